@@ -1,0 +1,53 @@
+"""Distribution metadata of Westwork; ``requirements.lock`` is resolved from the requirements below."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="westwork",
+    version="0.1.0",
+    description="From an event log and a catalogue to a served two-tower recommender, on TFX.",
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["pipeline*", "components*", "serving*"]),
+    # TFX 1.21 asks for TensorFlow 2.21; the newest ScaNN links 2.20 and cannot be loaded by any
+    # other. The lock is resolved with overrides.txt, which settles that in ScaNN's favour.
+    install_requires=[
+        "tfx>=1.21,<1.22",
+        "tensorflow>=2.20,<2.21",
+        "tf-keras>=2.20,<2.21",
+        "tensorflow-transform>=1.21,<1.22",
+        "tensorflow-data-validation>=1.21,<1.22",
+        "tensorflow-model-analysis>=0.52,<0.53",
+        "tfx-bsl>=1.21,<1.22",
+        "ml-metadata>=1.21,<1.22",
+        "tensorflow-recommenders==0.7.7",
+        "scann==1.4.2",
+        "tensorflow-serving-api>=2.20,<2.21",
+        "apache-beam>=2.77,<2.78",
+        "kfp>=2.16,<2.17",
+        "numpy",
+        "pyarrow",
+        "pydantic>=2.7",
+        "pyyaml",
+        "click>=8.1",
+        "rich>=13.7",
+        "matplotlib>=3.8",
+        "jinja2>=3.1",
+    ],
+    extras_require={
+        "dev": [
+            "pytest>=8",
+            "hypothesis>=6.100",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "types-PyYAML",
+            "types-protobuf",
+            "types-setuptools",
+        ]
+    },
+    entry_points={"console_scripts": ["westwork = pipeline.cli:main"]},
+)
