@@ -1,0 +1,1 @@
+"""Both models, the candidate table and the index in one servable SavedModel."""

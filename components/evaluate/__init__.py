@@ -1,0 +1,1 @@
+"""TFMA on the served signatures, the baselines, and the decision to bless."""

@@ -1,0 +1,1 @@
+"""From the user's files to interaction and candidate examples."""

@@ -1,0 +1,1 @@
+"""From raw examples to encoded features and the candidate table."""
