@@ -1,1 +1,1 @@
-"""TFMA on the served signatures, the baselines, and the decision to bless."""
+"""The served model measured on held-out interactions, beside its rivals, and the gate before the push."""

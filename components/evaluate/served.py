@@ -1,0 +1,214 @@
+"""A pushed or pushable SavedModel, asked the way a client asks it, and the catalogue it carries."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import tensorflow as tf
+from tfx.dsl.io import fileio
+
+from components.evaluate.config import RETRIEVED
+from components.evaluate.metrics import UNFILLED
+
+HEAD, MIDDLE, TAIL, COLD = b"head", b"middle", b"tail", b"cold"
+"""Values of the ``candidate_popularity`` slice."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalogue:
+    """``assets.extra/candidates.parquet``: the candidates and what train says of them.
+
+    Attributes:
+        ids: the candidates' ids (bytes), in order; a candidate's row is its position.
+        by_popularity: int64 [n] rows, most positive train interactions first, ties by id.
+        place: int64 [n], each row's 0-based place in ``by_popularity``.
+        segment: bytes [n]: ``cold`` without a positive interaction in train. The others, by
+            popularity, are cut in three that hold about a third of all positive train interactions
+            each: a candidate is ``head`` where those before it hold less than a third, ``middle``
+            where they hold less than two thirds, else ``tail``.
+        mean_rating: float64 [n], mean rating in train; ``global_mean`` without one.
+        global_mean: mean rating of all train interactions.
+        positive_share: share of train interactions that are positive.
+    """
+
+    ids: pd.Index
+    by_popularity: np.ndarray
+    place: np.ndarray
+    segment: np.ndarray
+    mean_rating: np.ndarray
+    global_mean: float
+    positive_share: float
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> Catalogue:
+        """Returns the catalogue of a table with columns as in ``candidates.parquet``."""
+        frame = table.select(
+            ["id", "train_positive_count", "train_count", "train_rating_mean"]
+        ).to_pandas()
+        positives = frame["train_positive_count"].to_numpy(np.int64)
+        counts = frame["train_count"].to_numpy(np.int64)
+        means = frame["train_rating_mean"].to_numpy(np.float64)
+        total = max(counts.sum(), 1)
+        global_mean = float(np.nansum(means * counts) / total)
+        ids = pd.Index([id_.encode() for id_ in frame["id"]], dtype=object)
+        by_popularity = np.lexsort((ids.argsort().argsort(), -positives))
+        place = np.empty_like(by_popularity)
+        place[by_popularity] = np.arange(len(ids))
+        before = np.cumsum(positives[by_popularity]) - positives[by_popularity]
+        third = 3 * before[place]
+        segment = np.select(
+            [positives == 0, third < positives.sum(), third < 2 * positives.sum()],
+            [COLD, HEAD, MIDDLE],
+            TAIL,
+        )
+        return cls(
+            ids=ids,
+            by_popularity=by_popularity,
+            place=place,
+            segment=segment.astype(object),
+            mean_rating=np.where(np.isnan(means), global_mean, means),
+            global_mean=global_mean,
+            positive_share=float(positives.sum() / total),
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of candidates."""
+        return len(self.ids)
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """Returns int64 rows of bytes ids, of the same shape; UNFILLED where not in the catalogue."""
+        return self.ids.get_indexer(ids.reshape(-1)).reshape(ids.shape)
+
+    def most_popular(self, exclude: np.ndarray) -> np.ndarray:
+        """Returns the most popular candidates that are not excluded.
+
+        Args:
+            exclude: int64 [batch, m] rows; UNFILLED is no row.
+
+        Returns:
+            int64 [batch, RETRIEVED] rows, most popular first, UNFILLED at the end.
+        """
+        batch, width = exclude.shape
+        # However many are excluded, the answer lies within this many of the most popular.
+        window = min(self.size, RETRIEVED + width)
+        excluded = np.zeros((batch, window + 1), bool)
+        places = np.where(exclude == UNFILLED, window, self.place[exclude])
+        excluded[np.arange(batch)[:, None], np.minimum(places, window)] = True
+        excluded = excluded[:, :window]
+        order = np.argsort(excluded, axis=1, kind="stable")
+        ranked = np.where(np.take_along_axis(excluded, order, axis=1), UNFILLED, self.by_popularity[order])
+        answer = np.full((batch, RETRIEVED), UNFILLED)
+        filled = min(window, RETRIEVED)
+        answer[:, :filled] = ranked[:, :filled]
+        return answer
+
+
+def tensor(batch: pa.RecordBatch, name: str, spec: tf.TensorSpec) -> np.ndarray:
+    """Returns a column as a signature's input.
+
+    Args:
+        batch: examples as TFXIO reads them, a list an example and column.
+        name: the column; where the batch has none, all its values are missing.
+        spec: of rank 1 (the list's only value) or 2 (the list, padded at the right).
+
+    Returns:
+        An array of the spec's rank and dtype. Missing values and padding are "", NaN or, as in a
+        padded list of numbers and for integers, 0.
+    """
+    dtype = object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype
+    column = batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows)
+    if pa.types.is_null(column.type):
+        lengths, values = np.zeros(batch.num_rows, np.int64), np.empty(0, dtype)
+    else:
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        values = column.flatten().to_numpy(zero_copy_only=False).astype(dtype)
+    if spec.shape.rank == 1:
+        filler: Any = b"" if dtype is object else np.nan if spec.dtype.is_floating else 0
+        single = np.full(batch.num_rows, filler, dtype)
+        present = lengths > 0
+        single[present] = values[(np.cumsum(lengths) - lengths)[present]]
+        return single
+    padded = np.full((batch.num_rows, max(1, lengths.max(initial=0))), b"" if dtype is object else 0, dtype)
+    padded[np.arange(padded.shape[1]) < lengths[:, None]] = values
+    return padded
+
+
+class ServedModel:
+    """A loaded SavedModel and its catalogue."""
+
+    def __init__(self, path: str, query_id: str):
+        """Loads the model.
+
+        Args:
+            path: the SavedModel's directory.
+            query_id: the column of the query's id; its vocabulary tells known queries from cold ones.
+        """
+        with fileio.open(os.path.join(path, "assets.extra", "model.json"), "rb") as file:
+            if json.load(file).get("index") == "scann":
+                # Registers the index's op, without which the graph cannot be loaded.
+                importlib.import_module("scann.scann_ops.py.scann_ops")
+        self._model = tf.saved_model.load(path)
+        with fileio.open(os.path.join(path, "assets.extra", "candidates.parquet"), "rb") as file:
+            self.catalogue = Catalogue.from_table(pq.read_table(pa.BufferReader(file.read())))
+        with fileio.open(os.path.join(path, "assets", f"query_{query_id}"), "rb") as file:
+            self.known_queries = pd.Index(file.read().splitlines(), dtype=object)
+        arguments = self._model.signatures["retrieve"].structured_input_signature[1]
+        self._inputs = {name: spec for name, spec in arguments.items() if name not in ("k", "exclude")}
+
+    def query_inputs(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
+        """Returns what the signatures ask of a query, taken from examples."""
+        return {name: tensor(batch, name, spec) for name, spec in self._inputs.items()}
+
+    def retrieve(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> np.ndarray:
+        """Returns int64 [batch, RETRIEVED] rows from the signature ``retrieve``; exclude: ids [batch, m]."""
+        return self._listed(self._model.signatures["retrieve"](**self._query(inputs, exclude)))
+
+    def recommend(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> np.ndarray:
+        """Returns int64 [batch, RETRIEVED] rows from the signature ``recommend``; exclude: ids [batch, m]."""
+        return self._listed(self._model.signatures["recommend"](**self._query(inputs, exclude)))
+
+    def retrieve_exact(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> np.ndarray:
+        """Returns int64 [batch, RETRIEVED] rows by scoring the whole catalogue; exclude: ids [batch, m]."""
+        query = self._query(inputs, exclude)
+        k, excluded = query.pop("k"), query.pop("exclude")
+        return self._listed(self._model.retrieve_exact(query, k, excluded))
+
+    def rank(self, inputs: dict[str, np.ndarray], ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns predicted rating and probability of ``positive``, float [batch] each; ids: [batch].
+
+        The signature answers NaN where the catalogue lacks the candidate. Its train-wide average stands
+        in there, so that two models with different catalogues are measured on the same interactions.
+        A NaN for a candidate the model has is kept: it must show in the metrics.
+        """
+        answer = self._model.signatures["rank"](**_constants(inputs), candidate_ids=tf.constant(ids[:, None]))
+        outside = self.catalogue.rows(ids) == UNFILLED
+        return (
+            np.where(outside, self.catalogue.global_mean, answer["rating"].numpy()[:, 0]),
+            np.where(outside, self.catalogue.positive_share, answer["positive"].numpy()[:, 0]),
+        )
+
+    def _query(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> dict[str, tf.Tensor]:
+        return {
+            **_constants(inputs),
+            "k": tf.constant(RETRIEVED, tf.int32),
+            "exclude": tf.constant(exclude, tf.string),
+        }
+
+    def _listed(self, answer: dict[str, tf.Tensor]) -> np.ndarray:
+        rows = self.catalogue.rows(answer["candidate_ids"].numpy())
+        padding = ((0, 0), (0, RETRIEVED - rows.shape[1]))
+        return np.pad(rows, padding, constant_values=UNFILLED)
+
+
+def _constants(inputs: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
+    return {name: tf.constant(value) for name, value in inputs.items()}

@@ -1,0 +1,254 @@
+"""A hand-made served model whose answers are known, and interactions to measure it on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import standard_artifacts, standard_component_specs
+
+from components.evaluate.config import EvaluationConfig
+from components.evaluate.eval_config import eval_config
+from components.evaluate.evaluator import Executor
+from components.ingest.declaration import Declaration
+from tfx.types import artifact_utils
+from tfx.utils import json_utils, proto_utils
+
+DECLARATION = {
+    "interactions": {
+        "files": "loans.csv",
+        "query_id": "reader",
+        "candidate_id": "book",
+        "timestamp": {"column": "at"},
+        "rating": {"column": "stars", "minimum": 1, "maximum": 5, "positive_from": 4},
+    },
+    "candidates": {"files": "books.csv", "id": "book"},
+}
+
+SCHEMA = """
+feature { name: "reader" type: BYTES presence { min_fraction: 1 } shape { dim { size: 1 } } }
+feature { name: "book" type: BYTES presence { min_fraction: 1 } shape { dim { size: 1 } } }
+feature { name: "at" type: INT presence { min_fraction: 1 } shape { dim { size: 1 } } }
+feature { name: "age" type: FLOAT }
+feature { name: "stars" type: FLOAT presence { min_fraction: 1 } shape { dim { size: 1 } } }
+feature { name: "positive" type: FLOAT presence { min_fraction: 1 } shape { dim { size: 1 } } }
+feature { name: "history" type: BYTES }
+feature { name: "history_age" type: FLOAT }
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Toy:
+    """What a toy model knows: tables, a row a known reader and one more for everybody else.
+
+    Attributes:
+        books: ids, in order.
+        readers: ids seen in train.
+        scores: retrieval scores [readers + 1, books].
+        stars: predicted ratings [readers + 1, books].
+        train: (positives, interactions, mean rating or None) a book.
+        unindexed: books the index fails to find.
+    """
+
+    books: Sequence[str]
+    readers: Sequence[str]
+    scores: np.ndarray
+    stars: np.ndarray
+    train: Sequence[tuple[int, int, float | None]]
+    unindexed: Sequence[str] = ()
+
+
+class ToyModule(tf.Module):
+    """Implements the served signatures by looking the answers up."""
+
+    def __init__(self, toy: Toy):
+        super().__init__()
+        self.books = tf.constant(list(toy.books))
+        self.book_rows = self._rows(toy.books, -1)
+        self.reader_rows = self._rows(toy.readers, len(toy.readers))
+        self.scores = tf.constant(toy.scores, tf.float32)
+        self.stars = tf.constant(toy.stars, tf.float32)
+        unindexed = [book in toy.unindexed for book in toy.books]
+        self.unindexed = tf.constant(unindexed)
+        query = {
+            "reader": tf.TensorSpec([None], tf.string, "reader"),
+            "age": tf.TensorSpec([None], tf.float32, "age"),
+            "at": tf.TensorSpec([None], tf.int64, "at"),
+            "history": tf.TensorSpec([None, None], tf.string, "history"),
+            "history_age": tf.TensorSpec([None, None], tf.float32, "history_age"),
+        }
+        k = tf.TensorSpec([], tf.int32, "k")
+        ids = tf.TensorSpec([None, None], tf.string)
+        self.retrieve_exact = tf.function(self._exact, input_signature=[query, k, ids])
+        listed = {**query, "k": k, "exclude": tf.TensorSpec([None, None], tf.string, "exclude")}
+        ranked = {**query, "candidate_ids": tf.TensorSpec([None, None], tf.string, "candidate_ids")}
+        recommend = tf.function(self._recommend, input_signature=[listed])
+        self.served = {
+            "serving_default": recommend,
+            "recommend": recommend,
+            "retrieve": tf.function(self._retrieve, input_signature=[listed]),
+            "rank": tf.function(self._rank, input_signature=[ranked]),
+        }
+
+    @staticmethod
+    def _rows(ids: Sequence[str], default: int) -> tf.lookup.StaticHashTable:
+        rows = tf.range(len(ids), dtype=tf.int64)
+        return tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(tf.constant(list(ids)), rows), default
+        )
+
+    def _top(self, table: tf.Tensor, query: dict[str, tf.Tensor], k: tf.Tensor, exclude: tf.Tensor) -> Any:
+        scores = tf.gather(table, self.reader_rows.lookup(query["reader"]))
+        rows = self.book_rows.lookup(exclude)
+        lines = tf.tile(tf.range(tf.shape(rows, tf.int64)[0])[:, None], [1, tf.shape(rows)[1]])
+        barred = tf.boolean_mask(tf.stack([lines, rows], -1), rows >= 0)
+        barred = tf.tensor_scatter_nd_max(tf.zeros_like(scores), barred, tf.ones(tf.shape(barred)[:1]))
+        scores = tf.where(barred > 0, -np.inf, scores)
+        best, rows = tf.math.top_k(scores, tf.minimum(k, tf.shape(scores)[1]))
+        return {"candidate_ids": tf.where(best == -np.inf, "", tf.gather(self.books, rows)), "scores": best}
+
+    def _exact(self, query: dict[str, tf.Tensor], k: tf.Tensor, exclude: tf.Tensor) -> Any:
+        return self._top(self.scores, query, k, exclude)
+
+    def _retrieve(self, inputs: dict[str, tf.Tensor]) -> Any:
+        return self._top(tf.where(self.unindexed, -np.inf, self.scores), inputs, inputs["k"], inputs["exclude"])
+
+    def _recommend(self, inputs: dict[str, tf.Tensor]) -> Any:
+        return self._top(self.stars, inputs, inputs["k"], inputs["exclude"])
+
+    def _rank(self, inputs: dict[str, tf.Tensor]) -> Any:
+        rows = self.book_rows.lookup(inputs["candidate_ids"])
+        stars = tf.gather(self.stars, self.reader_rows.lookup(inputs["reader"]))
+        rating = tf.where(rows < 0, np.nan, tf.gather(stars, tf.maximum(rows, 0), batch_dims=1))
+        return {"rating": rating, "positive": tf.sigmoid(rating - 3.5)}
+
+
+def save_toy(toy: Toy, model_uri: Path) -> None:
+    """Writes the model as the Assembler lays it out."""
+    path = model_uri / "Format-Serving"
+    module = ToyModule(toy)
+    tf.saved_model.save(module, str(path), signatures=module.served)
+    (path / "assets").mkdir(exist_ok=True)
+    (path / "assets" / "query_reader").write_text("\n".join(toy.readers) + "\n")
+    (path / "assets.extra").mkdir()
+    (path / "assets.extra" / "model.json").write_text(json.dumps({"index": "exact"}))
+    positives, counts, means = zip(*toy.train, strict=True)
+    table = pa.table(
+        {
+            "id": pa.array(toy.books),
+            "title": pa.array(toy.books),
+            "train_positive_count": pa.array(positives, pa.int64()),
+            "train_count": pa.array(counts, pa.int64()),
+            "train_rating_mean": pa.array(means, pa.float64()),
+        }
+    )
+    pq.write_table(table, path / "assets.extra" / "candidates.parquet")
+
+
+def example(reader: str, book: str, stars: float, history: Sequence[str] = ()) -> bytes:
+    """Returns an interaction as ingestion writes it, without an age."""
+
+    def strings(values: Sequence[str]) -> tf.train.Feature:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[v.encode() for v in values]))
+
+    def floats(values: Sequence[float]) -> tf.train.Feature:
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+    features = {
+        "reader": strings([reader]),
+        "book": strings([book]),
+        "at": tf.train.Feature(int64_list=tf.train.Int64List(value=[1000])),
+        "stars": floats([stars]),
+        "positive": floats([float(stars >= 4)]),
+        "history": strings(history),
+        "history_age": floats([1.0] * len(history)),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """Where an evaluation is, and whether it blessed the model."""
+
+    uri: str
+    blessed: bool
+
+
+Evaluate = Callable[..., Evaluated]
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path) -> Evaluate:
+    """Returns a function that runs the Evaluator's executor on toy models."""
+
+    def run(
+        toy: Toy, examples: list[bytes], gate: EvaluationConfig | None = None, baseline: Toy | None = None
+    ) -> Evaluated:
+        root = tmp_path / str(len(list(tmp_path.iterdir())))
+        split = root / "examples" / "Split-eval"
+        split.mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(split / "data.gz"), "GZIP") as writer:
+            for record in examples:
+                writer.write(record)
+        (root / "schema").mkdir()
+        (root / "schema" / "schema.pbtxt").write_text(
+            text_format.MessageToString(text_format.Parse(SCHEMA, schema_pb2.Schema()))
+        )
+        save_toy(toy, root / "model")
+        (root / "baseline").mkdir()
+        if baseline is not None:
+            save_toy(baseline, root / "baseline")
+
+        def artifact(kind: type, name: str) -> Any:
+            made = kind()
+            made.uri = str(root / name)
+            made.id = 1
+            return made
+
+        data = artifact(standard_artifacts.Examples, "examples")
+        data.split_names = artifact_utils.encode_split_names(["eval"])
+        blessing = artifact(standard_artifacts.ModelBlessing, "blessing")
+        context = base_beam_executor.BaseBeamExecutor.Context(
+            beam_pipeline_args=[
+                "--runner=FnApiRunner",
+                "--direct_num_workers=1",
+                "--sdk_container_image=local",
+            ],
+            tmp_dir=str(root / "tmp"),
+            unique_id="1",
+        )
+        Executor(context).Do(
+            {
+                "examples": [data],
+                "model": [artifact(standard_artifacts.Model, "model")],
+                "baseline_model": [artifact(standard_artifacts.Model, "baseline")],
+                "schema": [artifact(standard_artifacts.Schema, "schema")],
+            },
+            {
+                "evaluation": [artifact(standard_artifacts.ModelEvaluation, "evaluation")],
+                "blessing": [blessing],
+            },
+            {
+                "eval_config": proto_utils.proto_to_json(
+                    eval_config(Declaration.model_validate(DECLARATION), gate)
+                ),
+                "example_splits": json_utils.dumps(["eval"]),
+                standard_component_specs.MODULE_PATH_KEY: "components.evaluate.extractors",
+            },
+        )
+        return Evaluated(
+            uri=str(root / "evaluation"), blessed=blessing.get_int_custom_property("blessed") == 1
+        )
+
+    return run
