@@ -1,0 +1,90 @@
+"""The inputs of the served signatures, derived from what the domain declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from components.ingest.declaration import (
+    HISTORY,
+    HISTORY_AGE,
+    Declaration,
+    Feature,
+    MultivalentFeature,
+    NumericFeature,
+    TimestampFeature,
+)
+
+K = "k"
+EXCLUDE = "exclude"
+CANDIDATE_IDS = "candidate_ids"
+
+
+def query_specs(declaration: Declaration) -> dict[str, tf.TensorSpec]:
+    """Raw inputs that describe a query: id, context, attributes and history."""
+    specs = {declaration.interactions.query_id: tf.TensorSpec([None], tf.string)}
+    specs |= {name: _feature_spec(feature) for name, feature in declaration.query_features.items()}
+    specs[HISTORY] = tf.TensorSpec([None, None], tf.string)
+    specs[HISTORY_AGE] = tf.TensorSpec([None, None], tf.float32)
+    return _named(specs)
+
+
+def candidate_specs(declaration: Declaration) -> dict[str, tf.TensorSpec]:
+    """Raw inputs that describe a candidate: id and features."""
+    specs = {declaration.candidates.id: tf.TensorSpec([None], tf.string)}
+    specs |= {name: _feature_spec(feature) for name, feature in declaration.candidates.features.items()}
+    return _named(specs)
+
+
+def search_specs(declaration: Declaration) -> dict[str, tf.TensorSpec]:
+    """Inputs of ``retrieve`` and ``recommend``: a query, how many, and which candidates not."""
+    return query_specs(declaration) | _named(
+        {K: tf.TensorSpec([], tf.int32), EXCLUDE: tf.TensorSpec([None, None], tf.string)}
+    )
+
+
+def rank_specs(declaration: Declaration) -> dict[str, tf.TensorSpec]:
+    """Inputs of ``rank``: a query and the candidates to score for it."""
+    return query_specs(declaration) | _named({CANDIDATE_IDS: tf.TensorSpec([None, None], tf.string)})
+
+
+def as_transform_input(
+    values: tf.Tensor, spec: tf.io.FixedLenFeature | tf.io.VarLenFeature
+) -> tf.Tensor | tf.SparseTensor:
+    """Gives a served input the form in which Transform knows the feature.
+
+    Args:
+        values: [batch] or [batch, any]; an empty string or NaN means that there is no value.
+        spec: The feature's raw spec.
+
+    Returns:
+        [batch, 1] for a feature every example has, else a sparse tensor without the missing values.
+    """
+    columns = values[:, tf.newaxis] if values.shape.rank == 1 else values
+    if isinstance(spec, tf.io.FixedLenFeature):
+        return tf.cast(columns, spec.dtype)
+    if columns.dtype == tf.string:
+        present = columns != ""
+    elif columns.dtype.is_floating:
+        present = tf.logical_not(tf.math.is_nan(columns))
+    else:
+        present = tf.ones_like(columns, tf.bool)
+    shape = tf.shape(columns, out_type=tf.int64)
+    sparse = tf.SparseTensor(tf.where(present), tf.boolean_mask(columns, present), shape)
+    return tf.cast(sparse, spec.dtype)
+
+
+def _feature_spec(feature: Feature) -> tf.TensorSpec:
+    match feature:
+        case NumericFeature():
+            return tf.TensorSpec([None], tf.float32)
+        case TimestampFeature():
+            return tf.TensorSpec([None], tf.int64)
+        case MultivalentFeature():
+            return tf.TensorSpec([None, None], tf.string)
+    return tf.TensorSpec([None], tf.string)
+
+
+def _named(specs: Mapping[str, tf.TensorSpec]) -> dict[str, tf.TensorSpec]:
+    return {name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()}

@@ -1,0 +1,63 @@
+"""Requests that TensorFlow Serving replays before it lets a new version answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+
+from components.assemble.inputs import CANDIDATE_IDS, EXCLUDE, K
+
+WARMUP_FILE = "tf_serving_warmup_requests"
+"""Name of the file in ``assets.extra``; TensorFlow Serving looks for exactly this one."""
+_BATCH_SIZES = (1, 8)
+_WARM_K = 10
+
+
+def warmup_requests(
+    signatures: Mapping[str, tf.types.experimental.ConcreteFunction],
+    known_id: bytes,
+) -> list[prediction_log_pb2.PredictionLog]:
+    """One request per signature and batch size, for a query nothing is known about.
+
+    Args:
+        signatures: The served signatures by name.
+        known_id: Id of some candidate, for the signature that ranks given ones.
+    """
+    return [
+        _log(name, _inputs(function.structured_input_signature[0][0], batch, known_id))
+        for name, function in signatures.items()
+        for batch in _BATCH_SIZES
+    ]
+
+
+def write_warmup(path: str, requests: list[prediction_log_pb2.PredictionLog]) -> None:
+    """Writes the requests as the TFRecord file that TensorFlow Serving reads."""
+    with tf.io.TFRecordWriter(path) as writer:
+        for request in requests:
+            writer.write(request.SerializeToString())
+
+
+def _inputs(specs: Mapping[str, tf.TensorSpec], batch: int, known_id: bytes) -> dict[str, tf.Tensor]:
+    """Tensors for the specs: missing values everywhere, one candidate to rank, ``k`` of ten."""
+    fixed = {
+        K: tf.constant(_WARM_K, tf.int32),
+        CANDIDATE_IDS: tf.fill([batch, 1], known_id),
+        EXCLUDE: tf.fill([batch, 1], ""),
+    }
+    return {name: fixed[name] if name in fixed else _empty(spec, batch) for name, spec in specs.items()}
+
+
+def _empty(spec: tf.TensorSpec, batch: int) -> tf.Tensor:
+    shape = [batch, *([1] * (spec.shape.rank - 1))]
+    return tf.fill(shape, "") if spec.dtype == tf.string else tf.zeros(shape, spec.dtype)
+
+
+def _log(signature: str, inputs: Mapping[str, tf.Tensor]) -> prediction_log_pb2.PredictionLog:
+    request = predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(signature_name=signature))
+    for name, tensor in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(tensor))
+    return prediction_log_pb2.PredictionLog(
+        predict_log=prediction_log_pb2.PredictLog(request=request)
+    )

@@ -1,0 +1,77 @@
+"""What the RankingTrainer step runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from components.ranking.config import RankingConfig
+from components.ranking.model import RankingModel, rating_statistics
+from components.ranking.training import fit
+from components.retrieval.node import CONFIG_KEY
+from components.retrieval.training_inputs import (
+    TRAINING_HISTORY_FILE,
+    TrainingInputs,
+    encoded_query_signature,
+    read_training_inputs,
+)
+from components.transform.interaction_dataset import CANDIDATE_ROW
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains the ranker on all interactions of the train split and exports it.
+
+    Writes a SavedModel of :class:`ExportedRanking`, TensorBoard logs, and every epoch's losses.
+    """
+    config = RankingConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
+    inputs = read_training_inputs(fn_args, positives_only=False)
+    model = build_model(inputs, config)
+    history = fit(model, inputs.train, inputs.validation, config, fn_args.model_run_dir)
+    with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, TRAINING_HISTORY_FILE), "w") as file:
+        json.dump(history, file)
+    exported = ExportedRanking(model, encoded_query_signature(inputs))
+    tf.saved_model.save(
+        exported, fn_args.serving_model_dir, signatures=exported.score.get_concrete_function()
+    )
+
+
+def build_model(inputs: TrainingInputs, config: RankingConfig) -> RankingModel:
+    """An untrained model for the inputs, initialised from the configured seed."""
+    keras.utils.set_random_seed(config.seed)
+    rating = inputs.declaration.interactions.rating.column
+    labels = inputs.train.map(lambda element: (element[CANDIDATE_ROW], element[rating]))
+    batches = list(labels.batch(65_536).as_numpy_iterator())
+    rows, ratings = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return RankingModel(
+        inputs.query_id,
+        inputs.query_features,
+        inputs.candidate_features,
+        inputs.table,
+        rating_statistics(rows, ratings, len(inputs.table)),
+        rating,
+        config,
+    )
+
+
+class ExportedRanking(tf.Module):
+    """The ranker with its trained weights and nothing of the training set-up."""
+
+    def __init__(self, model: RankingModel, query_signature: Mapping[str, tf.TensorSpec]):
+        """Traces ``score``.
+
+        Args:
+            model: The trained model.
+            query_signature: Specs of an encoded query, history as candidate rows.
+        """
+        super().__init__(name="ranking")
+        self._layers = model.layers
+        self.score = tf.function(
+            model.score,
+            input_signature=[dict(query_signature), tf.TensorSpec([None, None], tf.int64, name="rows")],
+        )

@@ -1,0 +1,89 @@
+"""What the RetrievalTrainer step runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+
+import tensorflow as tf
+import tf_keras as keras
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from components.retrieval.config import RetrievalConfig
+from components.retrieval.model import RetrievalModel
+from components.retrieval.node import CONFIG_KEY
+from components.retrieval.towers import CandidateTower, QueryTower
+from components.retrieval.training import fit
+from components.retrieval.training_inputs import (
+    TRAINING_HISTORY_FILE,
+    TrainingInputs,
+    encoded_query_signature,
+    read_training_inputs,
+)
+from components.transform.interaction_dataset import candidate_counts
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains the two towers on the positives of the train split and exports them.
+
+    Writes a SavedModel of :class:`ExportedRetrieval`, TensorBoard logs, and every epoch's metrics.
+    """
+    config = RetrievalConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
+    inputs = read_training_inputs(fn_args, positives_only=True)
+    model = build_model(inputs, config)
+    history = fit(model, inputs.train, inputs.validation, config, fn_args.model_run_dir)
+    with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, TRAINING_HISTORY_FILE), "w") as file:
+        json.dump(history, file)
+    exported = ExportedRetrieval(model, encoded_query_signature(inputs))
+    tf.saved_model.save(exported, fn_args.serving_model_dir, signatures=exported.signatures())
+
+
+def build_model(inputs: TrainingInputs, config: RetrievalConfig) -> RetrievalModel:
+    """An untrained model for the inputs, initialised from the configured seed."""
+    keras.utils.set_random_seed(config.seed)
+    counts = candidate_counts(inputs.train, len(inputs.table)).numpy()
+    known = int((counts > 0).sum())
+    query_tower = QueryTower(*inputs.query_id, inputs.query_features, known, config)
+    candidate_tower = CandidateTower(inputs.candidate_features, known, config)
+    return RetrievalModel(query_tower, candidate_tower, inputs.table, counts, config)
+
+
+class ExportedRetrieval(tf.Module):
+    """The towers with their trained weights and nothing of the training set-up.
+
+    A training model cannot be saved as it is (its metrics and dataset come along); the Assembler needs
+    only these functions of encoded features.
+    """
+
+    def __init__(self, model: RetrievalModel, query_signature: Mapping[str, tf.TensorSpec]):
+        """Traces the functions.
+
+        Args:
+            model: The trained model.
+            query_signature: Specs of an encoded query, history as candidate rows.
+        """
+        super().__init__(name="retrieval")
+        self._towers = [model.query_tower, model.candidate_tower]
+        tables = {
+            name: tf.TensorSpec([None, *column.shape[1:]], column.dtype, name=name)
+            for name, column in model.candidate_features.items()
+        }
+        self.embed_query = tf.function(
+            lambda query: {"embedding": model.embed_query(query)}, input_signature=[dict(query_signature)]
+        )
+        self.embed_rows = tf.function(
+            lambda rows: {"embedding": model.embed_rows(rows)},
+            input_signature=[tf.TensorSpec([None], tf.int64, name="rows")],
+        )
+        self.embed_candidate = tf.function(
+            lambda rows, features: {"embedding": model.embed_candidates(rows, features)},
+            input_signature=[tf.TensorSpec([None], tf.int64, name="rows"), tables],
+        )
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """The functions as SavedModel signatures, by name."""
+        return {
+            "embed_query": self.embed_query.get_concrete_function(),
+            "embed_rows": self.embed_rows.get_concrete_function(),
+        }

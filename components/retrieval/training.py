@@ -1,0 +1,101 @@
+"""Fitting the retrieval model: batches, validation over the whole catalogue, best weights."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+import tf_keras as keras
+
+from components.retrieval.config import RetrievalConfig
+from components.retrieval.model import RetrievalModel
+from components.transform.interaction_dataset import CANDIDATE_ROW
+
+MONITOR = "val_recall@100"
+"""The validation metric that early stopping and the choice of weights go by."""
+_KS = (10, 100)
+_VALIDATION_BATCH = 1024
+_SHUFFLE_BUFFER = 200_000
+
+
+class CatalogueRecall(keras.callbacks.Callback):
+    """Recall@k over the whole catalogue, at the end of each epoch and on a bounded sample.
+
+    Never inside the train step: scoring the catalogue there is what makes two-tower training slow.
+    Adds ``val_recall@k`` to the epoch's logs, for early stopping, TensorBoard and the report.
+    """
+
+    def __init__(self, validation: tf.data.Dataset, queries: int):
+        """Takes the validation interactions and how many of them to look at."""
+        super().__init__()
+        self._batches = validation.take(queries).batch(_VALIDATION_BATCH).cache()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Scores the sample against the catalogue as embedded now."""
+        if logs is not None:
+            logs.update(catalogue_recall(self.model, self._batches))
+
+
+def catalogue_recall(model: RetrievalModel, batches: tf.data.Dataset) -> dict[str, float]:
+    """Share of interactions whose candidate is among the k best of the whole catalogue.
+
+    Args:
+        model: The model to validate.
+        batches: Batched interactions.
+
+    Returns:
+        ``val_recall@k`` for k = 10 and 100, or the catalogue's size where that is smaller.
+    """
+    ks = {k: min(k, model.candidate_count) for k in _KS}
+    catalogue = model.embed_catalogue()
+    search = tfrs.layers.factorized_top_k.BruteForce(k=max(ks.values()))
+    search.index(catalogue, tf.range(model.candidate_count, dtype=tf.int64))
+    metric = tfrs.metrics.FactorizedTopK(candidates=search, ks=tuple(sorted(set(ks.values()))))
+    for batch in batches:
+        rows = batch[CANDIDATE_ROW]
+        # Given the ids, a tie in score cannot be mistaken for a miss.
+        metric.update_state(
+            model.embed_query(batch), tf.gather(catalogue, rows), true_candidate_ids=rows[:, tf.newaxis]
+        )
+    found = dict(zip(sorted(set(ks.values())), (float(value) for value in metric.result()), strict=True))
+    return {f"val_recall@{name}": found[k] for name, k in ks.items()}
+
+
+def fit(
+    model: RetrievalModel,
+    train: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    config: RetrievalConfig,
+    log_dir: str,
+) -> dict[str, list[float]]:
+    """Trains until validation recall stops rising, and leaves the best weights in the model.
+
+    Args:
+        model: The model to train.
+        train: Positive interactions, one an element.
+        validation: Later positive interactions, one an element.
+        config: The retrieval section.
+        log_dir: Where TensorBoard logs go.
+
+    Returns:
+        Loss and validation recall of every epoch, by name.
+    """
+    model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
+    batches = train.shuffle(_SHUFFLE_BUFFER, seed=config.seed).batch(config.batch_size).prefetch(2)
+    history = model.fit(
+        batches,
+        epochs=config.epochs,
+        verbose=2,
+        callbacks=[
+            CatalogueRecall(validation, config.validation_queries),
+            keras.callbacks.EarlyStopping(
+                monitor=MONITOR,
+                mode="max",
+                patience=config.patience,
+                restore_best_weights=True,
+            ),
+            keras.callbacks.TensorBoard(str(PurePath(log_dir)), write_graph=False),
+        ],
+    )
+    return {name: [float(value) for value in values] for name, values in history.history.items()}

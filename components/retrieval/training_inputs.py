@@ -1,0 +1,89 @@
+"""What both trainers read before they build their model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from components.ingest.declaration import Declaration
+from components.retrieval.node import CANDIDATE_FILES_KEY, CANDIDATE_GRAPH_KEY
+from components.transform.candidate_table import CandidateTable, read_candidate_table
+from components.transform.encoding import EncodedFeature, encoded_features, vocabulary_size
+from components.transform.interaction_dataset import interaction_dataset
+from components.transform.interactions import DECLARATION_KEY
+
+TRAINING_HISTORY_FILE = "training.json"
+"""File in a ModelRun artifact: the metrics of every epoch, by name."""
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """The data of a training run and the shapes of its features.
+
+    Attributes:
+        declaration: What the domain declares about its data.
+        table: The catalogue.
+        train: Interactions of the train split, one an element.
+        validation: Interactions of the eval split, one an element.
+        query_id: Name of the query id and the number of integers it can be.
+        query_features: Shapes of context and attributes.
+        candidate_features: Shapes of the catalogue's features.
+    """
+
+    declaration: Declaration
+    table: CandidateTable
+    train: tf.data.Dataset
+    validation: tf.data.Dataset
+    query_id: tuple[str, int]
+    query_features: list[EncodedFeature]
+    candidate_features: list[EncodedFeature]
+
+
+def read_training_inputs(fn_args: FnArgs, *, positives_only: bool) -> TrainingInputs:
+    """Reads what a :class:`~components.retrieval.node.CatalogueTrainer` was given.
+
+    Args:
+        fn_args: The Trainer's arguments.
+        positives_only: Whether only positive interactions are wanted.
+
+    Raises:
+        ValueError: If a split has no such interaction: nothing could be learnt or validated.
+    """
+    config = fn_args.custom_config
+    declaration = Declaration.model_validate_json(config[DECLARATION_KEY])
+    queries = tft.TFTransformOutput(fn_args.transform_graph_path)
+    candidates = tft.TFTransformOutput(config[CANDIDATE_GRAPH_KEY])
+    table = read_candidate_table(
+        tf.io.gfile.glob(config[CANDIDATE_FILES_KEY]), declaration.candidates.id, candidates
+    )
+    lookup = table.row_lookup()
+    train, validation = (
+        interaction_dataset(files, declaration, queries, lookup, positives_only=positives_only)
+        for files in (fn_args.train_files, fn_args.eval_files)
+    )
+    for name, dataset in (("train", train), ("eval", validation)):
+        if next(iter(dataset.take(1)), None) is None:
+            wanted = "positive interaction" if positives_only else "interaction"
+            raise ValueError(f"the {name} split has no {wanted} with a candidate of the catalogue")
+    id_name = declaration.interactions.query_id
+    return TrainingInputs(
+        declaration=declaration,
+        table=table,
+        train=train,
+        validation=validation,
+        query_id=(id_name, vocabulary_size(queries, "query", id_name)),
+        query_features=encoded_features(declaration.query_features, "query", queries),
+        candidate_features=encoded_features(declaration.candidates.features, "candidate", candidates),
+    )
+
+
+def encoded_query_signature(inputs: TrainingInputs) -> dict[str, tf.TensorSpec]:
+    """Specs of an encoded query as both exported models take it: the dataset's own, less the labels."""
+    names = [inputs.query_id[0], "history", "history_age", *(f.name for f in inputs.query_features)]
+    specs = inputs.train.element_spec
+    return {
+        name: tf.TensorSpec([None, *specs[name].shape], specs[name].dtype, name=name) for name in names
+    }

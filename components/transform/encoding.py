@@ -1,0 +1,230 @@
+"""How each kind of feature becomes numbers: the analyzers and mappings inside TensorFlow Transform.
+
+The same functions run when a dataset is analysed, when it is transformed, and, through the saved
+transform graph, inside the served model: training and serving cannot disagree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components.ingest.declaration import (
+    Feature,
+    HashFeature,
+    MultivalentFeature,
+    NumericFeature,
+    TextFeature,
+    TimestampFeature,
+    VocabularyFeature,
+)
+
+Stream = Literal["query", "candidate"]
+
+_SECONDS_PER_DAY = 86_400
+_WORD_SEPARATORS = r"[^\pL\pN]+"
+
+
+@dataclass(frozen=True)
+class EncodedFeature:
+    """The shape of one feature after Transform, as the towers need to know it.
+
+    Attributes:
+        name: The feature's name, as declared.
+        kind: ``category`` is int64 [batch]; ``categories`` is int64 [batch, width] with 0 for padding;
+            ``dense`` is float32 [batch, width].
+        size: Number of distinct integers of a category or categories, unknown and padding included.
+        width: Second dimension of categories and dense; 1 for a category.
+    """
+
+    name: str
+    kind: Literal["category", "categories", "dense"]
+    size: int
+    width: int
+
+
+def vocabulary_name(stream: Stream, name: str) -> str:
+    """The file name, without suffix, of the vocabulary of a feature of a stream."""
+    return f"{stream}_{name}"
+
+
+def encoded_features(
+    features: Mapping[str, Feature], stream: Stream, transform_output: tft.TFTransformOutput
+) -> list[EncodedFeature]:
+    """Shapes of the encoded features, in the order declared.
+
+    Args:
+        features: The declared features by name.
+        stream: Which stream they belong to; vocabularies are named after it.
+        transform_output: Result of that stream's Transform.
+    """
+    return [_encoded(name, feature, stream, transform_output) for name, feature in features.items()]
+
+
+def vocabulary_size(transform_output: tft.TFTransformOutput, stream: Stream, name: str) -> int:
+    """Number of integers a vocabulary feature can take; the last one is for unknown values."""
+    return int(transform_output.vocabulary_size_by_name(vocabulary_name(stream, name))) + 1
+
+
+def _encoded(
+    name: str, feature: Feature, stream: Stream, transform_output: tft.TFTransformOutput
+) -> EncodedFeature:
+    match feature:
+        case VocabularyFeature():
+            return EncodedFeature(name, "category", vocabulary_size(transform_output, stream, name), 1)
+        case HashFeature():
+            return EncodedFeature(name, "category", feature.bins, 1)
+        case NumericFeature(scale="buckets"):
+            return EncodedFeature(name, "category", feature.buckets + 1, 1)
+        case NumericFeature():
+            return EncodedFeature(name, "dense", 0, 1)
+        case MultivalentFeature():
+            size = vocabulary_size(transform_output, stream, name) + 1
+            return EncodedFeature(name, "categories", size, feature.max_values)
+        case TextFeature():
+            size = vocabulary_size(transform_output, stream, name) + 1
+            return EncodedFeature(name, "categories", size, feature.max_tokens)
+        case TimestampFeature():
+            return EncodedFeature(name, "dense", 0, 2 * len(feature.parts))
+    raise TypeError(f"feature {name!r}: no encoding for kind {feature!r}")
+
+
+def encode(
+    name: str, feature: Feature, values: tf.Tensor | tf.SparseTensor, stream: Stream
+) -> tf.Tensor:
+    """Encodes one raw feature inside a ``preprocessing_fn``.
+
+    Args:
+        name: The feature's name; names its vocabulary.
+        feature: Its declaration.
+        values: The raw values: [batch, 1] dense, or sparse [batch, any] with nothing where missing.
+        stream: The stream the feature belongs to.
+
+    Returns:
+        The tensor :class:`EncodedFeature` describes; a category has shape [batch].
+    """
+    match feature:
+        case VocabularyFeature():
+            text = _single(values, "")
+            return apply_vocabulary(text, stream, name, feature.top_k)
+        case HashFeature():
+            return tft.hash_strings(_single(values, ""), feature.bins)
+        case NumericFeature(scale="buckets"):
+            buckets = tft.bucketize(_sparse(values), feature.buckets, name=f"{stream}_{name}")
+            return _single(buckets, tf.constant(feature.buckets, tf.int64))
+        case NumericFeature():
+            numbers = _sparse(values)
+            if feature.scale == "log1p":
+                numbers = numbers.with_values(tf.math.log1p(tf.maximum(numbers.values, 0.0)))
+            return _single(tft.scale_to_z_score(numbers), 0.0)[:, tf.newaxis]
+        case MultivalentFeature():
+            return _categories(_sparse(values), stream, name, None, feature.max_values)
+        case TextFeature():
+            words = _words(_single(values, ""))
+            return _categories(words, stream, name, feature.top_k, feature.max_tokens)
+        case TimestampFeature():
+            return cyclic_time(_single(values, tf.constant(0, tf.int64)), feature)
+    raise TypeError(f"feature {name!r}: no encoding for kind {feature!r}")
+
+
+def apply_vocabulary(
+    values: tf.Tensor | tf.SparseTensor, stream: Stream, name: str, top_k: int | None = None
+) -> tf.Tensor | tf.SparseTensor:
+    """Integers of the analysed split's vocabulary, most frequent first; unknown and empty get the last one."""
+    return tft.compute_and_apply_vocabulary(
+        values, top_k=top_k, num_oov_buckets=1, vocab_filename=vocabulary_name(stream, name)
+    )
+
+
+def cyclic_time(seconds: tf.Tensor, feature: TimestampFeature) -> tf.Tensor:
+    """Sine and cosine of a moment's position in each declared cycle.
+
+    Args:
+        seconds: int64 [batch] seconds since 1970-01-01 UTC.
+        feature: Says which cycles, and in what order.
+
+    Returns:
+        float32 [batch, 2 x parts]: sine and cosine of the first part, then of the second, ...
+    """
+    columns = []
+    for part in feature.parts:
+        angle = 2 * math.pi * _position_in_cycle(seconds, part)
+        columns += [tf.sin(angle), tf.cos(angle)]
+    return tf.stack(columns, axis=1)
+
+
+def _position_in_cycle(seconds: tf.Tensor, part: str) -> tf.Tensor:
+    """How far into the cycle each moment is: float32 [batch] in [0, 1)."""
+    days = tf.math.floordiv(seconds, _SECONDS_PER_DAY)
+    if part == "hour_of_day":
+        return tf.cast(tf.math.floormod(seconds, _SECONDS_PER_DAY), tf.float32) / _SECONDS_PER_DAY
+    if part == "day_of_week":
+        # 1970-01-01 was a Thursday; weeks begin on Monday.
+        into_week = tf.math.floormod(seconds + 3 * _SECONDS_PER_DAY, 7 * _SECONDS_PER_DAY)
+        return tf.cast(into_week, tf.float32) / (7 * _SECONDS_PER_DAY)
+    month, day = _month_and_day(days)
+    if part == "day_of_month":
+        return tf.cast(day - 1, tf.float32) / 31.0
+    return tf.cast(month - 1, tf.float32) / 12.0
+
+
+def _month_and_day(days: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Month (1-12) and day of month (1-31) of int64 days since 1970-01-01.
+
+    H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", section civil_from_days: eras of 400
+    years, counted in years that begin on 1 March so that the leap day comes last.
+    """
+    shifted = days + 719_468
+    day_of_era = tf.math.floormod(shifted, 146_097)
+    year_of_era = (
+        day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096
+    ) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    march_month = (5 * day_of_year + 2) // 153
+    day = day_of_year - (153 * march_month + 2) // 5 + 1
+    month = tf.where(march_month < 10, march_month + 3, march_month - 9)
+    return month, day
+
+
+def _sparse(values: tf.Tensor | tf.SparseTensor) -> tf.SparseTensor:
+    """The values as [batch, any] sparse tensor."""
+    if isinstance(values, tf.SparseTensor):
+        return values
+    rows = tf.shape(values, out_type=tf.int64)
+    indices = tf.where(tf.ones_like(values, dtype=tf.bool))
+    return tf.SparseTensor(indices, tf.reshape(values, [-1]), rows)
+
+
+def _single(values: tf.Tensor | tf.SparseTensor, missing: tf.Tensor | str | float) -> tf.Tensor:
+    """The first value of each row as [batch], with ``missing`` where there is none."""
+    if isinstance(values, tf.SparseTensor):
+        first = tf.SparseTensor(values.indices, values.values, _one_column_at_least(values.dense_shape))
+        return tf.sparse.to_dense(first, default_value=missing)[:, 0]
+    return values[:, 0]
+
+
+def _one_column_at_least(shape: tf.Tensor) -> tf.Tensor:
+    """[batch, columns] with at least one column, so that an all-missing batch can still be sliced."""
+    return tf.stack([shape[0], tf.maximum(shape[1], 1)])
+
+
+def _words(text: tf.Tensor) -> tf.SparseTensor:
+    """Lower-case words of [batch] text, as sparse [batch, longest]."""
+    spaced = tf.strings.regex_replace(tf.strings.lower(text, encoding="utf-8"), _WORD_SEPARATORS, " ")
+    return tf.strings.split(spaced).to_sparse()
+
+
+def _categories(
+    values: tf.SparseTensor, stream: Stream, name: str, top_k: int | None, width: int
+) -> tf.Tensor:
+    """Vocabulary integers plus one as dense [batch, width], 0 for padding."""
+    codes = apply_vocabulary(values, stream, name, top_k)
+    shifted = tf.SparseTensor(codes.indices, codes.values + 1, _one_column_at_least(codes.dense_shape))
+    dense = tf.sparse.to_dense(shifted, default_value=0)[:, :width]
+    padded = tf.pad(dense, [[0, 0], [0, width - tf.shape(dense)[1]]])
+    return tf.ensure_shape(padded, [None, width])

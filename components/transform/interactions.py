@@ -1,0 +1,45 @@
+"""What the InteractionTransform step runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, WEIGHT, Declaration
+from components.transform.encoding import apply_vocabulary, encode
+
+DECLARATION_KEY = "declaration"
+"""Key of the custom config under which a step finds the :class:`Declaration` as JSON."""
+
+
+def preprocessing_fn(
+    inputs: dict[str, tf.Tensor | tf.SparseTensor], custom_config: dict[str, Any]
+) -> dict[str, tf.Tensor | tf.SparseTensor]:
+    """Encodes the query side of an interaction and passes its keys and labels on.
+
+    Every analyzer sees the train split only, so no vocabulary or quantile knows the future. Candidate
+    ids stay strings: the candidate table, which is not known here, gives them their row.
+
+    Args:
+        inputs: Raw interaction examples, by the schema: [batch, 1] dense or sparse [batch, any].
+        custom_config: Holds the declaration under ``DECLARATION_KEY``.
+
+    Returns:
+        Encoded query id (int64 [batch]) and query features by name (see ``EncodedFeature``); candidate
+        id (string [batch]); history and its ages (sparse [batch, any]); rating, positive and weight
+        (float32 [batch]).
+    """
+    declaration = Declaration.model_validate_json(custom_config[DECLARATION_KEY])
+    log = declaration.interactions
+    outputs: dict[str, tf.Tensor | tf.SparseTensor] = {
+        log.query_id: apply_vocabulary(inputs[log.query_id][:, 0], "query", log.query_id),
+        log.candidate_id: inputs[log.candidate_id][:, 0],
+        HISTORY: inputs[HISTORY],
+        HISTORY_AGE: inputs[HISTORY_AGE],
+    }
+    for name in (log.rating.column, POSITIVE, WEIGHT):
+        outputs[name] = inputs[name][:, 0]
+    for name, feature in declaration.query_features.items():
+        outputs[name] = encode(name, feature, inputs[name], "query")
+    return outputs

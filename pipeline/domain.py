@@ -1,0 +1,118 @@
+"""The domain file: everything specific to a data set, said once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from components.assemble.config import AssembleConfig
+from components.evaluate.config import EvaluationConfig
+from components.ingest.declaration import Declaration
+from components.ingest.errors import UserError
+from components.ranking.config import RankingConfig
+from components.retrieval.config import RetrievalConfig
+from pipeline.acquire import Acquire
+
+SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
+"""Where the domains that come with Westwork live, a folder each."""
+DOMAIN_FILE = "domain.yaml"
+
+
+class Domain(Declaration):
+    """A whole domain file: the data it declares, and what to make of it."""
+
+    title: str = Field(description="What people call the data set.")
+    acquire: Acquire | None = Field(default=None, description="Where the data can be had, if it can.")
+    retrieval: RetrievalConfig = RetrievalConfig()
+    ranking: RankingConfig = RankingConfig()
+    assemble: AssembleConfig = AssembleConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    name: str = Field(default="", description="The folder's name; not written in the file.")
+    folder: Path = Field(default=Path(), description="Where the file is; not written in the file.")
+
+    @property
+    def declaration(self) -> Declaration:
+        """The data half alone: steps get no more, so that tuning a model invalidates no ingestion."""
+        return Declaration(**{name: getattr(self, name) for name in Declaration.model_fields})
+
+
+def load_domain(name_or_path: str, overrides: Sequence[str] = ()) -> Domain:
+    """Reads a domain file.
+
+    Args:
+        name_or_path: A folder's name under ``schemas/``, or the path of a folder that holds a
+            ``domain.yaml``, or of such a file.
+        overrides: ``key=value`` settings, the key dotted (``retrieval.epochs=3``), the value YAML. They
+            replace what the file says.
+
+    Raises:
+        UserError: If there is no such domain, or the file or an override is wrong. Names the key.
+    """
+    path = _find(name_or_path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: found {type(content).__name__}, expected keys such as 'interactions:'")
+    for reserved in ("name", "folder"):
+        if reserved in content:
+            raise UserError(f"{path}: key {reserved!r} is not for the file: the folder says it. Remove it.")
+    for override in overrides:
+        _set(content, override)
+    try:
+        return Domain(**content, name=path.parent.name, folder=path.parent)
+    except ValidationError as error:
+        raise UserError(_explain(path, error, overrides)) from error
+
+
+def available_domains() -> list[str]:
+    """Names of the domains under ``schemas/``."""
+    return sorted(path.parent.name for path in SCHEMAS.glob(f"*/{DOMAIN_FILE}"))
+
+
+def _find(name_or_path: str) -> Path:
+    given = Path(name_or_path)
+    for path in (SCHEMAS / name_or_path / DOMAIN_FILE, given / DOMAIN_FILE, given):
+        if path.is_file():
+            return path.resolve()
+    raise UserError(
+        f"no domain {name_or_path!r}: expected one of {', '.join(available_domains())}, or the path of a "
+        f"folder with a {DOMAIN_FILE}"
+    )
+
+
+def _set(content: dict[str, Any], override: str) -> None:
+    """Puts one ``a.b=value`` into the nested content."""
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise UserError(f"--set {override}: expected key=value, such as retrieval.epochs=3")
+    *parents, last = key.strip().split(".")
+    place = content
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise UserError(f"--set {override}: {parent!r} is a single value and has no keys below it")
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {override}: the value is not YAML: {error}") from error
+
+
+def _explain(path: Path, error: ValidationError, overrides: Sequence[str]) -> str:
+    """All that is wrong with a domain file, a line each: key, value found, what was expected."""
+    lines = [f"{path}{' with ' + ' '.join(overrides) if overrides else ''}:"]
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"]) or "the file"
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"  {key}: there is no such key. Remove it, or mend its spelling.")
+        elif problem["type"] == "missing":
+            lines.append(f"  {key}: is missing. Add it.")
+        else:
+            lines.append(f"  {key}: found {problem['input']!r}; {problem['msg']}")
+    return "\n".join(lines)

@@ -1,0 +1,171 @@
+"""The whole graph: which steps there are, and what flows between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_metadata.proto import metadata_store_pb2
+from tfx import v1 as tfx
+
+from components.assemble.node import Assembler
+from components.evaluate.baseline import BaselineResolver
+from components.evaluate.evaluator import evaluator, reporting_evaluator
+from components.ingest.anomaly_gate import AnomalyGate
+from components.ingest.declaration import CATALOGUE_SPLIT
+from components.ingest.nodes import candidate_gen, interaction_gen
+from components.push.pusher import pusher
+from components.ranking.node import ranking_trainer
+from components.retrieval.node import retrieval_trainer
+from components.transform.interactions import DECLARATION_KEY
+from pipeline.domain import Domain
+
+LOCAL_BEAM_ARGS = (
+    # Without a runner named, Beam tries to download another one first.
+    "--runner=FnApiRunner",
+    "--direct_num_workers=1",
+    # Keeps TFX from building a source distribution for each Beam step; nothing reads it locally.
+    "--sdk_container_image=local",
+)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a pipeline reads and writes; strings, because in production they are object-store URIs.
+
+    Attributes:
+        data: Directory that the domain file's relative file names are under.
+        artifacts: Where the steps' outputs go.
+        serving: Base directory of the pushed versions.
+        schemas: Directory with the domain's two schemas.
+    """
+
+    data: str
+    artifacts: str
+    serving: str
+    schemas: str
+
+
+def create_pipeline(
+    domain: Domain,
+    places: Places,
+    *,
+    beam_args: Sequence[str] = LOCAL_BEAM_ARGS,
+    metadata: metadata_store_pb2.ConnectionConfig | None = None,
+    enable_cache: bool = True,
+) -> tfx.dsl.Pipeline:
+    """The pipeline of a domain, for any orchestrator.
+
+    Args:
+        domain: What the data is and how to train.
+        places: Where to read and write.
+        beam_args: Beam's arguments; the default runs in this process.
+        metadata: Connection to ML Metadata; not needed where the orchestrator has its own.
+        enable_cache: Whether a step whose inputs and settings are unchanged is skipped.
+    """
+    data = domain.declaration
+    custom_config = {DECLARATION_KEY: data.model_dump_json()}
+
+    interactions = interaction_gen(data, places.data)
+    candidates = candidate_gen(data, places.data)
+    query_examples, item_examples = interactions.outputs["examples"], candidates.outputs["examples"]
+
+    interaction_statistics = tfx.components.StatisticsGen(query_examples).with_id("InteractionStatistics")
+    candidate_statistics = tfx.components.StatisticsGen(item_examples).with_id("CandidateStatistics")
+    interaction_schema = _schema(places, "interactions").with_id("InteractionSchema")
+    candidate_schema = _schema(places, "candidates").with_id("CandidateSchema")
+    query_schema, item_schema = interaction_schema.outputs["schema"], candidate_schema.outputs["schema"]
+    interaction_validator = tfx.components.ExampleValidator(
+        interaction_statistics.outputs["statistics"], query_schema
+    ).with_id("InteractionValidator")
+    candidate_validator = tfx.components.ExampleValidator(
+        candidate_statistics.outputs["statistics"], item_schema
+    ).with_id("CandidateValidator")
+    gate = AnomalyGate(
+        interaction_anomalies=interaction_validator.outputs["anomalies"],
+        candidate_anomalies=candidate_validator.outputs["anomalies"],
+        declaration=data,
+    )
+
+    interaction_transform = tfx.components.Transform(
+        query_examples,
+        query_schema,
+        preprocessing_fn="components.transform.interactions.preprocessing_fn",
+        custom_config=custom_config,
+    ).with_id("InteractionTransform")
+    candidate_transform = tfx.components.Transform(
+        item_examples,
+        item_schema,
+        preprocessing_fn="components.transform.candidates.preprocessing_fn",
+        splits_config=tfx.proto.SplitsConfig(analyze=[CATALOGUE_SPLIT], transform=[CATALOGUE_SPLIT]),
+        custom_config=custom_config,
+    ).with_id("CandidateTransform")
+    for transform in (interaction_transform, candidate_transform):
+        transform.add_upstream_node(gate)
+
+    retrieval = retrieval_trainer(
+        interaction_transform, candidate_transform, query_schema, data, domain.retrieval
+    )
+    ranking = ranking_trainer(interaction_transform, candidate_transform, query_schema, data, domain.ranking)
+
+    assembler = Assembler(
+        retrieval_model=retrieval.outputs["model"],
+        ranking_model=ranking.outputs["model"],
+        query_graph=interaction_transform.outputs["transform_graph"],
+        candidate_graph=candidate_transform.outputs["transform_graph"],
+        examples=query_examples,
+        candidate_examples=item_examples,
+        transformed_candidates=candidate_transform.outputs["transformed_examples"],
+        declaration=data,
+        config=domain.assemble,
+    )
+    model = assembler.outputs["model"]
+    baseline = BaselineResolver(model, places.serving)
+    gated = evaluator(
+        query_examples, model, baseline.outputs["baseline"], query_schema, data, domain.evaluation
+    )
+    reported = reporting_evaluator(query_examples, model, query_schema, data)
+    push = pusher(model, gated.outputs["blessing"], places.serving)
+
+    return tfx.dsl.Pipeline(
+        pipeline_name=f"westwork-{domain.name}",
+        pipeline_root=places.artifacts,
+        components=[
+            interactions,
+            candidates,
+            interaction_statistics,
+            candidate_statistics,
+            interaction_schema,
+            candidate_schema,
+            interaction_validator,
+            candidate_validator,
+            gate,
+            interaction_transform,
+            candidate_transform,
+            retrieval,
+            ranking,
+            assembler,
+            baseline,
+            gated,
+            reported,
+            push,
+        ],
+        enable_cache=enable_cache,
+        metadata_connection_config=metadata,
+        beam_pipeline_args=list(beam_args),
+    )
+
+
+def local_places(domain: Domain, root: Path) -> Places:
+    """The layout of a run root on this machine."""
+    return Places(
+        data=str(root / "data"),
+        artifacts=str(root / "artifacts"),
+        serving=str(root / "serving"),
+        schemas=str(domain.folder),
+    )
+
+
+def _schema(places: Places, stream: str) -> tfx.components.ImportSchemaGen:
+    return tfx.components.ImportSchemaGen(schema_file=f"{places.schemas}/{stream}.pbtxt")
