@@ -1,5 +1,11 @@
-"""Errors whose message is meant for the person who runs the pipeline."""
+"""The one error that is the user's to mend."""
+
+from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something only the user can mend: the message says what was found, what was expected, what to do."""
+    """Something in the user's files, configuration or machine keeps the work from going on.
+
+    The message stands by itself, without a traceback: what was found and where (file, row, column,
+    value), what was expected, and what to do. The command line prints it as it is.
+    """
