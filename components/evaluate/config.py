@@ -78,7 +78,13 @@ class EvaluationConfig(Strict):
         "error is no greater than that of predicting each candidate's mean.",
     )
     regression_gates: tuple[str, ...] = Field(
-        default=("retrieve/recall@10", "retrieve/recall@100", "retrieve/ndcg@10", "positive/auc", "rating/rmse"),
+        default=(
+            "retrieve/recall@10",
+            "retrieve/recall@100",
+            "retrieve/ndcg@10",
+            "positive/auc",
+            "rating/rmse",
+        ),
         description="Metrics that must not fall behind the pushed model's, measured on the same split.",
     )
     max_regression: float = Field(

@@ -59,11 +59,17 @@ def eval_config(declaration: Declaration, gate: EvaluationConfig | None = None) 
                 label_keys={**lists, **ratings, POSITIVE_PROBABILITY: POSITIVE},
             )
         ],
-        slicing_specs=[config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=[key]) for key in SLICES)],
+        slicing_specs=[
+            config_pb2.SlicingSpec(),
+            *(config_pb2.SlicingSpec(feature_keys=[key]) for key in SLICES),
+        ],
         metrics_specs=[
             *(_list_metrics(rival, gate) for rival in lists),
             *(_judgement_metrics(rival, gate) for rival in (RATING, CANDIDATE_MEAN, POSITIVE_PROBABILITY)),
-            *(_query_metrics(rival, interactions.query_id, interactions.rating.column, gate) for rival in ratings),
+            *(
+                _query_metrics(rival, interactions.query_id, interactions.rating.column, gate)
+                for rival in ratings
+            ),
         ],
         options=config_pb2.Options(include_default_metrics={"value": False}),
     )
@@ -74,7 +80,6 @@ def _list_metrics(rival: str, gate: EvaluationConfig | None) -> config_pb2.Metri
         return _metric(rival, gate, "RankGain", name=name, cutoff=cutoff, gain=gain)
 
     configured = [
-        _metric(rival, gate, "Positives", name="positives"),
         rank_gain("recall@10", 10, "hit"),
         rank_gain("recall@100", 100, "hit"),
         rank_gain("ndcg@10", 10, "discounted"),
@@ -82,28 +87,36 @@ def _list_metrics(rival: str, gate: EvaluationConfig | None) -> config_pb2.Metri
         _metric(rival, gate, "Coverage", name="coverage@10", cutoff=10),
     ]
     if rival == RETRIEVE:
-        configured.append(_metric(rival, gate, "ListRecall", name="ann_recall@100", truth=EXACT))
+        configured += [
+            _metric(rival, gate, "Positives", name="positives"),
+            _metric(rival, gate, "ListRecall", name="ann_recall@100", truth=EXACT),
+        ]
     if rival != POPULARITY:
         configured += [
-            _metric(rival, gate, "Against", name=f"{name}_lift", metric=name, other=POPULARITY) for name in LIFTED
+            _metric(rival, gate, "Against", name=f"{name}_lift", metric=name, other=POPULARITY)
+            for name in LIFTED
         ]
     return config_pb2.MetricsSpec(output_names=[rival], metrics=configured)
 
 
 def _judgement_metrics(rival: str, gate: EvaluationConfig | None) -> config_pb2.MetricsSpec:
-    configured = [_metric(rival, gate, "ExampleCount", module="", name="interactions")]
     if rival == POSITIVE_PROBABILITY:
-        configured.append(_metric(rival, gate, "AUC", module="", name="auc"))
+        configured = [_metric(rival, gate, "AUC", module="", name="auc")]
     else:
-        configured.append(_metric(rival, gate, "RootMeanSquaredError", module="", name="rmse"))
+        configured = [_metric(rival, gate, "RootMeanSquare", name="rmse")]
     if rival == RATING:
-        configured.append(
-            _metric(rival, gate, "Against", name="rmse_ratio", metric="rmse", other=CANDIDATE_MEAN, ratio=True)
-        )
+        configured += [
+            _metric(rival, gate, "ExampleCount", module="", name="interactions"),
+            _metric(
+                rival, gate, "Against", name="rmse_ratio", metric="rmse", other=CANDIDATE_MEAN, ratio=True
+            ),
+        ]
     return config_pb2.MetricsSpec(output_names=[rival], metrics=configured)
 
 
-def _query_metrics(rival: str, query_id: str, rating: str, gate: EvaluationConfig | None) -> config_pb2.MetricsSpec:
+def _query_metrics(
+    rival: str, query_id: str, rating: str, gate: EvaluationConfig | None
+) -> config_pb2.MetricsSpec:
     ndcg = _metric(rival, gate, "NDCG", module="", threshold_name="ndcg@10", name="ndcg", gain_key=rating)
     return config_pb2.MetricsSpec(
         output_names=[rival],
@@ -127,7 +140,9 @@ def _metric(
         threshold = _threshold(f"{rival}/{threshold_name or config['name']}", gate)
         if threshold.ByteSize():
             # Without a slicing spec TFMA would hold every slice to the bound.
-            overall = config_pb2.PerSliceMetricThreshold(threshold=threshold, slicing_specs=[config_pb2.SlicingSpec()])
+            overall = config_pb2.PerSliceMetricThreshold(
+                threshold=threshold, slicing_specs=[config_pb2.SlicingSpec()]
+            )
             configured.per_slice_thresholds.append(overall)
     return configured
 
@@ -140,7 +155,13 @@ def _threshold(name: str, gate: EvaluationConfig) -> config_pb2.MetricThreshold:
         threshold.value_threshold.upper_bound.value = gate.ceilings[name]
     if name in gate.regression_gates:
         lower_is_better = name in LOWER_IS_BETTER
-        direction = config_pb2.MetricDirection.LOWER_IS_BETTER if lower_is_better else config_pb2.MetricDirection.HIGHER_IS_BETTER
+        direction = (
+            config_pb2.MetricDirection.LOWER_IS_BETTER
+            if lower_is_better
+            else config_pb2.MetricDirection.HIGHER_IS_BETTER
+        )
         threshold.change_threshold.direction = direction
-        threshold.change_threshold.relative.value = gate.max_regression if lower_is_better else -gate.max_regression
+        threshold.change_threshold.relative.value = (
+            gate.max_regression if lower_is_better else -gate.max_regression
+        )
     return threshold

@@ -92,6 +92,19 @@ class _Shown(_ListPreprocessor):
         return top[top != UNFILLED].tolist(), int(size)
 
 
+class _SquaredError(tfma.metrics.Preprocessor):
+    """Squared difference of a rival's number and its label."""
+
+    def __init__(self, metric: str, model_name: str, rival: str):
+        super().__init__(name=f"{metric}:{model_name}:{rival}")
+        self.model_name = model_name
+        self.rival = rival
+
+    def process(self, extracts: dict[str, Any]) -> Iterator[float]:
+        label = _of_rival(extracts[tfma.LABELS_KEY], self.model_name, self.rival)[0]
+        yield float(_of_rival(extracts[tfma.PREDICTIONS_KEY], self.model_name, self.rival)[0] - label) ** 2
+
+
 class _Mean(beam.CombineFn):
     """The mean of floats; NaN where there are none."""
 
@@ -118,6 +131,13 @@ class _Count(_Mean):
 
     def extract_output(self, accumulator: tuple[float, int]) -> MetricValues:
         return {self.key: float(accumulator[1])}
+
+
+class _RootMean(_Mean):
+    """The square root of the mean of floats; NaN where there are none."""
+
+    def extract_output(self, accumulator: tuple[float, int]) -> MetricValues:
+        return {self.key: math.sqrt(super().extract_output(accumulator)[self.key])}
 
 
 class _DistinctShare(beam.CombineFn):
@@ -157,7 +177,11 @@ def _discounted(rank: int) -> float:
     return 1.0 / math.log2(rank + 1)
 
 
-_GAINS: dict[str, Callable[[int], float]] = {"hit": _hit, "reciprocal": _reciprocal, "discounted": _discounted}
+_GAINS: dict[str, Callable[[int], float]] = {
+    "hit": _hit,
+    "reciprocal": _reciprocal,
+    "discounted": _discounted,
+}
 
 _Keys = list[tuple[MetricKey, str, str]]
 
@@ -285,6 +309,31 @@ class ListRecall(tfma.metrics.Metric):
     def __init__(self, name: str, truth: str):
         """Initialises the metric; ``truth`` is the prediction that holds the lists to be found."""
         super().__init__(_overlap_computations, name=name, truth=truth)
+
+
+def _error_computations(
+    name: str,
+    model_names: list[str] | None = None,
+    output_names: list[str] | None = None,
+    example_weighted: bool = False,
+) -> list[tfma.metrics.MetricComputation]:
+    return [
+        tfma.metrics.MetricComputation(
+            keys=[key], preprocessors=[_SquaredError(name, model, rival)], combiner=_RootMean(key)
+        )
+        for key, model, rival in _keys(name, model_names, output_names, example_weighted)
+    ]
+
+
+class RootMeanSquare(tfma.metrics.Metric):
+    """sqrt(mean((prediction - label)^2)), in float64.
+
+    TFMA wraps Keras' metric of that purpose at five times the cost of all else an example goes through.
+    """
+
+    def __init__(self, name: str):
+        """Initialises the metric under its name in the results."""
+        super().__init__(_error_computations, name=name)
 
 
 class _Difference:

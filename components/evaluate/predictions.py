@@ -10,6 +10,9 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
 
 from components.evaluate.config import (
     CANDIDATE_MEAN,
@@ -33,6 +36,9 @@ QUERY_KNOWN: Final = "query_known"
 """Slice by the query's id: ``known`` where train has it, else ``cold``."""
 SLICES: Final = (QUERY_ACTIVITY, CANDIDATE_POPULARITY, QUERY_KNOWN)
 
+BATCH: Final = 1024
+"""Examples a call of a signature. Reading yields far smaller batches, and the calls' cost is per call."""
+
 _STRING = tf.TensorSpec([None], tf.string)
 _STRINGS = tf.TensorSpec([None, None], tf.string)
 _FLOAT = tf.TensorSpec([None], tf.float32)
@@ -52,7 +58,9 @@ class ServedPredictions(beam.DoFn):
     for the baseline, so that both are measured on the same interactions.
     """
 
-    def __init__(self, models: list[tfma.types.EvalSharedModel], query_id: str, candidate_id: str, rating: str):
+    def __init__(
+        self, models: list[tfma.types.EvalSharedModel], query_id: str, candidate_id: str, rating: str
+    ):
         """Remembers the models and the columns.
 
         Args:
@@ -66,16 +74,28 @@ class ServedPredictions(beam.DoFn):
         self._candidate_id = candidate_id
         self._rating = rating
         self._models: dict[str, ServedModel] = {}
+        self._waiting: list[pa.RecordBatch] = []
 
     def setup(self) -> None:
         """Loads the models, once a process."""
         self._models = {shared.model_name: shared.model_loader.load() for shared in self._shared}
 
     def process(self, extracts: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yields the batch's extracts."""
-        batch = extracts[tfma.ARROW_RECORD_BATCH_KEY]
-        if not batch.num_rows:
+        """Gathers batches, and yields the extracts of a large one."""
+        self._waiting.append(extracts[tfma.ARROW_RECORD_BATCH_KEY])
+        if sum(batch.num_rows for batch in self._waiting) >= BATCH:
+            yield from self._extracts()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """Yields the extracts of the examples that are left."""
+        for extracts in self._extracts():
+            yield WindowedValue(extracts, MIN_TIMESTAMP, (GlobalWindow(),))
+
+    def _extracts(self) -> Iterator[dict[str, Any]]:
+        if not any(batch.num_rows for batch in self._waiting):
             return
+        batch = pa.Table.from_batches(self._waiting).combine_chunks().to_batches()[0]
+        self._waiting = []
         labels, predictions, sizes = {}, {}, {}
         for name, model in self._models.items():
             labels[name], predictions[name] = self._ask(model, batch)
@@ -100,7 +120,9 @@ class ServedPredictions(beam.DoFn):
             self._rating: tensor(batch, self._rating, _FLOAT),
             QUERY_ACTIVITY: activity.astype("S").astype(object),
             CANDIDATE_POPULARITY: np.where(rows == UNFILLED, COLD, model.catalogue.segment[rows]),
-            QUERY_KNOWN: np.where(model.known_queries.get_indexer(queries) >= 0, b"known", b"cold").astype(object),
+            QUERY_KNOWN: np.where(model.known_queries.get_indexer(queries) >= 0, b"known", b"cold").astype(
+                object
+            ),
         }
 
     def _ask(
@@ -117,7 +139,8 @@ class ServedPredictions(beam.DoFn):
         predictions = {
             RATING: rated,
             CANDIDATE_MEAN: np.where(rows == UNFILLED, catalogue.global_mean, catalogue.mean_rating[rows]),
-            POSITIVE_PROBABILITY: probability,
+            # TFMA's AUC does not take NaN; who gives no probability is as wrong as can be.
+            POSITIVE_PROBABILITY: np.where(np.isnan(probability), 1 - positive, probability),
         }
         labels = {RATING: ratings, CANDIDATE_MEAN: ratings, POSITIVE_PROBABILITY: positive}
         held_out = np.where(rows == UNFILLED, OUTSIDE_CATALOGUE, rows)

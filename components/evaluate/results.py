@@ -89,7 +89,9 @@ def read_metrics(evaluation_uri: str) -> list[MetricValue]:
         for entry in metrics.metric_keys_and_values
         if not entry.key.is_diff
     ]
-    return sorted(values, key=lambda v: (v.slice != OVERALL, v.slice, v.model != "candidate", v.rival, v.name))
+    return sorted(
+        values, key=lambda v: (v.slice != OVERALL, v.slice, v.model != "candidate", v.rival, v.name)
+    )
 
 
 def read_validation(evaluation_uri: str) -> list[Failure]:
@@ -111,7 +113,11 @@ def read_validation(evaluation_uri: str) -> list[Failure]:
 
 
 def _failure(
-    metric: str, slice_: str, value: float | None, baseline: float | None, threshold: config_pb2.MetricThreshold
+    metric: str,
+    slice_: str,
+    value: float | None,
+    baseline: float | None,
+    threshold: config_pb2.MetricThreshold,
 ) -> Failure:
     if threshold.HasField("change_threshold"):
         bound = abs(threshold.change_threshold.relative.value)

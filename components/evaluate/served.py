@@ -51,9 +51,7 @@ class Catalogue:
     @classmethod
     def from_table(cls, table: pa.Table) -> Catalogue:
         """Returns the catalogue of a table with columns as in ``candidates.parquet``."""
-        frame = table.select(
-            ["id", "train_positive_count", "train_count", "train_rating_mean"]
-        ).to_pandas()
+        frame = table.select(["id", "train_positive_count", "train_count", "train_rating_mean"]).to_pandas()
         positives = frame["train_positive_count"].to_numpy(np.int64)
         counts = frame["train_count"].to_numpy(np.int64)
         means = frame["train_rating_mean"].to_numpy(np.float64)

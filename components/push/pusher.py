@@ -49,16 +49,16 @@ class Executor(executor.Executor):
             self._MarkNotPushed(pushed)
             return
         destination = pusher_pb2.PushDestination()
-        proto_utils.json_to_proto(
-            exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination
-        )
+        proto_utils.json_to_proto(exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination)
         base_directory = destination.filesystem.base_directory
         model_path = self.GetModelPath(input_dict)
         with _blaming(base_directory):
             version = push(model_path, base_directory)
         # TFX keeps a copy with the artifact, so that the lineage outlives the serving directory.
         io_utils.copy_dir(model_path, pushed.uri)
-        self._MarkPushed(pushed, pushed_destination=os.path.join(base_directory, version), pushed_version=version)
+        self._MarkPushed(
+            pushed, pushed_destination=os.path.join(base_directory, version), pushed_version=version
+        )
 
 
 def push(model_path: str, base_directory: str) -> str:

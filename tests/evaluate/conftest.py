@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,17 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.components.base import base_beam_executor
-from tfx.types import standard_artifacts, standard_component_specs
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import json_utils, proto_utils
 
 from components.evaluate.config import EvaluationConfig
 from components.evaluate.eval_config import eval_config
 from components.evaluate.evaluator import Executor
 from components.ingest.declaration import Declaration
-from tfx.types import artifact_utils
-from tfx.utils import json_utils, proto_utils
 
 DECLARATION = {
     "interactions": {
@@ -122,7 +120,9 @@ class ToyModule(tf.Module):
         return self._top(self.scores, query, k, exclude)
 
     def _retrieve(self, inputs: dict[str, tf.Tensor]) -> Any:
-        return self._top(tf.where(self.unindexed, -np.inf, self.scores), inputs, inputs["k"], inputs["exclude"])
+        return self._top(
+            tf.where(self.unindexed, -np.inf, self.scores), inputs, inputs["k"], inputs["exclude"]
+        )
 
     def _recommend(self, inputs: dict[str, tf.Tensor]) -> Any:
         return self._top(self.stars, inputs, inputs["k"], inputs["exclude"])
@@ -185,70 +185,87 @@ class Evaluated:
     blessed: bool
 
 
+Interaction = tuple[str, str, float, Sequence[str]]
 Evaluate = Callable[..., Evaluated]
 
 
 @pytest.fixture
+def toy() -> Toy:
+    """Three books, two readers; c is liked most."""
+    scores = np.array([[3, 2, 1], [1, 2, 3], [1, 2, 3]], float)
+    return Toy(
+        books=["a", "b", "c"],
+        readers=["ann", "bob"],
+        scores=scores,
+        stars=scores + 2,
+        train=[(1, 2, 3.5), (2, 3, 3.0), (5, 5, 4.5)],
+    )
+
+
+@pytest.fixture
 def evaluate(tmp_path: Path) -> Evaluate:
-    """Returns a function that runs the Evaluator's executor on toy models."""
+    """Returns a function (toy, interactions, gate, baseline) that runs the Evaluator's executor."""
+    roots = (tmp_path / str(i) for i in itertools.count())
+    return lambda *args, **kwargs: run_evaluator(next(roots), *args, **kwargs)
 
-    def run(
-        toy: Toy, examples: list[bytes], gate: EvaluationConfig | None = None, baseline: Toy | None = None
-    ) -> Evaluated:
-        root = tmp_path / str(len(list(tmp_path.iterdir())))
-        split = root / "examples" / "Split-eval"
-        split.mkdir(parents=True)
-        with tf.io.TFRecordWriter(str(split / "data.gz"), "GZIP") as writer:
-            for record in examples:
-                writer.write(record)
-        (root / "schema").mkdir()
-        (root / "schema" / "schema.pbtxt").write_text(
-            text_format.MessageToString(text_format.Parse(SCHEMA, schema_pb2.Schema()))
-        )
-        save_toy(toy, root / "model")
-        (root / "baseline").mkdir()
-        if baseline is not None:
-            save_toy(baseline, root / "baseline")
 
-        def artifact(kind: type, name: str) -> Any:
-            made = kind()
-            made.uri = str(root / name)
-            made.id = 1
-            return made
+@pytest.fixture(scope="module")
+def evaluate_once(tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
+    """As ``evaluate``, for one result that a module's tests share; the toy is given by its fields."""
+    return lambda toy, *args: run_evaluator(tmp_path_factory.mktemp("once"), Toy(**toy), *args)
 
-        data = artifact(standard_artifacts.Examples, "examples")
-        data.split_names = artifact_utils.encode_split_names(["eval"])
-        blessing = artifact(standard_artifacts.ModelBlessing, "blessing")
-        context = base_beam_executor.BaseBeamExecutor.Context(
-            beam_pipeline_args=[
-                "--runner=FnApiRunner",
-                "--direct_num_workers=1",
-                "--sdk_container_image=local",
-            ],
-            tmp_dir=str(root / "tmp"),
-            unique_id="1",
-        )
-        Executor(context).Do(
-            {
-                "examples": [data],
-                "model": [artifact(standard_artifacts.Model, "model")],
-                "baseline_model": [artifact(standard_artifacts.Model, "baseline")],
-                "schema": [artifact(standard_artifacts.Schema, "schema")],
-            },
-            {
-                "evaluation": [artifact(standard_artifacts.ModelEvaluation, "evaluation")],
-                "blessing": [blessing],
-            },
-            {
-                "eval_config": proto_utils.proto_to_json(
-                    eval_config(Declaration.model_validate(DECLARATION), gate)
-                ),
-                "example_splits": json_utils.dumps(["eval"]),
-                standard_component_specs.MODULE_PATH_KEY: "components.evaluate.extractors",
-            },
-        )
-        return Evaluated(
-            uri=str(root / "evaluation"), blessed=blessing.get_int_custom_property("blessed") == 1
-        )
 
-    return run
+def run_evaluator(
+    root: Path,
+    toy: Toy,
+    interactions: Sequence[Interaction],
+    gate: EvaluationConfig | None = None,
+    baseline: Toy | None = None,
+) -> Evaluated:
+    """Lays artifacts out as the pipeline does and runs the executor on them."""
+    split = root / "examples" / "Split-eval"
+    split.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(split / "data.gz"), "GZIP") as writer:
+        for interaction in interactions:
+            writer.write(example(*interaction))
+    (root / "schema").mkdir()
+    (root / "schema" / "schema.pbtxt").write_text(SCHEMA)
+    save_toy(toy, root / "model")
+    (root / "baseline").mkdir()
+    if baseline is not None:
+        save_toy(baseline, root / "baseline")
+
+    def artifact(kind: type, name: str) -> Any:
+        made = kind()
+        made.uri = str(root / name)
+        made.id = 1
+        return made
+
+    examples = artifact(standard_artifacts.Examples, "examples")
+    examples.split_names = artifact_utils.encode_split_names(["eval"])
+    blessing = artifact(standard_artifacts.ModelBlessing, "blessing")
+    context = base_beam_executor.BaseBeamExecutor.Context(
+        beam_pipeline_args=["--runner=FnApiRunner", "--direct_num_workers=1", "--sdk_container_image=local"],
+        tmp_dir=str(root / "tmp"),
+        unique_id="1",
+    )
+    config = eval_config(Declaration.model_validate(DECLARATION), gate)
+    Executor(context).Do(
+        {
+            "examples": [examples],
+            "model": [artifact(standard_artifacts.Model, "model")],
+            "baseline_model": [artifact(standard_artifacts.Model, "baseline")],
+            "schema": [artifact(standard_artifacts.Schema, "schema")],
+        },
+        {
+            "evaluation": [artifact(standard_artifacts.ModelEvaluation, "evaluation")],
+            "blessing": [blessing],
+        },
+        {
+            "eval_config": proto_utils.proto_to_json(config),
+            "example_splits": json_utils.dumps(["eval"]),
+            "module_path": "components.evaluate.extractors",
+        },
+    )
+    blessed = blessing.get_int_custom_property("blessed") == 1
+    return Evaluated(uri=str(root / "evaluation"), blessed=blessed)

@@ -1,0 +1,185 @@
+"""The numbers TFMA writes against the same numbers by hand, in plain numpy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from components.evaluate.results import read_metrics
+
+BOOKS = ["a", "b", "c", "d", "e", "f"]
+READERS = ["ann", "bob"]
+# Rows: ann, bob, everybody else. Retrieval and ratings disagree, so that no rival equals another.
+SCORES = np.array([[6, 5, 4, 3, 2, 1], [1, 2, 3, 4, 5, 6], [3, 6, 1, 5, 2, 4]], float)
+STARS = np.array([[1.5, 2, 4.5, 4, 3, 2.5], [4, 1, 2, 4.5, 3, 5], [2, 3, 4, 1, 5, 3.5]], float)
+# Positives, interactions, mean: d is liked most; e and f were never liked, f never even seen.
+TRAIN = [(3, 4, 4.0), (2, 5, 3.0), (2, 2, 4.5), (9, 10, 4.5), (0, 1, 2.0), (0, 0, None)]
+POPULAR = ["d", "a", "b", "c", "e", "f"]
+GLOBAL_MEAN = (4 * 4.0 + 5 * 3.0 + 2 * 4.5 + 10 * 4.5 + 1 * 2.0) / 22
+
+# reader, book, stars, history
+INTERACTIONS = [
+    ("ann", "c", 5.0, []),
+    ("ann", "a", 2.0, ["c"]),
+    ("ann", "d", 4.0, ["c", "nowhere"]),
+    ("bob", "f", 5.0, ["e", "d"]),
+    ("bob", "d", 4.0, ["e", "d"]),
+    ("bob", "b", 1.0, ["e"]),
+    ("cid", "e", 4.0, list("abcdbc")),
+    ("cid", "unheard-of", 5.0, ["a"]),
+]
+POSITIVES = [one for one in INTERACTIONS if one[2] >= 4]
+
+
+def ranked(table: np.ndarray, reader: str, history: list[str], lacking: str = "") -> list[str]:
+    """Books best first, without history and those the index lacks."""
+    row = table[READERS.index(reader) if reader in READERS else len(READERS)]
+    return [BOOKS[i] for i in np.argsort(-row) if BOOKS[i] not in history and BOOKS[i] not in lacking]
+
+
+def by_hand(lists: list[list[str]], held_out: list[str]) -> dict[str, float]:
+    """Formulas of the list metrics; the catalogue is smaller than both cut-offs' 10."""
+    ranks = [
+        books.index(book) + 1 if book in books else math.inf
+        for books, book in zip(lists, held_out, strict=True)
+    ]
+    return {
+        "recall@10": float(np.mean([rank <= 10 for rank in ranks])),
+        "recall@100": float(np.mean([rank <= 100 for rank in ranks])),
+        "ndcg@10": float(np.mean([1 / math.log2(rank + 1) for rank in ranks])),
+        "mrr": float(np.mean([1 / rank for rank in ranks])),
+        "coverage@10": len(set().union(*lists)) / len(BOOKS),
+    }
+
+
+@pytest.fixture(scope="module")
+def values(evaluate_once) -> dict[tuple[str, str], float]:
+    """Values by (slice, rival/name); the index cannot find b."""
+    evaluated = evaluate_once(
+        dict(books=BOOKS, readers=READERS, scores=SCORES, stars=STARS, train=TRAIN, unindexed=["b"]),
+        INTERACTIONS,
+    )
+    return {(v.slice, f"{v.rival}/{v.name}"): v.value for v in read_metrics(evaluated.uri)}
+
+
+def expected_lists(rival: str) -> list[list[str]]:
+    tables = {"retrieve": (SCORES, "b"), "recommend": (STARS, "")}
+    if rival == "popularity":
+        return [[book for book in POPULAR if book not in history] for _, _, _, history in POSITIVES]
+    table, lacking = tables[rival]
+    return [ranked(table, reader, history, lacking) for reader, _, _, history in POSITIVES]
+
+
+@pytest.mark.parametrize("rival", ["retrieve", "recommend", "popularity"])
+@pytest.mark.parametrize("metric", ["recall@10", "recall@100", "ndcg@10", "mrr", "coverage@10"])
+def test_list_metrics_equal_those_by_hand(values, rival, metric):
+    expected = by_hand(expected_lists(rival), [book for _, book, _, _ in POSITIVES])
+    assert values["overall", f"{rival}/{metric}"] == pytest.approx(expected[metric])
+
+
+def test_only_positive_interactions_are_held_out(values):
+    assert values["overall", "retrieve/positives"] == len(POSITIVES)
+    assert values["overall", "rating/interactions"] == len(INTERACTIONS)
+
+
+def test_lift_is_the_difference_to_popularity(values):
+    for name in ("recall@10", "recall@100", "ndcg@10"):
+        difference = values["overall", f"retrieve/{name}"] - values["overall", f"popularity/{name}"]
+        assert values["overall", f"retrieve/{name}_lift"] == pytest.approx(difference)
+
+
+def test_ann_recall_is_the_share_of_exact_search_the_index_finds(values):
+    shares = []
+    for reader, _, _, history in POSITIVES:
+        exact = ranked(SCORES, reader, history)
+        shares.append(np.mean([book != "b" for book in exact]))
+    assert values["overall", "retrieve/ann_recall@100"] == pytest.approx(float(np.mean(shares)))
+    assert values["overall", "retrieve/ann_recall@100"] < 1
+
+
+def predicted() -> np.ndarray:
+    """Ratings as the model predicts them; the global mean for a book outside the catalogue."""
+    rows = [READERS.index(reader) if reader in READERS else 2 for reader, _, _, _ in INTERACTIONS]
+    return np.array(
+        [
+            STARS[row, BOOKS.index(book)] if book in BOOKS else GLOBAL_MEAN
+            for row, (_, book, _, _) in zip(rows, INTERACTIONS, strict=True)
+        ]
+    )
+
+
+def means() -> np.ndarray:
+    mean = {
+        book: GLOBAL_MEAN if train[2] is None else train[2] for book, train in zip(BOOKS, TRAIN, strict=True)
+    }
+    return np.array([mean.get(book, GLOBAL_MEAN) for _, book, _, _ in INTERACTIONS])
+
+
+def rmse(predictions: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((predictions - np.array([stars for _, _, stars, _ in INTERACTIONS])) ** 2)))
+
+
+def test_rating_error_equals_that_by_hand(values):
+    assert values["overall", "rating/rmse"] == pytest.approx(rmse(predicted()), rel=1e-5)
+    assert values["overall", "candidate_mean/rmse"] == pytest.approx(rmse(means()), rel=1e-5)
+    assert values["overall", "rating/rmse_ratio"] == pytest.approx(
+        rmse(predicted()) / rmse(means()), rel=1e-5
+    )
+
+
+def test_auc_is_the_share_of_pairs_in_the_right_order(values):
+    scores = 1 / (1 + np.exp(-(predicted() - 3.5)))
+    # Outside the catalogue the probability is train's share of positives.
+    scores[-1] = 16 / 22
+    positive = np.array([stars >= 4 for _, _, stars, _ in INTERACTIONS])
+    pairs = scores[positive][:, None] - scores[~positive][None, :]
+    assert values["overall", "positive/auc"] == pytest.approx(
+        np.mean((pairs > 0) + 0.5 * (pairs == 0)), abs=1e-3
+    )
+
+
+def test_ndcg_is_the_mean_over_queries_with_the_rating_as_gain(values):
+    per_query = []
+    for reader in ("ann", "bob", "cid"):
+        mine = np.array([i for i, one in enumerate(INTERACTIONS) if one[0] == reader])
+        gains = np.array([INTERACTIONS[i][2] for i in mine])
+        discounts = 1 / np.log2(np.arange(2, len(mine) + 2))
+        shown = gains[np.argsort(-predicted()[mine])]
+        per_query.append((shown * discounts).sum() / (np.sort(gains)[::-1] * discounts).sum())
+    assert values["overall", "rating/ndcg@10"] == pytest.approx(float(np.mean(per_query)), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("slice_", "interactions"),
+    [
+        ("query_activity:0", 1),
+        ("query_activity:1-5", 6),
+        ("query_activity:6-20", 1),
+        ("query_known:known", 6),
+        ("query_known:cold", 2),
+        # 16 positives: d alone passes a third, a makes it 12 of 16, past two thirds.
+        ("candidate_popularity:head", 2),
+        ("candidate_popularity:middle", 1),
+        ("candidate_popularity:tail", 2),
+        ("candidate_popularity:cold", 3),
+    ],
+)
+def test_slices_hold_the_interactions_their_name_says(values, slice_, interactions):
+    assert values[slice_, "rating/interactions"] == interactions
+
+
+def test_slice_metrics_are_those_of_its_interactions_alone(values):
+    cold = [(reader, book, stars, history) for reader, book, stars, history in POSITIVES if reader == "cid"]
+    lists = [ranked(SCORES, reader, history, "b") for reader, _, _, history in cold]
+    expected = by_hand(lists, [book for _, book, _, _ in cold])
+    assert values["query_known:cold", "retrieve/mrr"] == pytest.approx(expected["mrr"])
+    assert values["query_known:cold", "retrieve/recall@10"] == pytest.approx(0.5)
+
+
+def test_a_slice_without_positives_has_no_list_metrics(evaluate, toy):
+    evaluated = evaluate(toy, [("ann", "a", 1.0, []), ("bob", "c", 5.0, ["a"])])
+    values = {(v.slice, f"{v.rival}/{v.name}"): v.value for v in read_metrics(evaluated.uri)}
+    assert math.isnan(values["query_activity:0", "retrieve/recall@10"])
+    assert values["query_activity:1-5", "retrieve/recall@10"] == 1.0
