@@ -60,6 +60,7 @@ class Recommender(tf.Module):
         """
         super().__init__(name="recommender")
         self._declaration, self._config = declaration, config
+        self._query_names = tuple(query_specs(declaration))
         self._query_spec, self._candidate_spec = (
             graph.raw_feature_spec() for graph in (query_graph, candidate_graph)
         )
@@ -120,7 +121,7 @@ class Recommender(tf.Module):
         Raises:
             tf.errors.InvalidArgumentError: If k is below 1.
         """
-        query = {name: inputs[name] for name in query_specs(self._declaration)}
+        query = {name: inputs[name] for name in self._query_names}
         return self._named(*self._search(query, _checked(inputs[K]), inputs[EXCLUDE], self._index))
 
     def recommend(self, inputs: Tensors) -> dict[str, tf.Tensor]:
@@ -136,7 +137,7 @@ class Recommender(tf.Module):
             As :meth:`retrieve`, and each head of the ranker, float32 [batch, min(k, catalogue)], NaN in
             places that could not be filled.
         """
-        query = {name: inputs[name] for name in query_specs(self._declaration)}
+        query = {name: inputs[name] for name in self._query_names}
         k = _checked(inputs[K])
         wanted = tf.maximum(k, self._config.retrieve)
         found, rows = self._search(query, wanted, inputs[EXCLUDE], self._index)
@@ -161,7 +162,7 @@ class Recommender(tf.Module):
         Returns:
             Each head of the ranker, float32 [batch, candidates], NaN for an id not in the catalogue.
         """
-        query = {name: inputs[name] for name in query_specs(self._declaration)}
+        query = {name: inputs[name] for name in self._query_names}
         rows = self._rows.lookup(inputs[CANDIDATE_IDS])
         heads = self._ranking.score(self._encoded_query(query), tf.maximum(rows, 0))
         return {name: tf.where(rows == UNKNOWN_ROW, math.nan, values) for name, values in heads.items()}

@@ -116,6 +116,8 @@ class RankingModel(tfrs.Model):
         # Zero kernels: training starts at the damped means, not at noise around them.
         self._rating_head = keras.layers.Dense(1, kernel_initializer="zeros", name="rating")
         self._positive_head = keras.layers.Dense(1, kernel_initializer="zeros", name="positive")
+        # tfrs.Model reports the last batch's loss; a curve needs the epoch's.
+        self._epoch_loss = keras.metrics.Mean(name="epoch_loss")
         self._rating_task = tfrs.tasks.Ranking(loss=keras.losses.MeanSquaredError(reduction=_PER_EXAMPLE_MEAN))
         self._positive_task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(reduction=_PER_EXAMPLE_MEAN))
 
@@ -170,7 +172,9 @@ class RankingModel(tfrs.Model):
             task(inputs[name][:, tf.newaxis], scores[name], sample_weight=inputs[WEIGHT])
             for name, task in ((self._rating_name, self._rating_task), (POSITIVE, self._positive_task))
         )
-        return self._config.rating_weight * rating + self._config.positive_weight * positive
+        loss = self._config.rating_weight * rating + self._config.positive_weight * positive
+        self._epoch_loss.update_state(loss)
+        return loss
 
 
 def _embedding(size: int, dim: int, seed: int, name: str) -> keras.layers.Embedding:

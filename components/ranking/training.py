@@ -38,7 +38,7 @@ def fit(
         verbose=2,
         callbacks=[
             keras.callbacks.EarlyStopping(
-                monitor="val_total_loss", mode="min", patience=config.patience, restore_best_weights=True
+                monitor="val_epoch_loss", mode="min", patience=config.patience, restore_best_weights=True
             ),
             keras.callbacks.TensorBoard(log_dir, write_graph=False),
         ],

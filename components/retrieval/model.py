@@ -81,6 +81,8 @@ class RetrievalModel(tfrs.Model):
         self._id_indices = tf.constant(id_embedding_indices(counts))
         self.candidate_features = {name: tf.constant(column) for name, column in table.features.items()}
         self._sampling_probabilities = tf.constant(sampling_probabilities(counts))
+        # tfrs.Model reports the last batch's loss; a curve needs the epoch's.
+        self._epoch_loss = keras.metrics.Mean(name="epoch_loss")
         self._task = tfrs.tasks.Retrieval(
             loss=keras.losses.CategoricalCrossentropy(
                 from_logits=True, reduction=keras.losses.Reduction.SUM_OVER_BATCH_SIZE
@@ -146,7 +148,7 @@ class RetrievalModel(tfrs.Model):
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """In-batch softmax loss of a batch of positive interactions, weighted (scalar)."""
         rows = inputs[CANDIDATE_ROW]
-        return self._task(
+        loss = self._task(
             self.embed_query(inputs, training=training),
             self.embed_rows(rows, training=training),
             sample_weight=inputs[WEIGHT],
@@ -155,3 +157,5 @@ class RetrievalModel(tfrs.Model):
             compute_metrics=False,
             compute_batch_metrics=False,
         )
+        self._epoch_loss.update_state(loss)
+        return loss

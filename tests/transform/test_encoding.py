@@ -1,0 +1,170 @@
+"""Each feature kind, through TensorFlow Transform's real analysis on Beam."""
+
+import datetime
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from components.ingest.declaration import (
+    HashFeature,
+    MultivalentFeature,
+    NumericFeature,
+    TextFeature,
+    TimestampFeature,
+    VocabularyFeature,
+)
+from components.transform.encoding import cyclic_time, encode, encoded_features
+from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+
+FEATURES = {
+    "colour": VocabularyFeature(kind="vocabulary"),
+    "top": VocabularyFeature(kind="vocabulary", top_k=1),
+    "zip": HashFeature(kind="hash", bins=7),
+    "price": NumericFeature(kind="numeric", scale="z_score"),
+    "views": NumericFeature(kind="numeric", scale="log1p"),
+    "year": NumericFeature(kind="numeric", scale="buckets", buckets=2),
+    "genres": MultivalentFeature(kind="multivalent", max_values=3),
+    "title": TextFeature(kind="text", max_tokens=3),
+    "added": TimestampFeature(kind="timestamp", parts=("hour_of_day", "month_of_year")),
+}
+DTYPES = {"price": tf.float32, "views": tf.float32, "year": tf.float32, "added": tf.int64}
+ROWS = [
+    {
+        "colour": ["red"],
+        "top": ["a"],
+        "zip": ["1"],
+        "price": [1.0],
+        "views": [0.0],
+        "year": [1990.0],
+        "genres": ["Drama", "War"],
+        "title": ["The Big Sleep"],
+        "added": [0],
+    },
+    {
+        "colour": ["red"],
+        "top": ["a"],
+        "zip": ["2"],
+        "price": [3.0],
+        "views": [math.e - 1],
+        "year": [1991.0],
+        "genres": ["Drama"],
+        "title": ["big, BIG trouble in town"],
+        "added": [6 * 3600],
+    },
+    {
+        "colour": ["blue"],
+        "top": ["b"],
+        "zip": ["1"],
+        "price": [5.0],
+        "views": [math.e**2 - 1],
+        "year": [2000.0],
+        "genres": ["Drama", "War", "Western", "Comedy"],
+        "title": ["Été"],
+        "added": [86400 * 31],
+    },
+    {name: [] for name in FEATURES},
+]
+
+
+@pytest.fixture(scope="module")
+def transformed(tmp_path_factory):
+    """The rows after analysis and transform, and the transform's output."""
+    spec = {name: tf.io.VarLenFeature(DTYPES.get(name, tf.string)) for name in FEATURES}
+    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
+
+    def preprocessing_fn(inputs):
+        return {name: encode(name, FEATURES[name], inputs[name], "candidate") for name in FEATURES}
+
+    path = str(tmp_path_factory.mktemp("transform"))
+    with tft_beam.Context(temp_dir=str(tmp_path_factory.mktemp("tmp"))):
+        (data, _), transform_fn = (ROWS, metadata) | tft_beam.AnalyzeAndTransformDataset(preprocessing_fn)
+        transform_fn | tft_beam.WriteTransformFn(path)
+    return data, tft.TFTransformOutput(path)
+
+
+def column(transformed, name):
+    return np.array([row[name] for row in transformed[0]])
+
+
+def test_vocabulary_puts_the_most_frequent_first_and_missing_last(transformed):
+    assert column(transformed, "colour").tolist() == [0, 0, 1, 2]
+
+
+def test_values_beyond_top_k_share_the_unknown_integer(transformed):
+    assert column(transformed, "top").tolist() == [0, 0, 1, 1]
+
+
+def test_hash_stays_in_its_bins_and_is_the_same_for_the_same_value(transformed):
+    codes = column(transformed, "zip")
+    assert codes[0] == codes[2]
+    assert ((codes >= 0) & (codes < 7)).all()
+
+
+def test_z_score_standardises_what_is_there_and_missing_is_the_mean(transformed):
+    deviation = math.sqrt(8 / 3)
+    expected = [[-2 / deviation], [0.0], [2 / deviation], [0.0]]
+    np.testing.assert_allclose(column(transformed, "price"), expected, rtol=1e-5)
+
+
+def test_log1p_is_taken_before_standardising(transformed):
+    deviation = math.sqrt(2 / 3)
+    expected = [[-1 / deviation], [0.0], [1 / deviation], [0.0]]
+    np.testing.assert_allclose(column(transformed, "views"), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_buckets_are_quantiles_and_missing_has_its_own(transformed):
+    codes = column(transformed, "year").tolist()
+    assert codes[0] == 0
+    assert codes[2] == 1
+    assert codes[3] == 2
+
+
+def test_multivalent_is_padded_with_zero_and_cut_at_max_values(transformed):
+    codes = column(transformed, "genres")
+    assert codes.shape == (4, 3)
+    assert codes[0].tolist() == [1, 2, 0]
+    assert codes[1].tolist() == [1, 0, 0]
+    assert (codes[2] > 0).all()
+    assert codes[3].tolist() == [0, 0, 0]
+
+
+def test_text_is_lower_cased_and_split_at_punctuation(transformed):
+    codes = column(transformed, "title")
+    big = codes[0][1]
+    assert codes[1][:2].tolist() == [big, big], "'Big', 'big,' and 'BIG' are one word"
+    assert codes[2][0] > 0, "accented letters are letters"
+    assert codes[3].tolist() == [0, 0, 0]
+
+
+def test_shapes_announced_to_the_towers_are_the_real_ones(transformed):
+    for feature in encoded_features(FEATURES, "candidate", transformed[1]):
+        values = column(transformed, feature.name)
+        if feature.kind == "category":
+            assert values.shape == (4,)
+        else:
+            assert values.shape == (4, feature.width)
+        if feature.kind != "dense":
+            assert values.max() < feature.size
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [(1970, 1, 1, 0), (1998, 4, 22, 23), (2000, 2, 29, 6), (1969, 12, 31, 12), (2024, 3, 1, 18)],
+)
+def test_cyclic_time_agrees_with_the_calendar(moment):
+    when = datetime.datetime(*moment, tzinfo=datetime.UTC)
+    feature = TimestampFeature(
+        kind="timestamp", parts=("hour_of_day", "day_of_week", "day_of_month", "month_of_year")
+    )
+    positions = [
+        when.hour / 24,
+        (when.weekday() + when.hour / 24) / 7,
+        (when.day - 1) / 31,
+        (when.month - 1) / 12,
+    ]
+    expected = [f(2 * math.pi * p) for p in positions for f in (math.sin, math.cos)]
+    seconds = tf.constant([int(when.timestamp())], tf.int64)
+    np.testing.assert_allclose(cyclic_time(seconds, feature)[0], expected, atol=1e-5)
