@@ -100,12 +100,7 @@ class TimestampFeature(Strict):
 
 
 Feature = Annotated[
-    VocabularyFeature
-    | HashFeature
-    | NumericFeature
-    | MultivalentFeature
-    | TextFeature
-    | TimestampFeature,
+    VocabularyFeature | HashFeature | NumericFeature | MultivalentFeature | TextFeature | TimestampFeature,
     Field(discriminator="kind"),
 ]
 """How one column becomes model input; the key it stands under is the column's name."""

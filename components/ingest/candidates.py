@@ -1,0 +1,58 @@
+"""CandidateGen's executor: the catalogue becomes candidate examples, ordered by id.
+
+Runs in one place, without a Beam graph: the order is global and ids are unique over all files, and a
+catalogue is small beside its event log.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pyarrow as pa
+from tfx import types
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils, standard_component_specs
+
+from components.ingest.declaration import CATALOGUE_SPLIT
+from components.ingest.examples import ENCODED_ROWS, encode_examples, write_shard
+from components.ingest.interactions import input_files, set_splits
+from components.ingest.plan import CANDIDATES, CandidatePlan
+from components.ingest.tables import read_columns
+
+ROWS_PER_SHARD = 1 << 18
+"""Candidates a file holds; the files' names sort like the ids in them."""
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Writes the one split ``catalogue``, every candidate once, ascending by id, bytewise."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Runs the step.
+
+        Raises:
+            UserError: If a file is missing, unreadable or lacks a column, a cell is of the wrong type, or
+                an id is missing or comes twice.
+        """
+        plan = CandidatePlan.from_custom_config(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
+        files = input_files(exec_properties)[CANDIDATES]
+        catalogue = read_columns(plan.candidates, files, plan.columns, plan.candidates.id)
+        examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
+        directory = os.path.join(examples.uri, f"Split-{CATALOGUE_SPLIT}")
+        shards = -(-catalogue.num_rows // ROWS_PER_SHARD)
+        for shard in range(shards):
+            rows = catalogue.slice(shard * ROWS_PER_SHARD, ROWS_PER_SHARD)
+            chunks = (_encode(rows.slice(at, ENCODED_ROWS)) for at in range(0, rows.num_rows, ENCODED_ROWS))
+            write_shard(directory, shard, shards, chunks)
+        set_splits(examples, [CATALOGUE_SPLIT], exec_properties)
+
+
+def _encode(rows: pa.Table) -> list[bytes]:
+    # take copies: the encoder looks at a column's buffers, which a slice shares with its neighbours.
+    copied = rows.take(pa.array(range(rows.num_rows)))
+    return encode_examples({name: copied[name].combine_chunks() for name in copied.column_names})
