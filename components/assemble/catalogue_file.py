@@ -81,9 +81,7 @@ def _train_interactions(
     return rows[known], ratings[known], positives[known]
 
 
-def _batches(
-    files: Sequence[str], spec: dict[str, tf.io.FixedLenFeature]
-) -> list[dict[str, np.ndarray]]:
+def _batches(files: Sequence[str], spec: dict[str, tf.io.FixedLenFeature]) -> list[dict[str, np.ndarray]]:
     records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").batch(_BATCH)
     parsed = records.map(lambda batch: tf.io.parse_example(batch, spec))
     return list(parsed.as_numpy_iterator())

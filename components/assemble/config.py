@@ -17,7 +17,7 @@ class AssembleConfig(Strict):
     )
     leaves: int | None = Field(default=None, gt=0, description="Default: the catalogue's square root.")
     search_share: float = Field(
-        default=0.5, gt=0, le=1, description="Share of the leaves that a request searches."
+        default=0.7, gt=0, le=1, description="Share of the leaves that a request searches."
     )
     retrieve: int = Field(default=200, gt=0, description="Candidates that recommend ranks, at least k.")
     positive_weight: float = Field(

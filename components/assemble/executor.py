@@ -50,7 +50,9 @@ class Executor(base_executor.BaseExecutor):
             for name in (QUERY_GRAPH, CANDIDATE_GRAPH)
         )
         retrieval, ranking = (
-            tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
+            tf.saved_model.load(
+                path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name]))
+            )
             for name in (RETRIEVAL_MODEL, RANKING_MODEL)
         )
         table = read_candidate_table(

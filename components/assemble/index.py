@@ -96,11 +96,15 @@ class ScannIndex(tf.Module):
             pre_reorder_num_neighbors=_REORDER_FACTOR * k,
             leaves_to_search=self.leaves_to_search,
         )
-        rows = tf.reshape(tf.cast(found.indices, tf.int64), [-1, k])
-        scores = tf.reshape(found.distances, [-1, k])
-        # ScaNN marks places that it could not fill with NaN.
+        # ScaNN returns as many columns as the luckiest query filled, and NaN where another could not.
+        scores = tf.reshape(found.distances, [tf.shape(queries)[0], -1])
+        rows = tf.reshape(tf.cast(found.indices, tf.int64), tf.shape(scores))
         missing = tf.math.is_nan(scores)
-        return tf.where(missing, -math.inf, scores), tf.where(missing, tf.zeros_like(rows), rows)
+        unfilled = [[0, 0], [0, k - tf.shape(scores)[1]]]
+        return (
+            tf.pad(tf.where(missing, -math.inf, scores), unfilled, constant_values=-math.inf),
+            tf.pad(tf.where(missing, tf.zeros_like(rows), rows), unfilled),
+        )
 
 
 def build_index(embeddings: tf.Tensor, config: AssembleConfig) -> tuple[ExactIndex, CandidateIndex]:

@@ -58,6 +58,4 @@ def _log(signature: str, inputs: Mapping[str, tf.Tensor]) -> prediction_log_pb2.
     request = predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(signature_name=signature))
     for name, tensor in inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(tensor))
-    return prediction_log_pb2.PredictionLog(
-        predict_log=prediction_log_pb2.PredictLog(request=request)
-    )
+    return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))

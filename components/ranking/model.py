@@ -118,8 +118,12 @@ class RankingModel(tfrs.Model):
         self._positive_head = keras.layers.Dense(1, kernel_initializer="zeros", name="positive")
         # tfrs.Model reports the last batch's loss; a curve needs the epoch's.
         self._epoch_loss = keras.metrics.Mean(name="epoch_loss")
-        self._rating_task = tfrs.tasks.Ranking(loss=keras.losses.MeanSquaredError(reduction=_PER_EXAMPLE_MEAN))
-        self._positive_task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(reduction=_PER_EXAMPLE_MEAN))
+        self._rating_task = tfrs.tasks.Ranking(
+            loss=keras.losses.MeanSquaredError(reduction=_PER_EXAMPLE_MEAN)
+        )
+        self._positive_task = tfrs.tasks.Ranking(
+            loss=keras.losses.BinaryCrossentropy(reduction=_PER_EXAMPLE_MEAN)
+        )
 
     def score(
         self, query: Mapping[str, tf.Tensor], rows: tf.Tensor, training: bool = False

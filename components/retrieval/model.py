@@ -16,8 +16,6 @@ from components.transform.candidate_table import CandidateTable
 from components.transform.interaction_dataset import CANDIDATE_ROW
 
 
-
-
 def sampling_probabilities(counts: np.ndarray) -> np.ndarray:
     """Probability of each candidate to stand in a batch: its share of the training interactions.
 

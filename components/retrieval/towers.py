@@ -106,9 +106,7 @@ class CandidateTower(keras.layers.Layer):
         self._features = FeatureEncoder(features, config.feature_dim, seed=config.seed + 100)
         self._tower = Tower(config, seed=config.seed + 200)
 
-    def call(
-        self, ids: tf.Tensor, features: Mapping[str, tf.Tensor], training: bool = False
-    ) -> tf.Tensor:
+    def call(self, ids: tf.Tensor, features: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Embeds candidates.
 
         Args:

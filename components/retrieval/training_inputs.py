@@ -84,6 +84,4 @@ def encoded_query_signature(inputs: TrainingInputs) -> dict[str, tf.TensorSpec]:
     """Specs of an encoded query as both exported models take it: the dataset's own, less the labels."""
     names = [inputs.query_id[0], "history", "history_age", *(f.name for f in inputs.query_features)]
     specs = inputs.train.element_spec
-    return {
-        name: tf.TensorSpec([None, *specs[name].shape], specs[name].dtype, name=name) for name in names
-    }
+    return {name: tf.TensorSpec([None, *specs[name].shape], specs[name].dtype, name=name) for name in names}

@@ -94,9 +94,7 @@ def _encoded(
     raise TypeError(f"feature {name!r}: no encoding for kind {feature!r}")
 
 
-def encode(
-    name: str, feature: Feature, values: tf.Tensor | tf.SparseTensor, stream: Stream
-) -> tf.Tensor:
+def encode(name: str, feature: Feature, values: tf.Tensor | tf.SparseTensor, stream: Stream) -> tf.Tensor:
     """Encodes one raw feature inside a ``preprocessing_fn``.
 
     Args:
@@ -135,7 +133,7 @@ def encode(
 def apply_vocabulary(
     values: tf.Tensor | tf.SparseTensor, stream: Stream, name: str, top_k: int | None = None
 ) -> tf.Tensor | tf.SparseTensor:
-    """Integers of the analysed split's vocabulary, most frequent first; unknown and empty get the last one."""
+    """Integers of the vocabulary, most frequent value first; unknown and empty ones get the last."""
     return tft.compute_and_apply_vocabulary(
         values, top_k=top_k, num_oov_buckets=1, vocab_filename=vocabulary_name(stream, name)
     )
@@ -181,9 +179,7 @@ def _month_and_day(days: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """
     shifted = days + 719_468
     day_of_era = tf.math.floormod(shifted, 146_097)
-    year_of_era = (
-        day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096
-    ) // 365
+    year_of_era = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
     march_month = (5 * day_of_year + 2) // 153
     day = day_of_year - (153 * march_month + 2) // 5 + 1

@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
+from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+
 from components.ingest.declaration import (
     HashFeature,
     MultivalentFeature,
@@ -17,7 +19,6 @@ from components.ingest.declaration import (
     VocabularyFeature,
 )
 from components.transform.encoding import cyclic_time, encode, encoded_features
-from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
 FEATURES = {
     "colour": VocabularyFeature(kind="vocabulary"),
