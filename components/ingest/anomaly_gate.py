@@ -18,11 +18,15 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
 
 STREAMS = ("interaction", "candidate")
+SOURCES_KEY = "sources"
 VERDICT_KEY = "verdict"
 VERDICT_FILE = "verdict.json"
+
+_WHOLE_SPLIT = ""
 
 
 class Executor(base_executor.BaseExecutor):
@@ -37,25 +41,25 @@ class Executor(base_executor.BaseExecutor):
         """Runs the step.
 
         Raises:
-            UserError: Naming for every anomaly the stream's files, split, feature and values.
+            UserError: Naming for every anomaly the file, column and split, and TFDV's description with
+                the values.
         """
+        sources = json.loads(exec_properties[SOURCES_KEY])
         found: list[str] = []
         examined: dict[str, list[str]] = {}
         for stream in STREAMS:
             artifact = artifact_utils.get_single_instance(input_dict[f"{stream}_anomalies"])
             examined[stream] = artifact_utils.decode_split_names(artifact.split_names)
-            lines = [
-                f"    split {split}, {line}"
-                for split in examined[stream]
-                for line in describe_anomalies(read_anomalies(artifact, split))
-            ]
-            if lines:
-                found += [f"  {stream}s, {exec_properties[f'{stream}_files']}:", *lines]
+            for split in examined[stream]:
+                for feature, description in describe_anomalies(read_anomalies(artifact, split)):
+                    file = sources[stream].get(feature, sources[stream][_WHOLE_SPLIT])
+                    place = f"{file}, column {feature!r}" if feature else file
+                    found.append(f"  {place} ({stream}s, split {split}): {description}")
         if found:
             raise UserError(
                 "\n".join(
                     [
-                        "the data is not what its schema says:",
+                        f"the data is not what its schema says; {len(found)} anomalies:",
                         *found,
                         "Expected what interactions.pbtxt and candidates.pbtxt, beside domain.yaml, say. "
                         "Mend the files' values; or, where the data is right, the schema.",
@@ -65,8 +69,20 @@ class Executor(base_executor.BaseExecutor):
         verdict = artifact_utils.get_single_instance(output_dict[VERDICT_KEY])
         verdict.split_names = artifact_utils.encode_split_names([])
         fileio.makedirs(verdict.uri)
-        with fileio.open(os.path.join(verdict.uri, VERDICT_FILE), "w") as file:
-            file.write(json.dumps({"anomalies": 0, "examined": examined}, sort_keys=True) + "\n")
+        with fileio.open(os.path.join(verdict.uri, VERDICT_FILE), "w") as output:
+            output.write(json.dumps({"anomalies": 0, "examined": examined}, sort_keys=True) + "\n")
+
+
+def feature_sources(declaration: Declaration) -> dict[str, dict[str, str]]:
+    """Stream to feature to the files its values come from; "" stands for all other features."""
+    queries = declaration.queries
+    return {
+        "interaction": {
+            _WHOLE_SPLIT: declaration.interactions.files,
+            **({name: queries.files for name in queries.features} if queries else {}),
+        },
+        "candidate": {_WHOLE_SPLIT: declaration.candidates.files},
+    }
 
 
 def read_anomalies(artifact: types.Artifact, split: str) -> anomalies_pb2.Anomalies:
@@ -76,15 +92,14 @@ def read_anomalies(artifact: types.Artifact, split: str) -> anomalies_pb2.Anomal
         return anomalies_pb2.Anomalies.FromString(file.read())
 
 
-def describe_anomalies(anomalies: anomalies_pb2.Anomalies) -> Iterator[str]:
-    """A line an anomaly: the feature, in short, and TFDV's description with the values."""
+def describe_anomalies(anomalies: anomalies_pb2.Anomalies) -> Iterator[tuple[str, str]]:
+    """Feature ("" for the split as a whole) and description of every anomaly, by feature."""
     for reason in anomalies.dataset_anomaly_info.reason:
-        yield f"whole split: {reason.short_description}: {reason.description}"
+        yield _WHOLE_SPLIT, f"{reason.short_description}: {reason.description}"
     for feature in sorted(anomalies.anomaly_info):
         info = anomalies.anomaly_info[feature]
-        reasons = info.reason or [info]
-        for reason in reasons:
-            yield f"feature {feature!r}: {reason.short_description}: {reason.description}"
+        for reason in info.reason or [info]:
+            yield feature, f"{reason.short_description}: {reason.description}"
 
 
 class AnomalyGateSpec(ComponentSpec):
@@ -94,7 +109,7 @@ class AnomalyGateSpec(ComponentSpec):
         f"{stream}_anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies)
         for stream in STREAMS
     }
-    PARAMETERS = {f"{stream}_files": ExecutionParameter(type=str) for stream in STREAMS}
+    PARAMETERS = {SOURCES_KEY: ExecutionParameter(type=str)}
     # Of a type Kubeflow knows: it has no way to a custom artifact type in a nested module.
     OUTPUTS = {VERDICT_KEY: ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
 
@@ -113,23 +128,20 @@ class AnomalyGate(base_component.BaseComponent):
         self,
         interaction_anomalies: types.BaseChannel,
         candidate_anomalies: types.BaseChannel,
-        interaction_files: str,
-        candidate_files: str,
+        declaration: Declaration,
     ) -> None:
         """Makes the node.
 
         Args:
             interaction_anomalies: Output of the ExampleValidator of the interactions.
             candidate_anomalies: Output of the ExampleValidator of the candidates.
-            interaction_files: What to call the interactions' source in an error: its files.
-            candidate_files: The same for the candidates.
+            declaration: Says which files a feature's values come from, for the error.
         """
         super().__init__(
             spec=AnomalyGateSpec(
                 interaction_anomalies=interaction_anomalies,
                 candidate_anomalies=candidate_anomalies,
-                interaction_files=interaction_files,
-                candidate_files=candidate_files,
+                sources=json.dumps(feature_sources(declaration)),
                 verdict=types.Channel(type=standard_artifacts.ExampleAnomalies),
             )
         )
