@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
@@ -33,9 +33,9 @@ def has_model(artifact: types.Artifact) -> bool:
 class BaselineResolverSpec(ComponentSpec):
     """Interface of BaselineResolver."""
 
-    PARAMETERS: ClassVar = {"push_destination": ExecutionParameter(type=str)}
-    INPUTS: ClassVar = {"model": ChannelParameter(type=standard_artifacts.Model)}
-    OUTPUTS: ClassVar = {"baseline": ChannelParameter(type=standard_artifacts.Model)}
+    PARAMETERS = {"push_destination": ExecutionParameter(type=str)}
+    INPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}
+    OUTPUTS = {"baseline": ChannelParameter(type=standard_artifacts.Model)}
 
 
 class Executor(base_executor.BaseExecutor):

@@ -134,7 +134,7 @@ def _metric(
     threshold_name: str | None = None,
     **config: Any,
 ) -> config_pb2.MetricConfig:
-    """Returns a metric with the gate's bounds on it; threshold_name: where ``name`` is not how it is shown."""
+    """Returns a metric with the gate's bounds on it, found by threshold_name where ``name`` is not shown."""
     configured = config_pb2.MetricConfig(class_name=class_name, module=module, config=json.dumps(config))
     if gate is not None:
         threshold = _threshold(f"{rival}/{threshold_name or config['name']}", gate)

@@ -16,6 +16,7 @@ from typing import Any, Final
 import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.metrics.metric_types import MetricKey
 
 UNFILLED: Final = -1
 OUTSIDE_CATALOGUE: Final = -2
@@ -24,7 +25,6 @@ NOTHING_HELD_OUT: Final = -3
 CATALOGUE_SIZE_KEY: Final = "catalogue_size"
 """Extract: number of candidates in each model's catalogue, keyed by model name."""
 
-MetricKey = tfma.metrics.MetricKey
 MetricValues = dict[MetricKey, Any]
 
 
@@ -74,9 +74,9 @@ class _Overlap(_ListPreprocessor):
 
     def reduce(self, ranked: np.ndarray, held_out: int, extracts: dict[str, Any]) -> float:
         truth = _of_rival(extracts[tfma.PREDICTIONS_KEY], self.model_name, self.truth)
-        truth = truth[truth != UNFILLED]
+        wanted = set(truth.tolist()) - {UNFILLED}
         # Every candidate excluded: there was nothing to find, and nothing was missed.
-        return float(np.isin(truth, ranked).mean()) if truth.size else 1.0
+        return len(wanted.intersection(ranked.tolist())) / len(wanted) if wanted else 1.0
 
 
 class _Shown(_ListPreprocessor):

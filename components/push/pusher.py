@@ -15,9 +15,9 @@ from tfx.components import Pusher as TfxPusher
 from tfx.components.pusher import executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
-from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, proto_utils
+from tfx.v1 import proto
 
 from components.evaluate.baseline import newest_version
 from components.ingest.errors import UserError
@@ -48,7 +48,7 @@ class Executor(executor.Executor):
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
             return
-        destination = pusher_pb2.PushDestination()
+        destination = proto.PushDestination()
         proto_utils.json_to_proto(exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination)
         base_directory = destination.filesystem.base_directory
         model_path = self.GetModelPath(input_dict)
@@ -120,7 +120,7 @@ def pusher(model: types.BaseChannel, blessing: types.BaseChannel, push_destinati
     return Pusher(
         model=model,
         model_blessing=blessing,
-        push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=push_destination)
+        push_destination=proto.PushDestination(
+            filesystem=proto.PushDestination.Filesystem(base_directory=push_destination)
         ),
     )
