@@ -1,0 +1,71 @@
+"""Shows recommendations on a terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import zip_longest
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.recommend import Answer, Item, Recommendation
+
+
+def print_answer(console: Console, answer: Answer, k: int, ask: Sequence[str]) -> None:
+    """Print the list beside what the user liked most recently.
+
+    Args:
+        console: Where to.
+        answer: What to show.
+        k: How many were asked for.
+        ask: The command that asks for another user, without the user.
+    """
+    user, moment = escape(answer.user), f"{datetime.fromtimestamp(answer.moment, UTC):%Y-%m-%d %H:%M} UTC"
+    if not answer.known:
+        console.print(
+            f"[bold yellow]User {user} is not in the data[/bold yellow]: recommended from the request's "
+            "context alone, without history.",
+            soft_wrap=True,
+        )
+    elif not answer.trained_on:
+        console.print(
+            f"[yellow]User {user} was not there when the model was trained[/yellow]: recommended from "
+            "attributes and history.",
+            soft_wrap=True,
+        )
+    console.print(_table(answer, f"Recommended to user {user}, asked at {moment}, version {answer.version}"))
+    found = len(answer.recommendations)
+    if found < k:
+        left = "" if k > answer.catalogue else ", the others being excluded"
+        console.print(
+            f"{found} of {k}: the catalogue has {answer.catalogue:,} candidates{left}.", highlight=False
+        )
+    command = shlex.join([*ask, "--user", answer.another])
+    console.print(f"[bold]ask for another user[/bold]  {escape(command)}", highlight=False, soft_wrap=True)
+
+
+def _table(answer: Answer, title: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column("#", justify="right")
+    table.add_column("recommended", ratio=3)
+    for header in ("score", "rating", "P(liked)"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("liked most recently", ratio=2, style="dim")
+    liked = answer.liked[: len(answer.recommendations)]
+    for recommendation, item in zip_longest(answer.recommendations, liked):
+        table.add_row(*_places(recommendation), _title(item))
+    return table
+
+
+def _places(item: Recommendation) -> tuple[str, ...]:
+    values = (item.score, item.rating, item.positive)
+    numbers = ("-" if value is None else f"{value:.2f}" for value in values)
+    return (str(item.rank), _title(item), *numbers)
+
+
+def _title(item: Item | None) -> str:
+    return escape(item.title) if item else ""

@@ -1,0 +1,252 @@
+"""The command line ``westwork``. Heavy libraries are imported by the commands that need them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from components.ingest.errors import UserError
+
+EXIT_FAILED = 1
+EXIT_NOT_BLESSED = 3
+EXIT_INTERRUPTED = 130
+_WIDTH_OF_LOGS = 100
+
+_START = """From an event log and a catalogue to a served two-tower recommender.
+
+\b
+Start here:
+  westwork doctor                       is everything installed?
+  westwork run --domain movielens       get the data, train, evaluate, push
+  westwork recommend --example          ask the pushed model
+  westwork report --open                look at the last run
+"""
+_EXIT_CODES = """\b
+Exit codes:
+  0    done; after `run`: the model is blessed and pushed
+  1    failed; the message says what was found and what to do
+  2    the command line is wrong
+  3    `run` went through, but the model is not blessed, so nothing was pushed
+  130  interrupted with Ctrl-C"""
+
+
+class _Commands(click.Group):
+    """Says a user's mistake in plain words instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            _say_error(str(error))
+            ctx.exit(EXIT_FAILED)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH_OF_LOGS)
+
+
+def _say_error(message: str) -> None:
+    console = Console(stderr=True)
+    console.print(f"[bold red]error[/bold red] {escape(message)}", highlight=False, soft_wrap=True)
+
+
+_domain_option = click.option(
+    "--domain",
+    default="movielens",
+    show_default=True,
+    help="A folder under schemas/, or the path of a folder with a domain.yaml.",
+)
+_root_option = click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the run keeps its data, artifacts, models and logs.  [default: runs/<domain>]",
+)
+
+
+@click.group(
+    cls=_Commands, help=_START, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(package_name="westwork")
+def main() -> None:
+    """The console script."""
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  westwork run --domain movielens
+  westwork run --set retrieval.epochs=3 --set evaluation.max_regression=0.05
+  westwork run --domain ./mine --root /data/runs/mine
+  westwork run --source ~/Downloads/ml-100k.zip
+
+Steps whose inputs and settings have not changed are reused, also after a run that was killed: run the same
+command again. One root takes one run at a time.
+
+"""
+    + _EXIT_CODES
+)
+@_domain_option
+@_root_option
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set a key of the domain file for this run, dotted; may be repeated.",
+)
+@click.option("--source", metavar="PATH|URL", help="The publisher's own archive of the data set.")
+@click.option("--no-cache", is_flag=True, help="Run every step, changed or not.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    domain: str,
+    root: Path | None,
+    overrides: tuple[str, ...],
+    source: str | None,
+    no_cache: bool,
+) -> None:
+    """Run the pipeline: data, validation, training, evaluation and, if blessed, the push."""
+    from pipeline.domain import load_domain
+    from pipeline.run_command import RunRequest, run_pipeline
+    from pipeline.run_root import RunRoot
+
+    loaded = load_domain(domain, overrides)
+    places = RunRoot.of(root, loaded.name)
+    request = RunRequest(domain, overrides, source, use_cache=not no_cache)
+    ask = _recommend_command(domain, root)
+    try:
+        result = run_pipeline(_console(), loaded, places, request, [*ask, "--example"])
+    except KeyboardInterrupt:
+        _say_error("interrupted. Run the same command again to go on: finished steps are reused.")
+        ctx.exit(EXIT_INTERRUPTED)
+    if result.failure:
+        _say_error(result.failure)
+        ctx.exit(EXIT_FAILED)
+    if not result.blessed:
+        ctx.exit(EXIT_NOT_BLESSED)
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  westwork recommend --user 42
+  westwork recommend --user 42 --k 20 --exclude-seen
+  westwork recommend --example --json
+
+A user the data do not know gets recommendations from the request's context alone.
+"""
+)
+@_domain_option
+@_root_option
+@click.option("--user", metavar="ID", help="Whom to recommend to.")
+@click.option("--example", is_flag=True, help="Take a user with a history of middling length.")
+@click.option("--k", type=click.IntRange(min=1), default=10, show_default=True, help="How many.")
+@click.option("--exclude-seen", is_flag=True, help="Leave out what the user has interacted with.")
+@click.option(
+    "--at",
+    "moment",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
+    help="When the request is made, UTC.  [default: the latest moment in the data]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
+def recommend(
+    domain: str,
+    root: Path | None,
+    user: str | None,
+    example: bool,
+    k: int,
+    exclude_seen: bool,
+    moment: datetime | None,
+    as_json: bool,
+) -> None:
+    """Ask the newest pushed model for recommendations."""
+    if (user is None) != example:
+        raise click.UsageError("expected either --user ID or --example")
+    from pipeline.domain import load_domain
+    from pipeline.quiet import output_into
+    from pipeline.run_process import environment
+    from pipeline.run_root import RunRoot
+    from pipeline.summary import newest_version_or_refuse
+
+    places = RunRoot.of(root, load_domain(domain).name)
+    version = newest_version_or_refuse(places.serving)
+    os.environ.update(environment())
+    with output_into(places.logs / "recommend.log"):
+        from pipeline.answer_view import print_answer
+        from pipeline.recommend import load, recommend
+
+        at = None if moment is None else int(moment.replace(tzinfo=UTC).timestamp())
+        answer = recommend(load(version), places.data, user, k, exclude_seen, at)
+    if as_json:
+        click.echo(json.dumps(answer.as_json(), ensure_ascii=False, indent=2))
+        return
+    print_answer(_console(), answer, k, _recommend_command(domain, root))
+
+
+@main.command(epilog="`run` writes it too; the path is <root>/report.html.")
+@_domain_option
+@_root_option
+@click.option("--open", "open_it", is_flag=True, help="Open it in the browser, too.")
+def report(domain: str, root: Path | None, open_it: bool) -> None:
+    """Write the last run's report, one offline HTML page, and print its path."""
+    from pipeline.domain import load_domain
+    from pipeline.quiet import output_into
+    from pipeline.run_process import environment
+    from pipeline.run_root import RunRoot
+
+    places = RunRoot.of(root, load_domain(domain).name)
+    if not places.metadata.is_file():
+        raise UserError(
+            f"there is no run in {places.path} to report on. Run `westwork run` first, or name its --root."
+        )
+    os.environ.update(environment())
+    with output_into(places.logs / "report.log"):
+        from pipeline.report import write_report
+
+        path = write_report(places.path)
+    click.echo(path)
+    if open_it:
+        click.launch(path.absolute().as_uri())
+
+
+@main.command(epilog="Exit code 1 if any line is not ok.")
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder whose disk is looked at.",
+)
+@click.pass_context
+def doctor(ctx: click.Context, root: Path) -> None:
+    """Check that this machine and environment can run Westwork."""
+    from pipeline.doctor import Finding, all_ok, examine
+
+    console = _console()
+
+    def tell(finding: Finding) -> None:
+        verdict = "[green]ok[/green]    " if finding.ok else "[bold red]not ok[/bold red]"
+        console.print(
+            f"{finding.subject:<12} {verdict} {escape(finding.detail)}", highlight=False, soft_wrap=True
+        )
+
+    if not all_ok(examine(root), tell):
+        ctx.exit(EXIT_FAILED)
+
+
+def _recommend_command(domain: str, root: Path | None) -> list[str]:
+    """The command that asks the model of a run, up to the user."""
+    return ["westwork", "recommend", "--domain", domain, *(["--root", str(root)] if root else [])]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Gathers, from the artifacts the steps have left, what a run came to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ml_metadata.proto import metadata_store_pb2
+
+from components.evaluate.results import OVERALL, read_metrics, read_validation
+from components.ingest.summary import read_ingestion_summary
+from pipeline.summary import Pushed, RunSummary, SplitFacts
+
+_EVALUATORS = {"test": "TestEvaluator", "eval": "Evaluator"}
+
+
+def collect_summary(
+    outputs: Mapping[str, Mapping[str, Sequence[metadata_store_pb2.Artifact]]],
+) -> RunSummary:
+    """Read the summary's figures out of a finished run's artifacts.
+
+    Args:
+        outputs: Step to output key to artifacts, of every step.
+    """
+    ingestion = read_ingestion_summary(outputs["InteractionGen"]["examples"][0].uri)
+    evaluations = {split: outputs[step]["evaluation"][0].uri for split, step in _EVALUATORS.items()}
+    return RunSummary(
+        splits={
+            name: SplitFacts(**split.model_dump(include=set(SplitFacts.model_fields)))
+            for name, split in ingestion.splits.items()
+        },
+        bad_rows=ingestion.bad,
+        candidates=ingestion.candidates,
+        metrics={split: _overall(uri) for split, uri in evaluations.items()},
+        failures=tuple(str(failure) for failure in read_validation(evaluations["eval"])),
+        pushed=_pushed(outputs["Pusher"]["pushed_model"][0]),
+    )
+
+
+def _overall(evaluation_uri: str) -> dict[str, float | None]:
+    """The candidate model's and its rivals' numbers over the whole split."""
+    return {
+        f"{metric.rival}/{metric.name}": None if math.isnan(metric.value) else metric.value
+        for metric in read_metrics(evaluation_uri)
+        if metric.slice == OVERALL and metric.model == "candidate"
+    }
+
+
+def _pushed(artifact: metadata_store_pb2.Artifact) -> Pushed | None:
+    properties = artifact.custom_properties
+    if not properties["pushed"].int_value:
+        return None
+    return Pushed(
+        version=properties["pushed_version"].string_value,
+        path=properties["pushed_destination"].string_value,
+    )

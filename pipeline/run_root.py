@@ -1,0 +1,104 @@
+"""Where a run keeps things: one folder, the run's root, with a fixed layout and one run at a time in it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from components.ingest.errors import UserError
+
+
+@dataclass(frozen=True)
+class RunRoot:
+    """The layout of a run's root. Nothing is created before :meth:`prepare`.
+
+    Attributes:
+        path: The root folder, absolute.
+    """
+
+    path: Path
+
+    @classmethod
+    def of(cls, root: str | os.PathLike[str] | None, domain_name: str) -> RunRoot:
+        """The root the user named, or ``runs/<domain>`` in the current folder."""
+        return cls((Path(root) if root else Path("runs") / domain_name).absolute())
+
+    @property
+    def data(self) -> Path:
+        """The acquired tables."""
+        return self.path / "data"
+
+    @property
+    def metadata(self) -> Path:
+        """ML Metadata's store (SQLite)."""
+        return self.path / "metadata.sqlite"
+
+    @property
+    def serving(self) -> Path:
+        """Pushed models, one folder a version."""
+        return self.path / "serving"
+
+    @property
+    def logs(self) -> Path:
+        """Log files."""
+        return self.path / "logs"
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML page."""
+        return self.path / "report.html"
+
+    def prepare(self) -> None:
+        """Create the root and see that it can be written.
+
+        Raises:
+            UserError: If it cannot.
+        """
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                f"cannot write to the run's root {self.path}: {error.strerror or error}. "
+                "Name a folder you may write to with --root."
+            ) from error
+
+    def new_log(self) -> Path:
+        """Path of a fresh log file, named after the current UTC time; older ones stay."""
+        return self.logs / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}.log"
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Hold the root for one run.
+
+        The lock belongs to the open file, so a child that inherits the descriptor keeps the root locked
+        until it has ended too, and no lock outlives its processes.
+
+        Yields:
+            The lock file's descriptor.
+
+        Raises:
+            UserError: If another run holds the root.
+        """
+        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
+                raise UserError(
+                    f"another run is working in {self.path} (process {holder}). "
+                    "Wait for it to end, or give this run a folder of its own with --root."
+                ) from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            yield descriptor
+        finally:
+            os.close(descriptor)
