@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.ingest.declaration import Strict
 
@@ -93,5 +93,14 @@ class EvaluationConfig(Strict):
         description="Tolerated loss against the pushed model, as a share of its value. A pushed model "
         "whose value is exactly 0 admits no share of it, so that such a gate always fails.",
     )
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> EvaluationConfig:
+        if not self.floors and not self.ceilings:
+            raise ValueError(
+                "no floor and no ceiling: a first model, which has no baseline, could never be blessed; "
+                'give at least one, if only {"retrieve/recall@10": 0.0}'
+            )
+        return self
 
     _metrics_exist = field_validator("floors", "ceilings", "regression_gates")(_known)

@@ -215,6 +215,36 @@ def evaluate_once(tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
     return lambda toy, *args: run_evaluator(tmp_path_factory.mktemp("once"), Toy(**toy), *args)
 
 
+def lay_out(root: Path, toy: Toy, interactions: Sequence[Interaction]) -> None:
+    """Writes examples (two equal splits), schema and model, in directories of these names."""
+    for split in ("eval", "test"):
+        path = root / "examples" / f"Split-{split}"
+        path.mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(path / "data.gz"), "GZIP") as writer:
+            for interaction in interactions:
+                writer.write(example(*interaction))
+    (root / "schema").mkdir()
+    (root / "schema" / "schema.pbtxt").write_text(SCHEMA)
+    save_toy(toy, root / "model")
+
+
+@pytest.fixture
+def laid_out(tmp_path: Path) -> Callable[..., Path]:
+    """Returns a function (name, toy, interactions) that writes what a pipeline's last steps start from."""
+
+    def write(name: str, toy: Toy, interactions: Sequence[Interaction]) -> Path:
+        lay_out(tmp_path / name, toy, interactions)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def declaration() -> Declaration:
+    """Names the columns of the interactions here."""
+    return Declaration.model_validate(DECLARATION)
+
+
 def run_evaluator(
     root: Path,
     toy: Toy,
@@ -222,15 +252,8 @@ def run_evaluator(
     gate: EvaluationConfig | None = None,
     baseline: Toy | None = None,
 ) -> Evaluated:
-    """Lays artifacts out as the pipeline does and runs the executor on them."""
-    split = root / "examples" / "Split-eval"
-    split.mkdir(parents=True)
-    with tf.io.TFRecordWriter(str(split / "data.gz"), "GZIP") as writer:
-        for interaction in interactions:
-            writer.write(example(*interaction))
-    (root / "schema").mkdir()
-    (root / "schema" / "schema.pbtxt").write_text(SCHEMA)
-    save_toy(toy, root / "model")
+    """Runs the executor on artifacts laid out as the pipeline does."""
+    lay_out(root, toy, interactions)
     (root / "baseline").mkdir()
     if baseline is not None:
         save_toy(baseline, root / "baseline")
@@ -242,7 +265,7 @@ def run_evaluator(
         return made
 
     examples = artifact(standard_artifacts.Examples, "examples")
-    examples.split_names = artifact_utils.encode_split_names(["eval"])
+    examples.split_names = artifact_utils.encode_split_names(["eval", "test"])
     blessing = artifact(standard_artifacts.ModelBlessing, "blessing")
     context = base_beam_executor.BaseBeamExecutor.Context(
         beam_pipeline_args=["--runner=FnApiRunner", "--direct_num_workers=1", "--sdk_container_image=local"],

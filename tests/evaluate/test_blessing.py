@@ -68,7 +68,10 @@ def test_a_model_that_predicts_nan_is_not_blessed(evaluate, toy):
 def test_a_model_that_lost_against_the_pushed_one_is_not_blessed(evaluate, toy):
     worse = dataclasses.replace(toy, scores=-toy.scores)
     gate = EvaluationConfig(
-        floors={}, ceilings={}, regression_gates=("retrieve/ndcg@10", "rating/rmse"), max_regression=0.1
+        floors={"retrieve/recall@10": 0.0},
+        ceilings={},
+        regression_gates=("retrieve/ndcg@10", "rating/rmse"),
+        max_regression=0.1,
     )
     evaluated = evaluate(worse, INTERACTIONS, gate, toy)
     assert not evaluated.blessed
@@ -85,7 +88,10 @@ def test_a_model_that_lost_against_the_pushed_one_is_not_blessed(evaluate, toy):
 def test_a_loss_within_the_tolerance_is_blessed(evaluate, toy):
     worse = dataclasses.replace(toy, scores=-toy.scores)
     gate = EvaluationConfig(
-        floors={}, ceilings={}, regression_gates=("retrieve/ndcg@10",), max_regression=0.9
+        floors={"retrieve/recall@10": 0.0},
+        ceilings={},
+        regression_gates=("retrieve/ndcg@10",),
+        max_regression=0.9,
     )
     assert evaluate(worse, INTERACTIONS, gate, toy).blessed
 

@@ -3,7 +3,8 @@
 import pydantic
 import pytest
 
-from components.evaluate.config import EvaluationConfig
+from components.evaluate.config import EvaluationConfig, metric_names
+from components.evaluate.results import read_metrics, read_validation
 
 
 @pytest.mark.parametrize(
@@ -17,19 +18,18 @@ def test_an_unknown_metric_is_refused_with_those_that_exist(section):
         EvaluationConfig.model_validate(section)
 
 
-def test_every_metric_that_can_be_bounded_is_computed(evaluate, toy):
-    from components.evaluate.config import metric_names
-    from components.evaluate.results import read_metrics
+def test_a_section_without_any_bound_is_refused():
+    with pytest.raises(pydantic.ValidationError, match="no floor and no ceiling"):
+        EvaluationConfig(floors={}, ceilings={})
 
+
+def test_every_metric_that_can_be_bounded_is_computed(evaluate, toy):
     evaluated = evaluate(toy, [("ann", "a", 5.0, []), ("bob", "a", 1.0, [])])
     computed = {f"{v.rival}/{v.name}" for v in read_metrics(evaluated.uri)}
     assert set(metric_names()) <= computed
 
 
 def test_each_metric_can_carry_each_bound(evaluate, toy):
-    from components.evaluate.config import metric_names
-    from components.evaluate.results import read_validation
-
     out_of_reach = EvaluationConfig(
         floors=dict.fromkeys(metric_names(), 1e6), ceilings={}, regression_gates=()
     )
