@@ -218,7 +218,7 @@ def _column_names(table: Table, file: str) -> list[str]:
             f"{file} is empty: it has not even a header. Expected a header row with the columns' names, "
             "then the rows. Fill it, or mend 'files' in domain.yaml."
         )
-    with _blaming(table, file), _open_csv(table, file, [], None) as reader:
+    with _blaming(table, file), _open_csv(table, file, [], lambda row: "skip") as reader:
         return list(reader.schema.names)
 
 
@@ -260,7 +260,7 @@ def _row_numbers(start: int, count: int, malformed: Sequence[MalformedRow]) -> n
 
 
 def _open_csv(
-    table: Table, file: str, columns: Sequence[str], on_malformed: Callable | None
+    table: Table, file: str, columns: Sequence[str], on_malformed: Callable[[pa_csv.InvalidRow], str]
 ) -> pa_csv.CSVStreamingReader:
     """Every column as a string, so that '007' stays an id and a wrong cell can be shown as it is."""
     return pa_csv.open_csv(

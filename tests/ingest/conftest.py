@@ -18,10 +18,11 @@ from components.ingest.declaration import Declaration
 from components.ingest.nodes import candidate_gen, interaction_gen
 
 TINY = Path(__file__).parent.parent / "fixtures" / "tiny"
-BEAM_ARGS = ["--runner=FnApiRunner", "--direct_num_workers=1"]
+# Without an image TFX would build a package of this project for workers that there are not.
+BEAM_ARGS = ["--runner=FnApiRunner", "--direct_num_workers=1", "--sdk_container_image=none"]
 
 
-def declare(**changes: Any) -> Declaration:
+def _declare(**changes: Any) -> Declaration:
     """The bookshop's declaration, with top-level sections replaced or their keys updated."""
     content = yaml.safe_load((TINY / "domain.yaml").read_text())
     content = {key: content[key] for key in content if key in Declaration.model_fields}
@@ -33,6 +34,24 @@ def declare(**changes: Any) -> Declaration:
         else:
             content[key] = value
     return Declaration(**content)
+
+
+@pytest.fixture(scope="session")
+def declare() -> Callable[..., Declaration]:
+    """Makes the bookshop's declaration; see :func:`_declare`."""
+    return _declare
+
+
+@pytest.fixture(scope="session")
+def beam_args() -> list[str]:
+    """Beam's arguments for a pipeline inside this process."""
+    return BEAM_ARGS
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Path:
+    """The bookshop's domain directory."""
+    return TINY
 
 
 @pytest.fixture
@@ -64,7 +83,7 @@ def ingest(tmp_path: Path) -> Callable[..., Path]:
 
     def run(data_dir: Path, declaration: Declaration | None = None) -> Path:
         uri = tmp_path / "InteractionGen" / "examples" / str(next(runs))
-        node = interaction_gen(declaration or declare(), str(data_dir))
+        node = interaction_gen(declaration or _declare(), str(data_dir))
         examples = _execute(interactions.Executor, node, uri)
         assert artifact_utils.decode_split_names(examples.split_names) == ["train", "eval", "test"]
         assert examples.get_string_custom_property("payload_format") == proto.PayloadFormat.Name(
@@ -81,7 +100,7 @@ def ingest_candidates(tmp_path: Path) -> Callable[..., Path]:
 
     def run(data_dir: Path, declaration: Declaration | None = None) -> Path:
         uri = tmp_path / "CandidateGen" / "examples" / "1"
-        _execute(candidates.Executor, candidate_gen(declaration or declare(), str(data_dir)), uri)
+        _execute(candidates.Executor, candidate_gen(declaration or _declare(), str(data_dir)), uri)
         return uri
 
     return run
