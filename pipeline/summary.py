@@ -124,7 +124,14 @@ def newest_version_or_refuse(serving: Path) -> Path:
 
 
 def _table(*headers: str, title: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        show_edge=False,
+    )
     for number, header in enumerate(headers):
         table.add_column(header, justify="right" if number else "left", no_wrap=True)
     return table
@@ -208,4 +215,4 @@ def _print_verdict(console: Console, summary: RunSummary, serving: Path) -> None
 
 
 def _print_line(console: Console, label: str, text: str) -> None:
-    console.print(f"[bold]{label:<8}[/bold]{escape(text)}", highlight=False, soft_wrap=True)
+    console.print(f"[bold]{label:<9}[/bold]{escape(text)}", highlight=False, soft_wrap=True)

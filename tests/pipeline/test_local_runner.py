@@ -1,6 +1,8 @@
 """The runner, the process it lives in and the view of it, on a real pipeline of three nodes."""
 
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +15,10 @@ from ml_metadata.proto import metadata_store_pb2
 from rich.console import Console
 
 from components.ingest.errors import UserError
-from pipeline.live_view import Progress
+from pipeline.live_view import Progress, live_view
+from pipeline.local_runner import ReportingDagRunner, StepFailed, tell_failure
 from pipeline.run_command import RunResult, run_child
+from pipeline.run_events import Event, Failed, Planned, StepEnded, StepStarted
 from pipeline.run_root import RunRoot
 
 SCRIPT = Path(__file__).with_name("small_pipeline.py")
@@ -25,7 +29,7 @@ from pipeline.run_process import follow
 from pipeline.run_root import RunRoot
 root = RunRoot(Path(sys.argv[1]))
 with root.locked() as lock:
-    follow([sys.executable, sys.argv[2], sys.argv[1]], root.new_log(), lambda event: print(event, flush=True), lock)
+    follow([sys.executable, sys.argv[2], sys.argv[1]], root.new_log(), lambda event: None, lock)
 """
 
 
@@ -56,46 +60,79 @@ def _states_in_metadata(root: Path) -> list[str]:
     return [names(execution.last_known_state) for execution in sorted(executions, key=lambda e: e.id)]
 
 
-def test_steps_are_done_first_then_cached_and_what_changed_runs_again(tmp_path):
-    first = Run(tmp_path)
-    assert first.result.failure is None
-    assert first.states == {"First": "done", "Second": "done", "Third": "done"}
-    assert first.shown.splitlines()[:3] == [
-        "3 steps: First, Second, Third",
-        "First running",
-        first.shown.splitlines()[2],
-    ]
-    assert first.shown.splitlines()[2].startswith("First done ")
+@pytest.fixture
+def run_here(monkeypatch, tmp_path):
+    """Runs the small pipeline in this process, which spares the imports; returns the events."""
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import small_pipeline
 
-    again = Run(tmp_path)
-    assert again.states == {"First": "cached", "Second": "cached", "Third": "cached"}
-    assert set(again.progress.seconds_by_step().values()) == {None}
+    def run(number: int = 1) -> list[Event]:
+        events: list[Event] = []
+        try:
+            ReportingDagRunner(events.append).run(small_pipeline.create(tmp_path, number))
+        except StepFailed as error:
+            tell_failure(error, events.append)
+        return events
 
-    changed = Run(tmp_path, "--number", "2")
-    assert changed.states == {"First": "done", "Second": "done", "Third": "done"}
+    return run
 
 
-def test_what_a_step_prints_goes_to_the_log_alone(tmp_path, capfd):
-    run = Run(tmp_path)
-    assert "chatter of a step on stdout" in run.log.read_text()
-    assert capfd.readouterr() == ("", "")
-    assert "chatter" not in run.shown
+def _states(events: list[Event]) -> dict[str, str]:
+    progress = Progress()
+    for event in events:
+        progress.take(event)
+    return {step: shown.state for step, shown in progress.steps.items()}
+
+
+def test_steps_are_done_first_then_cached_and_what_changed_runs_again(run_here):
+    first = run_here()
+    assert first[0] == Planned(steps=("First", "Second", "Third"))
+    assert [type(event) for event in first[1:]] == [StepStarted, StepEnded] * 3
+    assert _states(first) == {"First": "done", "Second": "done", "Third": "done"}
+    assert _states(run_here()) == {"First": "cached", "Second": "cached", "Third": "cached"}
+    assert _states(run_here(number=2)) == {"First": "done", "Second": "done", "Third": "done"}
 
 
 @pytest.mark.parametrize(
-    ("kind", "message", "names_the_log"),
+    ("kind", "message", "user_error"),
     [
-        ("beam", "Second: u.data, row 7: found 'x',\nexpected a number", False),
-        ("user", "Second: the data are wrong", False),
-        ("other", "Second: ValueError: an ordinary fault", True),
+        ("beam", "u.data, row 7: found 'x',\nexpected a number", True),
+        ("user", "the data are wrong", True),
+        ("other", "ValueError: an ordinary fault", False),
     ],
 )
-def test_a_failed_step_is_told_in_plain_words(tmp_path, kind, message, names_the_log):
+def test_a_failed_step_is_told_in_plain_words(run_here, tmp_path, capfd, kind, message, user_error):
     (tmp_path / "fail").write_text(kind)
+    events = run_here()
+    assert _states(events) == {"First": "done", "Second": "failed", "Third": "waiting"}
+    assert events[-1] == Failed(step="Second", message=message, user_error=user_error)
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_a_step_whose_inputs_cannot_be_resolved_fails_the_run(monkeypatch, tmp_path):
+    # TFX's launcher records this and returns as if nothing had happened.
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import small_pipeline
+    from tfx.dsl.compiler import compiler
+
+    ir = compiler.Compiler().compile(small_pipeline.create(tmp_path, 1))
+    del ir.nodes[0]
+    with pytest.raises(StepFailed) as failure:
+        ReportingDagRunner(lambda event: None).run_with_ir(ir)
+    assert failure.value.step == "Second"
+    assert "resolving inputs" in str(failure.value)
+
+
+def test_a_run_in_a_child_shows_lines_where_there_is_no_terminal_and_logs_what_steps_print(tmp_path, capfd):
     run = Run(tmp_path)
-    assert run.states == {"First": "done", "Second": "failed", "Third": "waiting"}
-    assert run.result.failure == message + (f"\nlog: {run.log}" if names_the_log else "")
-    assert "Traceback" in run.log.read_text()
+    assert run.result.failure is None
+    assert run.states == {"First": "done", "Second": "done", "Third": "done"}
+    first, second, third = run.shown.splitlines()[:3]
+    assert (first, second) == ("3 steps: First, Second, Third", "First running")
+    assert re.fullmatch(r"First done \d+\.\d s", third)
+    assert "chatter of a step on stdout" in run.log.read_text()
+    assert "chatter" not in run.shown
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_killed_run_is_resumed_with_its_finished_steps_and_ends_with_its_parent(tmp_path):
@@ -106,12 +143,12 @@ def test_a_killed_run_is_resumed_with_its_finished_steps_and_ends_with_its_paren
     )
     try:
         _wait_until((tmp_path / "hanging").exists)
-        with pytest.raises(UserError, match=f"another run is working in .* \\(process {parent.pid}\\)"):
-            with RunRoot(tmp_path).locked():
-                pass
+        refused = pytest.raises(UserError, match=f"another run is working in .* \\(process {parent.pid}\\)")
+        with refused, RunRoot(tmp_path).locked():
+            pass
     finally:
         parent.send_signal(signal.SIGKILL)
-        parent.communicate()
+        parent.wait()
     # The child holds the lock too: that it can be had shows that the child is gone.
     _wait_until(lambda: _can_lock(tmp_path))
     assert _states_in_metadata(tmp_path) == ["COMPLETE", "RUNNING"]
@@ -124,18 +161,42 @@ def test_a_killed_run_is_resumed_with_its_finished_steps_and_ends_with_its_paren
 
 
 def test_ctrl_c_ends_the_child(tmp_path):
-    (tmp_path / "hang").touch()
     RunRoot(tmp_path).prepare()
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(tmp_path), str(SCRIPT)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+    child = tmp_path / "child.py"
+    child.write_text(
+        "import pathlib, sys, time; pathlib.Path(sys.argv[1], 'hanging').touch(); time.sleep(600)"
     )
+    command = [sys.executable, "-c", PARENT, str(tmp_path), str(child)]
+    parent = subprocess.Popen(command, stderr=subprocess.PIPE)
     _wait_until((tmp_path / "hanging").exists)
     parent.send_signal(signal.SIGINT)
     _, errors = parent.communicate(timeout=30)
     assert b"KeyboardInterrupt" in errors
     assert _can_lock(tmp_path)
+
+
+def test_on_a_terminal_the_view_is_a_table_of_all_steps():
+    now = [100.0]
+    progress = Progress(clock=lambda: now[0])
+    console = Console(file=io.StringIO(), force_terminal=True, width=60, legacy_windows=False)
+    with live_view(console, progress) as show:
+        show(Planned(steps=("First", "Second", "Third", "Fourth")))
+        show(StepStarted(step="First"))
+        show(StepEnded(step="First", state="cached", seconds=0.1))
+        show(StepStarted(step="Second"))
+        show(StepEnded(step="Second", state="done", seconds=125.0))
+        show(StepStarted(step="Third"))
+        now[0] += 7.3
+        still = Console(file=io.StringIO(), width=60)
+        still.print(progress.table())
+    lines = still.file.getvalue().splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "= First cached",
+        "✓ Second done 2:05 min",
+        "▸ Third running 7.3 s",
+        "· Fourth waiting",
+    ]
+    assert "running 7.3 s" in console.file.getvalue()
 
 
 def test_a_child_that_dies_is_told_with_its_signal(tmp_path):
@@ -150,7 +211,7 @@ def test_a_child_that_dies_is_told_with_its_signal(tmp_path):
 
 def test_a_root_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(UserError, match="cannot write to the run's root .*taken.*--root"):
+    with pytest.raises(UserError, match=r"cannot write to the run's root .*taken.*--root"):
         RunRoot(tmp_path / "taken").prepare()
 
 
