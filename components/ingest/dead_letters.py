@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -42,6 +43,8 @@ def write_dead_letters(batches: Iterable[pa.RecordBatch], path: str) -> dict[str
     letters = letters.sort_by([("file", "ascending"), ("row", "ascending")])
     sink = pa.BufferOutputStream()
     pq.write_table(letters, sink)
+    # TFX' local runner has made the output's directory; Kubeflow leaves that to the step.
+    fileio.makedirs(os.path.dirname(path))
     with fileio.open(path, "wb") as file:
         file.write(sink.getvalue().to_pybytes())
     counts = Counter(
