@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -268,7 +269,7 @@ def _read_member(archive: Path, member: Member) -> pd.DataFrame:
         frame[column] = frame[column].mask(frame[column].isin(values), "")
     for column, indicators in member.gather.items():
         rows = (frame[list(indicators)] == "1").to_numpy()
-        names = pd.array(indicators, dtype=object)
+        names = np.array(indicators, dtype=object)
         frame[column] = [" ".join(names[row]) for row in rows]
     # All at once: a column may be extracted under the name of its origin.
     _require(frame, [rule.column for rule in member.extract.values()], where)

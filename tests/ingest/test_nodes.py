@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import tensorflow_data_validation as tfdv
+import yaml
+from tensorflow_transform.tf_metadata import schema_utils
+from tfx import v1 as tfx
+from tfx.orchestration import metadata
+
+from components.ingest.anomaly_gate import AnomalyGate
+from components.ingest.columns import column_of
+from components.ingest.declaration import DERIVED, Declaration
+from components.ingest.errors import UserError
+from components.ingest.nodes import candidate_gen, interaction_gen
+
+ROOT = Path(__file__).parents[2]
+DOMAINS = [ROOT / "schemas" / "movielens", ROOT / "tests" / "fixtures" / "tiny"]
+
+
+def run_pipeline(
+    declaration: Declaration, data: Path, root: Path, domain: Path, beam_args: list[str]
+) -> None:
+    """Both ExampleGens, validation, gate, by TFX' own local runner."""
+    nodes, anomalies = [], []
+    for stream, generator in (
+        ("interactions", interaction_gen(declaration, str(data))),
+        ("candidates", candidate_gen(declaration, str(data))),
+    ):
+        statistics = tfx.components.StatisticsGen(generator.outputs["examples"]).with_id(
+            f"{stream}_statistics"
+        )
+        schema = tfx.components.ImportSchemaGen(str(domain / f"{stream}.pbtxt")).with_id(f"{stream}_schema")
+        validator = tfx.components.ExampleValidator(
+            statistics.outputs["statistics"], schema.outputs["schema"]
+        ).with_id(f"{stream}_validator")
+        anomalies.append(validator.outputs["anomalies"])
+        nodes += [generator, statistics, schema, validator]
+    pipeline = tfx.dsl.Pipeline(
+        pipeline_name="shop",
+        pipeline_root=str(root / "artifacts"),
+        components=[*nodes, AnomalyGate(*anomalies, declaration=declaration)],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(root / "metadata.sqlite")),
+        beam_pipeline_args=beam_args,
+    )
+    tfx.orchestration.LocalDagRunner().run(pipeline)
+
+
+def executions(root: Path) -> dict[str, int]:
+    """How often each node's output was really made, not taken from the cache."""
+    made = {}
+    for node, output in (
+        ("InteractionGen", "examples"),
+        ("CandidateGen", "examples"),
+        ("AnomalyGate", "verdict"),
+    ):
+        directory = root / "artifacts" / node / output
+        made[node] = len([path for path in directory.iterdir() if path.is_dir()]) if directory.is_dir() else 0
+    return made
+
+
+def test_the_nodes_run_once_then_come_from_the_cache_until_a_file_changes(
+    shop, tmp_path, tiny, declare, beam_args
+) -> None:
+    root = tmp_path / "run"
+    root.mkdir()
+    once = {"InteractionGen": 1, "CandidateGen": 1, "AnomalyGate": 1}
+    run_pipeline(declare(), shop, root, tiny, beam_args)
+    assert executions(root) == once
+    # How a feature is encoded later is none of ingestion's business.
+    run_pipeline(declare(history={"length": 3}, queries={"features": {
+        "town": {"kind": "hash", "bins": 9}, "postcode": {"kind": "vocabulary"},
+        "joined": {"kind": "timestamp"}, "born": {"kind": "numeric", "scale": "log1p"},
+    }}), shop, root, tiny, beam_args)  # fmt: skip
+    assert executions(root)["InteractionGen"] == executions(root)["CandidateGen"] == 1
+
+    queries = shop / "queries.csv"
+    queries.write_text(queries.read_text().replace("Hagen", "Atlantis"))
+    with pytest.raises(UserError, match="Atlantis"):
+        run_pipeline(declare(), shop, root, tiny, beam_args)
+    assert executions(root) == {**once, "InteractionGen": 2}
+
+
+def test_dead_letters_outlive_the_output_directory_tfx_removes(
+    shop, tmp_path, tiny, declare, beam_args
+) -> None:
+    root = tmp_path / "run"
+    root.mkdir()
+    with (shop / "interactions.csv").open("a") as file:
+        file.write("ada,007,99,1500\n")
+    with pytest.raises(UserError) as raised:
+        run_pipeline(declare(), shop, root, tiny, beam_args)
+    kept = str(raised.value).split("All of them: ")[1].splitlines()[0]
+    assert os.path.isfile(kept) and executions(root)["InteractionGen"] == 0
+
+
+@pytest.mark.parametrize("domain", DOMAINS, ids=lambda path: path.name)
+def test_a_domains_schemas_cover_its_declaration_with_types_transform_reads(domain: Path) -> None:
+    content = yaml.safe_load((domain / "domain.yaml").read_text())
+    declaration = Declaration(**{key: content[key] for key in content if key in Declaration.model_fields})
+    log = declaration.interactions
+    types = {"string": "string", "strings": "string", "number": "float32", "moment": "int64"}
+    interactions = {log.query_id: "string", log.candidate_id: "string", log.timestamp.column: "int64"}
+    interactions |= {log.rating.column: "float32", "history": "string"}
+    interactions |= {name: "float32" for name in DERIVED if name != "history"}
+    interactions |= {n: types[column_of(n, f).type] for n, f in declaration.queries.features.items()}
+    table = declaration.candidates
+    candidates = {table.id: "string", table.title: "string"}
+    candidates |= {n: types[column_of(n, f).type] for n, f in table.features.items()}
+
+    for stream, expected in (("interactions", interactions), ("candidates", candidates)):
+        schema = tfdv.load_schema_text(str(domain / f"{stream}.pbtxt"))
+        spec = schema_utils.schema_as_feature_spec(schema).feature_spec
+        assert {name: feature.dtype.name for name, feature in spec.items()} == expected
+        fixed = {name for name, feature in spec.items() if hasattr(feature, "default_value")}
+        required = [
+            log.query_id,
+            log.candidate_id,
+            log.timestamp.column,
+            log.rating.column,
+            "positive",
+            "weight",
+        ]
+        assert fixed == set(required if stream == "interactions" else [table.id])
