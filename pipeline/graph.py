@@ -93,6 +93,8 @@ def create_pipeline(
         query_schema,
         preprocessing_fn="components.transform.interactions.preprocessing_fn",
         custom_config=custom_config,
+        # Nobody reads statistics of the encoded features, and they cost half of the step.
+        disable_statistics=True,
     ).with_id("InteractionTransform")
     candidate_transform = tfx.components.Transform(
         item_examples,
@@ -100,6 +102,7 @@ def create_pipeline(
         preprocessing_fn="components.transform.candidates.preprocessing_fn",
         splits_config=tfx.proto.SplitsConfig(analyze=[CATALOGUE_SPLIT], transform=[CATALOGUE_SPLIT]),
         custom_config=custom_config,
+        disable_statistics=True,
     ).with_id("CandidateTransform")
     for transform in (interaction_transform, candidate_transform):
         transform.add_upstream_node(gate)

@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -79,8 +80,10 @@ class Executor(base_executor.BaseExecutor):
             _files(input_dict, CANDIDATE_EXAMPLES, CATALOGUE_SPLIT),
             _files(input_dict, EXAMPLES, "train"),
         )
+        buffer = pa.BufferOutputStream()
+        pq.write_table(catalogue, buffer)
         with tf.io.gfile.GFile(os.path.join(extra, CATALOGUE_FILE), "wb") as file:
-            pq.write_table(catalogue, file)
+            file.write(buffer.getvalue().to_pybytes())
         write_warmup(os.path.join(extra, WARMUP_FILE), warmup_requests(signatures, table.ids[0]))
         description = {
             "candidates": len(table),
