@@ -18,6 +18,8 @@ from components.transform.candidate_table import CandidateTable
 from components.transform.encoding import EncodedFeature
 from components.transform.interaction_dataset import CANDIDATE_ROW
 
+RATING = "rating"
+"""Name of the head that predicts the rating, whatever the user's column is called."""
 _PER_EXAMPLE_MEAN = keras.losses.Reduction.SUM_OVER_BATCH_SIZE
 
 
@@ -80,7 +82,7 @@ class RankingModel(tfrs.Model):
             candidate_features: Shapes of the catalogue's features.
             table: The catalogue after Transform.
             statistics: Ratings of the train split.
-            rating_name: Name of the rating among the labels and of its head.
+            rating_name: Name of the rating among the labels.
             config: The ranking section.
         """
         super().__init__()
@@ -137,7 +139,7 @@ class RankingModel(tfrs.Model):
             training: Whether dropout is on.
 
         Returns:
-            float32 [batch, candidates] each: the rating under its name, and ``positive``, a probability.
+            float32 [batch, candidates] each: ``rating``, and ``positive``, a probability.
         """
         shape = tf.shape(rows)
         flat = tf.reshape(rows, [-1])
@@ -150,7 +152,7 @@ class RankingModel(tfrs.Model):
             x = self._dropout(layer(x), training=training)
         rating = self._mean + tf.gather(self._offsets, flat) + self._rating_head(x)[:, 0]
         positive = tf.math.sigmoid(self._positive_head(x)[:, 0])
-        return {self._rating_name: tf.reshape(rating, shape), POSITIVE: tf.reshape(positive, shape)}
+        return {RATING: tf.reshape(rating, shape), POSITIVE: tf.reshape(positive, shape)}
 
     def _query_inputs(self, query: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
         """What the cross layers see of the queries: float32 [batch, width]."""
@@ -173,8 +175,11 @@ class RankingModel(tfrs.Model):
         """Weighted sum of both heads' losses over a batch of interactions (scalar)."""
         scores = self.score(inputs, inputs[CANDIDATE_ROW][:, tf.newaxis], training=training)
         rating, positive = (
-            task(inputs[name][:, tf.newaxis], scores[name], sample_weight=inputs[WEIGHT])
-            for name, task in ((self._rating_name, self._rating_task), (POSITIVE, self._positive_task))
+            task(inputs[label][:, tf.newaxis], scores[head], sample_weight=inputs[WEIGHT])
+            for label, head, task in (
+                (self._rating_name, RATING, self._rating_task),
+                (POSITIVE, POSITIVE, self._positive_task),
+            )
         )
         loss = self._config.rating_weight * rating + self._config.positive_weight * positive
         self._epoch_loss.update_state(loss)

@@ -47,7 +47,7 @@ def test_offsets_are_damped_means():
 def test_an_untrained_model_predicts_the_damped_mean_and_even_odds():
     scores = make().score(batch(), tf.constant([[0, 1, 2], [2, 1, 0]], tf.int64))
     expected = np.array([3 + 2 / 7, 3 - 1 / 3, 3.0])
-    np.testing.assert_allclose(scores["stars"], [expected, expected[::-1]], rtol=1e-5)
+    np.testing.assert_allclose(scores["rating"], [expected, expected[::-1]], rtol=1e-5)
     np.testing.assert_allclose(scores["positive"], np.full((2, 3), 0.5), rtol=1e-6)
 
 
@@ -69,9 +69,9 @@ def test_scoring_many_candidates_is_scoring_each(cross_layers, tmp_path):
     for column in range(3):
         rows = tf.constant([[[0, 1, 2][column]], [[2, 1, 0][column]]], tf.int64)
         alone = model.score(batch(), rows)
-        for head in ("stars", "positive"):
+        for head in ("rating", "positive"):
             np.testing.assert_allclose(together[head][:, column], alone[head][:, 0], rtol=1e-5)
-    assert float(tf.math.reduce_std(together["stars"])) > 0
+    assert float(tf.math.reduce_std(together["rating"])) > 0
 
 
 def test_fit_learns_who_likes_what(tmp_path):
