@@ -29,7 +29,7 @@ setup: $(STAMPS)/ready ## install everything into .venv (the other targets do th
 
 demo: setup ## run the whole pipeline on MovieLens-100K (DOMAIN=movielens) and recommend films
 	$(VENV)/bin/westwork run --domain $(DOMAIN) $(ARGS)
-	$(VENV)/bin/westwork recommend --domain $(DOMAIN) --example
+	$(VENV)/bin/westwork recommend --domain $(DOMAIN) --example --exclude-seen
 
 test: setup ## run every test (ARGS="-k history" narrows it)
 	$(VENV)/bin/python -m pytest $(ARGS)
