@@ -55,7 +55,9 @@ def write_shard(directory: str, shard: int, shards: int, chunks: Iterable[list[b
     path = os.path.join(directory, shard_name(shard, shards))
     # Hidden from globs such as 'data_tfrecord-*' until it is whole.
     unfinished = os.path.join(directory, f".{shard_name(shard, shards)}")
-    with tf.io.TFRecordWriter(unfinished, options="GZIP") as writer:
+    # The default level spends four times as long, most of the step, for files a seventh smaller.
+    options = tf.io.TFRecordOptions("GZIP", compression_level=1)
+    with tf.io.TFRecordWriter(unfinished, options=options) as writer:
         for chunk in chunks:
             for example in chunk:
                 writer.write(example)
