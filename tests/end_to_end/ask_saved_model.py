@@ -38,7 +38,9 @@ def readable(outputs):
             return value.decode()
         return value if np.isfinite(value) else None
 
-    return {name: [[plain(v) for v in row] for row in tensor.numpy().tolist()] for name, tensor in outputs.items()}
+    return {
+        name: [[plain(v) for v in row] for row in tensor.numpy().tolist()] for name, tensor in outputs.items()
+    }
 
 
 def main(model_dir, out):
@@ -59,7 +61,9 @@ def main(model_dir, out):
     answers = {"size": size, "signatures": sorted(signatures)}
     for search in ("retrieve", "recommend", "serving_default"):
         for name, inputs in queries.items():
-            answers[f"{search}: {name}"] = readable(signatures[search](**inputs, k=tf.constant(10), exclude=none))
+            answers[f"{search}: {name}"] = readable(
+                signatures[search](**inputs, k=tf.constant(10), exclude=none)
+            )
         for k in (1, size, size + 500):
             answers[f"{search}: k={k}"] = readable(
                 signatures[search](**queries["known"], k=tf.constant(k), exclude=none)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from components.ingest.errors import UserError
 from pipeline.acquire import acquire
 from pipeline.domain import load_domain
@@ -17,7 +18,8 @@ from pipeline.domain import load_domain
 # tests/ is no package; the modules beside this file are found by their folder.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from command import westwork  # noqa: E402
+from command import westwork
+
 
 @dataclass(frozen=True)
 class Run:

@@ -14,7 +14,8 @@ def events(movielens):
     """The raw log as a dict from (user, film, moment) to rating."""
     rows = parquet.read_table(movielens.root / "data" / "interactions.parquet").to_pylist()
     return {
-        (str(row["user_id"]), str(row["movie_id"]), int(row["timestamp"])): float(row["rating"]) for row in rows
+        (str(row["user_id"]), str(row["movie_id"]), int(row["timestamp"])): float(row["rating"])
+        for row in rows
     }
 
 
@@ -70,7 +71,8 @@ def test_history_holds_only_earlier_positive_events_of_the_same_user(events, exa
     checked = 0
     for split in SPLITS:
         for user, moment, films, ages in zip(
-            *(examples[split][name] for name in ("user_id", "timestamp", "history", "history_age")), strict=True
+            *(examples[split][name] for name in ("user_id", "timestamp", "history", "history_age")),
+            strict=True,
         ):
             assert len(films) == len(ages) <= 50
             assert all(age > 0 for age in ages), "strictly before its own time"

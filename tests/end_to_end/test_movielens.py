@@ -5,10 +5,10 @@ import re
 import time
 
 import pytest
-from components.evaluate.results import read_metrics
+from command import westwork
 from tensorflow_serving.apis import prediction_log_pb2
 
-from command import westwork
+from components.evaluate.results import read_metrics
 
 NOISE = re.compile(r"tensorflow/|absl|cuda|WARNING|DeprecationWarning|oneDNN|^[IWE]\d{4} ", re.MULTILINE)
 

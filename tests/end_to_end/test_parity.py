@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
+
 from components.transform.candidate_table import read_candidate_table
 from components.transform.interaction_dataset import interaction_dataset
 from pipeline.domain import load_domain
