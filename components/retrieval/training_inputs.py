@@ -8,7 +8,8 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components.ingest.declaration import Declaration
+from components.ingest.declaration import HISTORY, HISTORY_AGE, Declaration
+from components.ingest.errors import UserError
 from components.retrieval.node import CANDIDATE_FILES_KEY, CANDIDATE_GRAPH_KEY
 from components.transform.candidate_table import CandidateTable, read_candidate_table
 from components.transform.encoding import EncodedFeature, encoded_features, vocabulary_size
@@ -50,7 +51,7 @@ def read_training_inputs(fn_args: FnArgs, *, positives_only: bool) -> TrainingIn
         positives_only: Whether only positive interactions are wanted.
 
     Raises:
-        ValueError: If a split has no such interaction: nothing could be learnt or validated.
+        UserError: If a split has no such interaction: nothing could be learnt or validated.
     """
     config = fn_args.custom_config
     declaration = Declaration.model_validate_json(config[DECLARATION_KEY])
@@ -67,7 +68,11 @@ def read_training_inputs(fn_args: FnArgs, *, positives_only: bool) -> TrainingIn
     for name, dataset in (("train", train), ("eval", validation)):
         if next(iter(dataset.take(1)), None) is None:
             wanted = "positive interaction" if positives_only else "interaction"
-            raise ValueError(f"the {name} split has no {wanted} with a candidate of the catalogue")
+            raise UserError(
+                f"the {name} split has no {wanted}, of those in {declaration.interactions.files}: nothing can "
+                "be learnt or validated. Expected at least one; give more data, a larger share in 'split', "
+                "or a lower 'rating.positive_from'."
+            )
     id_name = declaration.interactions.query_id
     return TrainingInputs(
         declaration=declaration,
@@ -82,6 +87,6 @@ def read_training_inputs(fn_args: FnArgs, *, positives_only: bool) -> TrainingIn
 
 def encoded_query_signature(inputs: TrainingInputs) -> dict[str, tf.TensorSpec]:
     """Specs of an encoded query as both exported models take it: the dataset's own, less the labels."""
-    names = [inputs.query_id[0], "history", "history_age", *(f.name for f in inputs.query_features)]
+    names = [inputs.query_id[0], HISTORY, HISTORY_AGE, *(f.name for f in inputs.query_features)]
     specs = inputs.train.element_spec
     return {name: tf.TensorSpec([None, *specs[name].shape], specs[name].dtype, name=name) for name in names}

@@ -1,6 +1,6 @@
-"""Runs that must not end well, and one that was killed: on a bookshop of eight books.
+"""Runs that must not end well, and one that was killed: on a bookshop of twelve books.
 
-Eight books are too few for ScaNN and fewer than k: the same runs show that such a catalogue works.
+Twelve books are too few for ScaNN and fewer than k: the same runs show that such a catalogue works.
 """
 
 import csv
@@ -32,10 +32,10 @@ SETTINGS = (
 SET = [word for setting in SETTINGS for word in ("--set", setting)]
 
 
-def shop(root, **settings):
+def shop(root):
     """Fresh data in a run root, and the words that run it."""
     (root / "data").mkdir(parents=True, exist_ok=True)
-    write_bookshop(root / "data", readers=600, books_a_shelf=1, **settings)
+    write_bookshop(root / "data", readers=600, shelves=2, books_a_shelf=6)
     return ["run", "--domain", str(TESTS / "fixtures" / "tiny"), "--root", str(root), *SET]
 
 
@@ -91,7 +91,7 @@ def test_a_catalogue_under_sixteen_is_searched_exactly_and_k_may_exceed_it(kille
         *("--user", "reader1", "--k", "50", "--json"),
     )
     assert asked.returncode == 0, asked.stderr
-    assert len(json.loads(asked.stdout)["recommendations"]) == 8
+    assert len(json.loads(asked.stdout)["recommendations"]) == 12
 
 
 def test_shuffled_labels_are_not_blessed_and_the_earlier_version_stays(killed_then_finished):
