@@ -14,6 +14,7 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_component_specs
 
+from components.ingest.custom_config import unpack
 from components.ingest.declaration import CATALOGUE_SPLIT
 from components.ingest.examples import ENCODED_ROWS, encode_examples, write_shard
 from components.ingest.interactions import input_files, set_splits
@@ -39,7 +40,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             UserError: If a file is missing, unreadable or lacks a column, a cell is of the wrong type, or
                 an id is missing or comes twice.
         """
-        plan = CandidatePlan.from_custom_config(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
+        plan = unpack(CandidatePlan, exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
         files = input_files(exec_properties)[CANDIDATES]
         catalogue = read_columns(plan.candidates, files, plan.columns, plan.candidates.id)
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])

@@ -21,7 +21,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 from tfx.v1 import proto
 
-from components.ingest.columns import Column
+from components.ingest.custom_config import unpack
 from components.ingest.dead_letters import (
     DEAD_LETTERS_FILE,
     read_dead_letters,
@@ -31,6 +31,7 @@ from components.ingest.dead_letters import (
 from components.ingest.errors import UserError
 from components.ingest.partition import WriteExamples, by_partition, combine_pieces, partition_count
 from components.ingest.plan import CANDIDATES, INTERACTIONS, QUERIES, InteractionPlan
+from components.ingest.reference_tables import read_candidate_ids, read_query_attributes
 from components.ingest.split import SPLITS, MergeDistributions, TimeDistribution, cut_points
 from components.ingest.summary import (
     IngestionSummary,
@@ -38,7 +39,7 @@ from components.ingest.summary import (
     read_ingestion_summary,
     write_ingestion_summary,
 )
-from components.ingest.tables import check_columns, matching_files, read_batches, read_columns
+from components.ingest.tables import check_columns, matching_files, read_batches
 from components.ingest.validation import validate
 
 _BAD = "bad"
@@ -80,7 +81,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             UserError: If a file is missing, unreadable or lacks a column, too many rows are unusable, or
                 the time split leaves a split empty.
         """
-        plan = InteractionPlan.from_custom_config(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
+        plan = unpack(InteractionPlan, exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
         files = input_files(exec_properties)
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         check_columns(plan.interactions, files[INTERACTIONS], [column.name for column in plan.columns])
@@ -93,28 +94,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         summary = read_ingestion_summary(examples.uri)
         _check_outcome(summary, plan, examples.uri)
         set_splits(examples, SPLITS, exec_properties)
-
-
-def read_candidate_ids(plan: InteractionPlan, files: Sequence[str]) -> pa.Array:
-    """[m] strings: the catalogue's ids, ascending bytewise.
-
-    Raises:
-        UserError: See :func:`~components.ingest.tables.read_columns`.
-    """
-    key = plan.candidates.id
-    return read_columns(plan.candidates, files, [Column(name=key)], key)[key].combine_chunks()
-
-
-def read_query_attributes(plan: InteractionPlan, files: Sequence[str]) -> pa.Table:
-    """The queries table, typed, by id.
-
-    Raises:
-        UserError: See :func:`~components.ingest.tables.read_columns`.
-    """
-    assert plan.queries is not None
-    key = plan.queries.id
-    others = [column for column in plan.attributes if column.name != key]
-    return read_columns(plan.queries, files, [Column(name=key), *others], key)
 
 
 def _ingest(

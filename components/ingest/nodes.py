@@ -9,6 +9,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.v1 import proto
 
 from components.ingest import candidates, interactions
+from components.ingest.custom_config import pack
 from components.ingest.declaration import Declaration, Table
 from components.ingest.plan import CANDIDATES, INTERACTIONS, QUERIES, CandidatePlan, InteractionPlan
 
@@ -34,7 +35,7 @@ def interaction_gen(declaration: Declaration, data_dir: str) -> FileBasedExample
         input_config=_input_config(tables),
         # The executor knows the splits; TFX would divide by hash, or copy the input's.
         output_config=proto.Output(),
-        custom_config=InteractionPlan.of(declaration).to_custom_config(),
+        custom_config=pack(InteractionPlan.of(declaration)),
         custom_executor_spec=executor_spec.BeamExecutorSpec(interactions.Executor),
     ).with_id("InteractionGen")
 
@@ -50,7 +51,7 @@ def candidate_gen(declaration: Declaration, data_dir: str) -> FileBasedExampleGe
         input_base=os.path.abspath(data_dir),
         input_config=_input_config({CANDIDATES: declaration.candidates}),
         output_config=proto.Output(),
-        custom_config=CandidatePlan.of(declaration).to_custom_config(),
+        custom_config=pack(CandidatePlan.of(declaration)),
         custom_executor_spec=executor_spec.BeamExecutorSpec(candidates.Executor),
     ).with_id("CandidateGen")
 

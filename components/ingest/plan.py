@@ -6,12 +6,6 @@ change the step's output: how a feature is *encoded* later (bins, buckets, top-k
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from google.protobuf import wrappers_pb2
-from tfx.utils import proto_utils
-from tfx.v1 import proto
-
 from components.ingest.columns import Column, column_of
 from components.ingest.declaration import (
     Candidates,
@@ -28,29 +22,8 @@ CANDIDATES = "candidates"
 QUERIES = "queries"
 """Names of the input splits: whose files they are, not parts of the output."""
 
-AnyPlan = TypeVar("AnyPlan", bound="Plan")
 
-
-class Plan(Strict):
-    """Something an ingestion step is told, carried in ``custom_config``."""
-
-    def to_custom_config(self) -> proto.CustomConfig:
-        """Packs the plan for an ExampleGen."""
-        config = proto.CustomConfig()
-        config.custom_config.Pack(wrappers_pb2.StringValue(value=self.model_dump_json()))
-        return config
-
-    @classmethod
-    def from_custom_config(cls: type[AnyPlan], text: str) -> AnyPlan:
-        """Unpacks the plan from the execution property (a CustomConfig as JSON)."""
-        config = proto.CustomConfig()
-        proto_utils.json_to_proto(text, config)
-        value = wrappers_pb2.StringValue()
-        config.custom_config.Unpack(value)
-        return cls.model_validate_json(value.value)
-
-
-class InteractionPlan(Plan):
+class InteractionPlan(Strict):
     """How the event log becomes interaction examples."""
 
     interactions: Interactions
@@ -88,7 +61,7 @@ class InteractionPlan(Plan):
         )
 
 
-class CandidatePlan(Plan):
+class CandidatePlan(Strict):
     """How the catalogue becomes candidate examples."""
 
     candidates: Candidates

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from components.ingest.columns import Column
 from components.ingest.declaration import Declaration, Table
-from components.ingest.interactions import read_candidate_ids
 from components.ingest.plan import InteractionPlan
+from components.ingest.reference_tables import read_candidate_ids
 from components.ingest.tables import Rows, check_columns, read_batches, table_files
 from components.ingest.validation import GOOD_SCHEMA, ROW_ORDER, validate
 
