@@ -125,5 +125,5 @@ $(STAMPS)/installed: requirements.lock $(STAMPS)/glibc
 $(STAMPS)/ready: setup.py $(STAMPS)/installed
 	echo "set-up 4/4: westwork and bytecode"
 	$(UV) pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
-	$(VENV)/bin/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
+	$(VENV)/bin/python -W ignore -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 	touch $@
