@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from tfx.components import FileBasedExampleGen
 from tfx.dsl.components.base import executor_spec
 from tfx.v1 import proto
@@ -12,6 +10,7 @@ from components.ingest import candidates, interactions
 from components.ingest.custom_config import pack
 from components.ingest.declaration import Declaration, Table
 from components.ingest.plan import CANDIDATES, INTERACTIONS, QUERIES, CandidatePlan, InteractionPlan
+from components.ingest.tables import absolute_directory
 
 
 def interaction_gen(declaration: Declaration, data_dir: str) -> FileBasedExampleGen:
@@ -31,7 +30,7 @@ def interaction_gen(declaration: Declaration, data_dir: str) -> FileBasedExample
     if declaration.queries is not None:
         tables[QUERIES] = declaration.queries
     return FileBasedExampleGen(
-        input_base=os.path.abspath(data_dir),
+        input_base=absolute_directory(data_dir),
         input_config=_input_config(tables),
         # The executor knows the splits; TFX would divide by hash, or copy the input's.
         output_config=proto.Output(),
@@ -48,7 +47,7 @@ def candidate_gen(declaration: Declaration, data_dir: str) -> FileBasedExampleGe
         data_dir: Directory that relative file patterns start from.
     """
     return FileBasedExampleGen(
-        input_base=os.path.abspath(data_dir),
+        input_base=absolute_directory(data_dir),
         input_config=_input_config({CANDIDATES: declaration.candidates}),
         output_config=proto.Output(),
         custom_config=pack(CandidatePlan.of(declaration)),

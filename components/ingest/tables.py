@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
+import pyarrow.fs as pa_fs
 import pyarrow.parquet as pq
 
 from components.ingest.columns import Column, as_text
@@ -58,24 +59,40 @@ def table_files(table: Table, data_dir: str) -> list[str]:
     Raises:
         UserError: If there is none.
     """
-    return matching_files(os.path.join(os.path.abspath(data_dir), table.files))
+    return matching_files(os.path.join(absolute_directory(data_dir), table.files))
+
+
+def absolute_directory(data_dir: str) -> str:
+    """The directory's absolute path; an object store's URI as it is."""
+    return data_dir if "://" in data_dir else os.path.abspath(data_dir)
 
 
 def matching_files(pattern: str) -> list[str]:
-    """Paths matching a pattern, sorted.
+    """Paths or URIs matching a pattern, sorted.
 
     Raises:
         UserError: If there is none.
     """
-    files = sorted(path for path in glob.glob(pattern) if os.path.isfile(path))
+    files = sorted(_glob(pattern))
     if not files:
         folder = os.path.dirname(pattern)
-        there = ", ".join(sorted(os.listdir(folder))[:20]) if os.path.isdir(folder) else "no such directory"
+        beside = [os.path.basename(path.rstrip("/")) for path in _glob(os.path.join(folder, "*"), True)]
+        nothing = "nothing" if "://" in folder or os.path.isdir(folder) else "no such directory"
         raise UserError(
-            f"found no file {pattern} (in {folder or '.'}: {there or 'nothing'}); expected at least one. "
+            f"found no file {pattern} (in {folder}: {', '.join(sorted(beside)[:20]) or nothing}); expected at least one. "
             "Put the data there, or mend 'files' in domain.yaml."
         )
     return files
+
+
+def _glob(pattern: str, folders_too: bool = False) -> list[str]:
+    """What matches a pattern; only files, unless said."""
+    if "://" not in pattern:
+        return [path for path in glob.glob(pattern) if folders_too or os.path.isfile(path)]
+    # Brings TensorFlow along, which reading local tables need not wait for.
+    from tfx.dsl.io import fileio
+
+    return [str(path) for path in fileio.glob(pattern) if folders_too or not fileio.isdir(path)]
 
 
 def check_columns(table: Table, files: Iterable[str], required: Sequence[str]) -> None:
@@ -211,9 +228,11 @@ def shorten(text: str | None) -> str | None:
 
 def _column_names(table: Table, file: str) -> list[str]:
     if table.resolved_format == "parquet":
-        with _blaming(table, file):
-            return list(pq.read_schema(file).names)
-    if os.path.getsize(file) == 0:
+        with _blaming(table, file), _open(file) as source:
+            return list(pq.read_schema(source).names)
+    with _blaming(table, file), _open(file) as source:
+        empty = source.size() == 0
+    if empty:
         raise UserError(
             f"{file} is empty: it has not even a header. Expected a header row with the columns' names, "
             "then the rows. Fill it, or mend 'files' in domain.yaml."
@@ -222,9 +241,19 @@ def _column_names(table: Table, file: str) -> list[str]:
         return list(reader.schema.names)
 
 
+def _locate(file: str) -> tuple[pa_fs.FileSystem, str]:
+    """The file system a path or URI is of, and the path there."""
+    return pa_fs.FileSystem.from_uri(file) if "://" in file else (pa_fs.LocalFileSystem(), file)
+
+
+def _open(file: str) -> pa.NativeFile:
+    system, path = _locate(file)
+    return system.open_input_file(path)
+
+
 def _read_parquet(table: Table, file: str, columns: Sequence[str]) -> Iterator[Rows]:
     first = 1
-    with _blaming(table, file), pq.ParquetFile(file) as source:
+    with _blaming(table, file), _open(file) as opened, pq.ParquetFile(opened) as source:
         for batch in source.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
             yield Rows(file, np.arange(first, first + batch.num_rows), batch)
             first += batch.num_rows
@@ -263,8 +292,9 @@ def _open_csv(
     table: Table, file: str, columns: Sequence[str], on_malformed: Callable[[pa_csv.InvalidRow], str]
 ) -> pa_csv.CSVStreamingReader:
     """Every column as a string, so that '007' stays an id and a wrong cell can be shown as it is."""
+    system, path = _locate(file)
     return pa_csv.open_csv(
-        file,
+        system.open_input_stream(path),
         read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
         parse_options=pa_csv.ParseOptions(
             delimiter=table.delimiter, newlines_in_values=True, invalid_row_handler=on_malformed

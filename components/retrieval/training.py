@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
@@ -95,7 +93,7 @@ def fit(
                 patience=config.patience,
                 restore_best_weights=True,
             ),
-            keras.callbacks.TensorBoard(str(PurePath(log_dir)), write_graph=False),
+            keras.callbacks.TensorBoard(log_dir, write_graph=False),
         ],
     )
     return {name: [float(value) for value in values] for name, values in history.history.items()}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,8 @@ def test_a_domains_schemas_cover_its_declaration_with_types_transform_reads(doma
             "weight",
         ]
         assert fixed == set(required if stream == "interactions" else [table.id])
+
+
+def test_an_object_stores_uri_reaches_the_steps_as_it_is(declare: Callable[..., Declaration]) -> None:
+    for make in (interaction_gen, candidate_gen):
+        assert make(declare(), "gs://shop/data").exec_properties["input_base"] == "gs://shop/data"

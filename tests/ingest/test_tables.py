@@ -102,3 +102,20 @@ def test_a_pattern_without_files_says_what_is_in_its_directory(tmp_path: Path) -
         table_files(Table(files="interactions.csv"), str(tmp_path))
     with pytest.raises(UserError, match="no such directory"):
         table_files(Table(files="interactions.csv"), str(tmp_path / "absent"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_file_named_by_uri_is_read_like_one_named_by_path(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "csv":
+        write(path, "id,size\n007,1\n8,2\n")
+    else:
+        pq.write_table(pa.table({"id": ["007", "8"], "size": [1, 2]}), path)
+    table = Table(files=f"t.{suffix}")
+    by_path, by_uri = (read_columns(table, [file], COLUMNS, "id") for file in (str(path), path.as_uri()))
+    assert by_uri.to_pydict() == by_path.to_pydict() == {"id": ["007", "8"], "size": [1.0, 2.0]}
+
+
+def test_a_missing_file_named_by_uri_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"file://.*t\.csv cannot be read"):
+        check_columns(Table(files="t.csv"), [(tmp_path / "t.csv").as_uri()], ["id"])

@@ -44,7 +44,7 @@ def write_bookshop(folder: Path, seed: int = 17) -> None:
 
 
 def _ratings(random: np.random.Generator, loved: np.ndarray) -> Iterable[Sequence[object]]:
-    """Nine in ten books are of the reader's shelf, one in ten is liked against the rule, none is read twice."""
+    """Nine in ten books are of the reader's shelf, one in ten is liked against the rule; none comes twice."""
     rated: set[tuple[int, str]] = set()
     moment = _START
     while len(rated) < INTERACTIONS:
