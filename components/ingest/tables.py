@@ -79,8 +79,8 @@ def matching_files(pattern: str) -> list[str]:
         beside = [os.path.basename(path.rstrip("/")) for path in _glob(os.path.join(folder, "*"), True)]
         nothing = "nothing" if "://" in folder or os.path.isdir(folder) else "no such directory"
         raise UserError(
-            f"found no file {pattern} (in {folder}: {', '.join(sorted(beside)[:20]) or nothing}); expected at least one. "
-            "Put the data there, or mend 'files' in domain.yaml."
+            f"found no file {pattern} (in {folder}: {', '.join(sorted(beside)[:20]) or nothing}); expected "
+            "at least one. Put the data there, or mend 'files' in domain.yaml."
         )
     return files
 
