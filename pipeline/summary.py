@@ -88,10 +88,13 @@ def print_summary(
     """
     console.print()
     console.print(_splits(summary))
+    console.print()
     _print_times(console, seconds)
     console.print()
     console.print(_list_metrics(summary))
+    console.print()
     console.print(_judgement_metrics(summary))
+    console.print()
     _print_verdict(console, summary, serving)
     if summary.report:
         _print_line(console, "report", summary.report)
