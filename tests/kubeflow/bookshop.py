@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,28 @@ READERS = 100
 BOOKS_A_SHELF = 40
 INTERACTIONS = 2_000
 _START = 1_700_000_000
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout."""
+IMAGE = "registry.example/westwork:test"
+"""What the bookshop's pipeline is compiled for."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A pipeline compiled by the script.
+
+    Attributes:
+        file: The YAML file.
+        data: The bookshop's tables.
+        serving: Where it pushes to.
+        said: What the script printed.
+    """
+
+    file: Path
+    data: Path
+    serving: Path
+    said: str
 
 
 def write_bookshop(folder: Path, seed: int = 17) -> None:

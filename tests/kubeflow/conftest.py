@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -15,28 +14,9 @@ HERE = Path(__file__).resolve().parent
 # tests/ is no package; the modules beside this file are found by their folder.
 sys.path.insert(0, str(HERE))
 
-from bookshop import write_bookshop  # noqa: E402
+from bookshop import IMAGE, ROOT, Compiled, write_bookshop  # noqa: E402
 
-ROOT = HERE.parent.parent
 RUNNER = ROOT / "kubeflow" / "runner.py"
-IMAGE = "registry.example/westwork:test"
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A pipeline compiled by the script.
-
-    Attributes:
-        file: The YAML file.
-        data: The bookshop's tables.
-        serving: Where it pushes to.
-        said: What the script printed.
-    """
-
-    file: Path
-    data: Path
-    serving: Path
-    said: str
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ Kubeflow's part is played as its source has it: the driver resolves a task's inp
 ``ExecutorInput``, names a place for each output, and starts the container; the launcher in there puts the
 ``ExecutorInput``, as JSON, where the command says ``{{$}}``, runs the command, and merges what the step
 wrote about its outputs into what later steps are told. The step's own part is real: the container's argv
-in a process of its own, in an empty directory, with nothing of this process but the environment.
+in a process of its own, in an empty directory; see :mod:`container`.
 
-Two things differ from one Kubeflow to another, and both are played: Vertex AI runs a file-based
+One thing differs from one Kubeflow to another, and both ways are played: Vertex AI runs a file-based
 ExampleGen's ``preCacheCheck`` (which looks at the data and says its fingerprint) before the step, Kubeflow's
 own backend does not.
 """
@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
+from container import run_container
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -204,10 +202,7 @@ class Launcher:
         working = folder / f"{what}_cwd"
         working.mkdir()
         log = folder / f"{what}.log"
-        with log.open("wb") as stream:
-            code = subprocess.run(
-                filled, cwd=working, env=_environment(), stdout=stream, stderr=subprocess.STDOUT, check=False
-            ).returncode
+        code = run_container(filled, working, log)
         if code:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_TAIL:])
             raise StepFailed(f"{what} of {step.name} ended with {code}; the end of {log}:\n{tail}")
@@ -220,17 +215,3 @@ def _merge(outputs: Mapping[str, Artifact], output_file: Path) -> None:
         (artifact,) = value["artifacts"]
         outputs[key]["uri"] = artifact.get("uri") or outputs[key]["uri"]
         outputs[key]["metadata"] |= artifact.get("metadata", {})
-
-
-def _environment() -> dict[str, str]:
-    """As the image's: its ``python`` first on the path, the Keras that TFRS needs."""
-    python = str(Path(sys.executable).parent)
-    environment = {
-        **os.environ,
-        "PATH": f"{python}{os.pathsep}{os.environ.get('PATH', '')}",
-        "TF_USE_LEGACY_KERAS": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-    }
-    # Without bytecode the imports take five times as long.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    return environment

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bookshop import BOOKS_A_SHELF, INTERACTIONS, SHELVES
-from conftest import IMAGE, Compiled
+from bookshop import BOOKS_A_SHELF, IMAGE, INTERACTIONS, SHELVES, Compiled
 from kfp import components
 from launcher import Launcher, Step, steps_of
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 import pytest
-from conftest import ROOT
+from bookshop import ROOT
 
 DOCKERFILE = ROOT / "kubeflow" / "Dockerfile"
 
