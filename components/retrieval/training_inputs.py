@@ -69,8 +69,8 @@ def read_training_inputs(fn_args: FnArgs, *, positives_only: bool) -> TrainingIn
         if next(iter(dataset.take(1)), None) is None:
             wanted = "positive interaction" if positives_only else "interaction"
             raise UserError(
-                f"the {name} split has no {wanted}, of those in {declaration.interactions.files}: nothing can "
-                "be learnt or validated. Expected at least one; give more data, a larger share in 'split', "
+                f"the {name} split has no {wanted} of those in {declaration.interactions.files}: nothing "
+                "can be learnt or validated. Expected at least one; give more data, a larger split, "
                 "or a lower 'rating.positive_from'."
             )
     id_name = declaration.interactions.query_id

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import BaseModel
+
 from components.ingest.declaration import Declaration
 from pipeline.domain import Domain
-from pydantic import BaseModel
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 
