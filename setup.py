@@ -13,6 +13,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipeline*", "components*", "serving*"]),
+    package_data={"pipeline.report": ["*.css", "*.jinja"]},
     # TFX 1.21 asks for TensorFlow 2.21; the newest ScaNN links 2.20 and cannot be loaded by any
     # other. The lock is resolved with overrides.txt, which settles that in ScaNN's favour.
     install_requires=[

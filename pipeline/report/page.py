@@ -1,0 +1,165 @@
+"""Puts the report together and writes it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.report import data_profile, diagram, figures, formats, metric_tables
+from pipeline.report.findings import Findings, gather
+from pipeline.report.lineage import Execution, locate, read_fingerprints
+from pipeline.run_root import RunRoot
+
+TEMPLATE = "report.html.jinja"
+
+_SPLITS = ("test", "eval")
+
+
+def write_report(root: Path) -> Path:
+    """Writes the report on a root's last run.
+
+    It is one page that needs no network: style and plots are in it. It is written aside and renamed, so
+    that a reader never sees half of it.
+
+    Args:
+        root: The run's root, as ``westwork run --root`` has it.
+
+    Returns:
+        Path of the page, ``<root>/report.html``.
+
+    Raises:
+        UserError: If there is no run in the root.
+    """
+    places = RunRoot(Path(root).absolute())
+    page = render(gather(places), written=time.time())
+    part = places.report.with_name(f".{places.report.name}.part")
+    part.write_text(page, encoding="utf-8")
+    os.replace(part, places.report)
+    return places.report
+
+
+def render(findings: Findings, written: float) -> str:
+    """The page.
+
+    Args:
+        findings: What it is about.
+        written: The present, seconds since 1970 UTC.
+    """
+    environment = Environment(
+        loader=PackageLoader("pipeline.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for filter_ in (formats.count, formats.duration, formats.moment, formats.share, formats.size):
+        environment.filters[filter_.__name__] = filter_
+    return environment.get_template(TEMPLATE).render(
+        found=findings,
+        run=findings.record,
+        written=written,
+        started=min((step.started for step in findings.record.steps.values()), default=None),
+        took=_took(findings),
+        **_metrics(findings),
+        curves=_curves(findings.training),
+        **_data(findings),
+        **_lineage(findings),
+    )
+
+
+def _took(findings: Findings) -> float | None:
+    """Seconds from the first step's start to the last one's end; None where that was not recorded."""
+    steps = list(findings.record.steps.values())
+    if not steps or steps[-1].seconds is None:
+        return None
+    return steps[-1].started + steps[-1].seconds - steps[0].started
+
+
+def _metrics(findings: Findings) -> dict[str, Any]:
+    splits = [split for split in _SPLITS if split in findings.scores]
+    scores = [(f"{split.capitalize()} split", findings.scores[split]) for split in splits]
+    first = findings.scores[splits[0]] if splits else None
+    return {
+        "headline_split": splits[0] if splits else "",
+        "headlines": metric_tables.headlines(first) if first else [],
+        "tables": [
+            (metric_tables.list_table(s, name), metric_tables.judgement_table(s, name)) for name, s in scores
+        ],
+        "overall_plots": [metric_tables.overall_plot(findings.scores[split], split) for split in splits],
+        "slices": metric_tables.slice_groups(first) if first else [],
+        "has_baseline": any(s.has_baseline for _, s in scores),
+    }
+
+
+def _curves(training: Mapping[str, Mapping[str, Sequence[float]]]) -> list[tuple[str, str, list[Markup]]]:
+    """Trainer, what to say of it, and its plots: losses in one, each validation metric in its own."""
+    shown = []
+    for name, history in training.items():
+        losses = [
+            (label, colour, history[key])
+            for label, colour, key in (("train", "train", "epoch_loss"), ("eval", "eval", "val_epoch_loss"))
+            if history.get(key)
+        ]
+        plots = [figures.curves(f"{name}: loss", losses)] if losses else []
+        plots += [
+            figures.curves(
+                f"{name}: {metric_tables.label(key.removeprefix('val_'))}, eval split",
+                [("eval", "eval", values)],
+            )
+            for key, values in sorted(history.items(), key=lambda item: (len(item[0]), item[0]))
+            if key.startswith("val_") and "@" in key and values
+        ]
+        epochs = max((len(values) for values in history.values()), default=0)
+        shown.append((name, f"{epochs} epoch{'' if epochs == 1 else 's'}", plots))
+    return shown
+
+
+def _data(findings: Findings) -> dict[str, Any]:
+    declared, train = findings.declaration, findings.interactions.get("train")
+    return {
+        "timeline": data_profile.timeline(findings.interactions, declared),
+        "interaction_rows": data_profile.interaction_rows(train, declared) if train else [],
+        "candidate_rows": data_profile.candidate_rows(findings.candidates, declared)
+        if findings.candidates
+        else [],
+    }
+
+
+def _lineage(findings: Findings) -> dict[str, Any]:
+    record, lineage = findings.record, findings.lineage
+    ids = {execution.id for execution in lineage}
+    steps_in_lineage = {execution.step for execution in lineage}
+    return {
+        "diagram": diagram.draw(record, lineage) if lineage else None,
+        "lineage": [_listed(findings, execution) for execution in lineage],
+        "bystanders": [
+            _listed(findings, step)
+            for step in record.steps.values()
+            if step.id not in ids and step.step not in steps_in_lineage
+        ],
+        "fingerprints": [
+            (execution.step, read_fingerprints(execution))
+            for execution in lineage
+            if read_fingerprints(execution)
+        ],
+    }
+
+
+def _listed(findings: Findings, execution: Execution) -> dict[str, Any]:
+    """A row of a table of executions; paths are shown from the run's root, where they are under it."""
+    return {
+        "execution": execution,
+        "state": diagram.state(findings.record, execution),
+        "outputs": [(key, artifact, _short(artifact.uri, findings)) for key, artifact in execution.outputs],
+    }
+
+
+def _short(uri: str, findings: Findings) -> str:
+    path, root = locate(uri, findings.root) or Path(uri), findings.root.path
+    return str(path.relative_to(root)) if path.is_relative_to(root) else uri

@@ -1,0 +1,598 @@
+"""The report, from a real ML Metadata store and real statistics and metrics files, made small."""
+
+import json
+import math
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from ml_metadata.metadata_store import metadata_store
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tensorflow_metadata.proto.v0 import statistics_pb2
+from tensorflow_model_analysis.proto import config_pb2, metrics_for_slice_pb2, validation_result_pb2
+
+from components.ingest.errors import UserError
+from components.ingest.summary import IngestionSummary, SplitSummary, write_ingestion_summary
+from pipeline.domain import load_domain
+from pipeline.report import page as report_page
+from pipeline.report import write_report
+from pipeline.report.formats import duration, quantity, share, size
+from pipeline.report.lineage import read_record
+from pipeline.report.scores import Scores
+from pipeline.report.statistics import read_profile
+from pipeline.run_root import RunRoot
+
+FIXTURE = Path(__file__).resolve().parent.parent / "fixtures" / "tiny"
+HOSTILE = "<script>alert('shop')</script> & \"Sons\""
+DAY = 86_400
+LISTS = {"recall@10": (0.25, 0.125), "recall@100": (0.75, 0.5), "ndcg@10": (0.2, 0.1), "mrr": (0.1, 0.05)}
+PIPELINE = "westwork-shop"
+COMPLETE, CACHED, FAILED, RUNNING = (
+    mlmd.Execution.COMPLETE,
+    mlmd.Execution.CACHED,
+    mlmd.Execution.FAILED,
+    mlmd.Execution.RUNNING,
+)
+
+
+class Store:
+    """Writes ML Metadata as TFX' launcher does: contexts for pipeline, run and node; events with keys."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+        connection = mlmd.ConnectionConfig()
+        connection.sqlite.filename_uri = str(root / "metadata.sqlite")
+        connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        self.store = metadata_store.MetadataStore(connection)
+        self.run = self.pipeline = 0
+        self.settings: dict[str, dict[str, str]] = {}
+
+    def start_run(self, name: str) -> None:
+        self.pipeline = self._context("pipeline", PIPELINE)
+        self.run = self._context("pipeline_run", name)
+
+    def execute(self, step, inputs=None, outputs=None, state=COMPLETE, settings=None, artifacts=None):
+        """Records a step and returns its outputs by key; ``artifacts`` are reused ones."""
+        execution = mlmd.Execution(
+            type_id=self.store.put_execution_type(mlmd.ExecutionType(name=f"component.{step}")),
+            last_known_state=state,
+        )
+        self.settings.setdefault(step, settings or {})
+        for name, value in self.settings[step].items():
+            if state == CACHED and name == "input_fingerprint":
+                continue  # TFX' driver records it only where the step runs
+            execution.custom_properties[name].string_value = value
+        (id_,) = self.store.put_executions([execution])
+        node = self._context("node", f"{PIPELINE}.{step}")
+        contexts = (self.pipeline, self.run, node)
+        self.store.put_attributions_and_associations(
+            [], [mlmd.Association(execution_id=id_, context_id=context) for context in contexts]
+        )
+        made = artifacts or {
+            key: self._artifact(step, key, kind, id_) for key, kind in (outputs or {}).items()
+        }
+        events = [(key, a, mlmd.Event.INPUT) for key, a in (inputs or {}).items()]
+        events += [(key, a, mlmd.Event.OUTPUT) for key, a in made.items()]
+        self.store.put_events([_event(id_, key, artifact, kind) for key, artifact, kind in events])
+        return made
+
+    def note(self, artifact, **properties):
+        """Adds custom properties to an artifact."""
+        for name, value in properties.items():
+            field = "int_value" if isinstance(value, int) else "string_value"
+            setattr(artifact.custom_properties[name], field, value)
+        self.store.put_artifacts([artifact])
+
+    def _artifact(self, step, key, kind, execution_id):
+        folder = self.root / "artifacts" / step / key / str(execution_id)
+        folder.mkdir(parents=True)
+        type_id = self.store.put_artifact_type(mlmd.ArtifactType(name=kind))
+        artifact = mlmd.Artifact(type_id=type_id, uri=str(folder), state=mlmd.Artifact.LIVE)
+        (artifact.id,) = self.store.put_artifacts([artifact])
+        return artifact
+
+    def _context(self, kind, name):
+        type_id = self.store.put_context_type(mlmd.ContextType(name=kind))
+        known = self.store.get_context_by_type_and_name(kind, name)
+        return known.id if known else self.store.put_contexts([mlmd.Context(type_id=type_id, name=name)])[0]
+
+
+def _event(execution_id, key, artifact, kind):
+    event = mlmd.Event(execution_id=execution_id, artifact_id=artifact.id, type=kind)
+    event.path.steps.add().key = key
+    event.path.steps.add().index = 0
+    return event
+
+
+def run(root: Path, until: str = "Pusher", blessed: bool = True, state=COMPLETE, title: str = HOSTILE):
+    """Fabricates a run that ends with a step, whose state can be chosen."""
+    store = Store(root)
+    store.start_run(f"run-{root.name}")
+    made: dict = {}
+
+    def step(name, inputs, outputs, **more):
+        """One step; after the last one nothing is recorded any more."""
+        if until in made:
+            return False
+        last = name == until
+        found = {key: made[maker][output] for key, (maker, output) in inputs.items()}
+        kinds = {} if last and state != COMPLETE else outputs
+        made[name] = store.execute(name, found, kinds, state if last else COMPLETE, **more)
+        return bool(kinds)
+
+    schemas = root / "schemas"
+    shutil.copytree(FIXTURE, schemas)
+    text = (
+        (schemas / "domain.yaml").read_text().replace("title: Tiny bookshop", f"title: {json.dumps(title)}")
+    )
+    (schemas / "domain.yaml").write_text(text)
+    fingerprint = "split:interactions,num_files:2,total_bytes:1234567,xor_checksum:77,sum_checksum:88"
+    if step("InteractionGen", {}, {"examples": "Examples"}, settings={"input_fingerprint": fingerprint}):
+        write_ingestion_summary(INGESTION, made["InteractionGen"]["examples"].uri)
+    if step(
+        "InteractionStatistics", {"examples": ("InteractionGen", "examples")}, {"statistics": "Statistics"}
+    ):
+        for split, first in (("train", 0), ("eval", 10 * DAY), ("test", 20 * DAY)):
+            _write_statistics(made["InteractionStatistics"]["statistics"].uri, split, first)
+    schema = {"schema_file": str(schemas / "interactions.pbtxt")}
+    step("InteractionSchema", {}, {"schema": "Schema"}, settings=schema)
+    examples, schema = ("InteractionGen", "examples"), ("InteractionSchema", "schema")
+    step("InteractionTransform", {"examples": examples, "schema": schema}, {"graph": "TransformGraph"})
+    graph = ("InteractionTransform", "graph")
+    for name, history in (("RetrievalTrainer", RETRIEVAL), ("RankingTrainer", RANKING)):
+        if step(name, {"graph": graph, "schema": schema}, {"model": "Model", "model_run": "ModelRun"}):
+            Path(made[name]["model_run"].uri, "training.json").write_text(json.dumps(history))
+    models = {"retrieval": ("RetrievalTrainer", "model"), "ranking": ("RankingTrainer", "model")}
+    declaration = load_domain(str(schemas)).declaration.model_dump_json()
+    step("Assembler", models | {"graph": graph}, {"model": "Model"}, settings={"declaration": declaration})
+    for name in ("TestEvaluator", "Evaluator"):
+        inputs = {"model": ("Assembler", "model"), "examples": examples}
+        if step(name, inputs, {"evaluation": "ModelEvaluation", "blessing": "ModelBlessing"}):
+            _write_evaluation(made[name]["evaluation"].uri, blessed)
+    inputs = {"model": ("Assembler", "model"), "blessing": ("Evaluator", "blessing")}
+    if step("Pusher", inputs, {"pushed_model": "PushedModel"}):
+        pushed = made["Pusher"]["pushed_model"]
+        store.note(pushed, pushed=int(blessed))
+        if blessed:
+            version = root / "serving" / "1700000000"
+            version.mkdir(parents=True)
+            store.note(pushed, pushed_version=version.name, pushed_destination=str(version))
+    return store, made
+
+
+INGESTION = IngestionSummary(
+    files=("interactions.csv",),
+    rows=1003,
+    bad=3,
+    bad_by_reason={"'<b>' is no number": 2, "no timestamp": 1},
+    candidates=8,
+    eval_from=10 * DAY,
+    test_from=20 * DAY,
+    splits={
+        name: SplitSummary(count=n, positives=n // 2, queries=5, first=first, last=first + 9 * DAY)
+        for name, n, first in (("train", 800, 0), ("eval", 100, 10 * DAY), ("test", 100, 20 * DAY))
+    },
+)
+RETRIEVAL = {
+    "epoch_loss": [3.0, 2.0, 1.5],
+    "val_recall@10": [0.1, 0.2, 0.3],
+    "val_recall@100": [0.4, 0.5, 0.6],
+}
+RANKING = {"epoch_loss": [1.0, 0.5], "val_epoch_loss": [1.1, 0.9], "val_loss": [1.0, 0.8]}
+
+
+def _write_statistics(uri: str, split: str, first: int) -> None:
+    """A split of 200 examples: a rating, a moment, and a town that half of them lack."""
+    content = statistics_pb2.DatasetFeatureStatisticsList()
+    dataset = content.datasets.add(num_examples=200)
+    kinds = statistics_pb2.FeatureNameStatistics
+    for name, kind, low, high in (
+        ("stars", kinds.FLOAT, 0.5, 5),
+        ("rated_at", kinds.INT, first, first + 9 * DAY),
+    ):
+        feature = dataset.features.add(type=kind)
+        feature.path.step.append(name)
+        stats = feature.num_stats
+        stats.common_stats.CopyFrom(_common(200))
+        stats.mean, stats.std_dev, stats.min, stats.median, stats.max = 3.25, 1.5, low, 3.5, high
+        histogram = stats.histograms.add(type=statistics_pb2.Histogram.STANDARD)
+        histogram.buckets.add(low_value=low, high_value=(low + high) / 2, sample_count=50)
+        histogram.buckets.add(low_value=(low + high) / 2, high_value=high, sample_count=150)
+        stats.histograms.add(type=statistics_pb2.Histogram.QUANTILES)
+    town = dataset.features.add(type=kinds.STRING)
+    town.path.step.append("town")
+    town.string_stats.common_stats.CopyFrom(_common(100))
+    town.string_stats.unique = 2
+    town.string_stats.rank_histogram.buckets.add(label="<img src=x onerror=y>", sample_count=75)
+    town.string_stats.rank_histogram.buckets.add(label="$\\frac{1}{$", sample_count=25)
+    folder = Path(uri, f"Split-{split}")
+    folder.mkdir()
+    (folder / "FeatureStats.pb").write_bytes(content.SerializeToString())
+
+
+def _common(present: int) -> statistics_pb2.CommonStatistics:
+    return statistics_pb2.CommonStatistics(
+        num_non_missing=present, num_missing=200 - present, min_num_values=1, max_num_values=1,
+        avg_num_values=1, tot_num_values=present,
+    )  # fmt: skip
+
+
+def _write_evaluation(uri: str, blessed: bool) -> None:
+    with tf.io.TFRecordWriter(f"{uri}/metrics-00000-of-00001.tfrecord") as file:
+        for column, value in (("", ""), ("query_activity", "1-5"), ("query_activity", "0")):
+            file.write(_metrics(column, value).SerializeToString())
+    result = validation_result_pb2.ValidationResult(validation_ok=blessed)
+    if not blessed:
+        failure = result.metric_validations_per_slice.add().failures.add()
+        failure.metric_key.name, failure.metric_key.output_name = "auc", "positive"
+        bound = config_pb2.GenericValueThreshold()
+        bound.lower_bound.value = 0.95
+        failure.metric_threshold.value_threshold.CopyFrom(bound)
+    with tf.io.TFRecordWriter(f"{uri}/validations.tfrecord") as file:
+        file.write(result.SerializeToString())
+
+
+def _metrics(column: str, value: str) -> metrics_for_slice_pb2.MetricsForSlice:
+    metrics = metrics_for_slice_pb2.MetricsForSlice()
+    if column:
+        metrics.slice_key.single_slice_keys.add(column=column, bytes_value=value.encode())
+    numbers = {("retrieve", "positives"): 50, ("rating", "interactions"): 100, ("positive", "auc"): 0.9}
+    numbers |= {("rating", "rmse"): 0.8, ("candidate_mean", "rmse"): 1.0}
+    for name, (model, popularity) in LISTS.items():
+        numbers |= {("retrieve", name): model, ("recommend", name): model, ("popularity", name): popularity}
+    for (rival, name), number in numbers.items():
+        entry = metrics.metric_keys_and_values.add()
+        entry.key.name, entry.key.output_name = name, rival
+        entry.value.double_value.value = number
+    return metrics
+
+
+class Page(HTMLParser):
+    """What a page refers to, its elements and its visible text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html, self.tags, self.references, self.sections, self.words = html, [], [], [], []
+        self._hidden = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self._hidden += tag == "style"
+        for name, value in attrs:
+            if name.split(":")[-1] in ("src", "href", "srcset", "data", "action", "poster", "background"):
+                self.references.append(value)
+            if tag == "section" and name == "id":
+                self.sections.append(value)
+
+    def handle_endtag(self, tag):
+        self._hidden -= tag == "style"
+
+    def handle_data(self, data):
+        if not self._hidden:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+    def part(self, section: str) -> str:
+        """The HTML of a section."""
+        return self.html.split(f'<section id="{section}"')[1].split("</section>")[0]
+
+
+def report(root: Path) -> Page:
+    return Page(write_report(root).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def pushed_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pushed")
+    run(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def pushed(pushed_root):
+    return report(pushed_root)
+
+
+def test_the_page_refers_to_nothing_outside_itself(pushed):
+    assert pushed.references, "the navigation refers to the sections"
+    assert [reference for reference in pushed.references if not reference.startswith("#")] == []
+    assert not {"script", "link", "img", "iframe", "object", "base"} & set(pushed.tags)
+    assert not re.search(r"@import|url\((?!#)", pushed.html)
+
+
+def test_every_reference_within_the_page_leads_somewhere(pushed):
+    ids = set(re.findall(r'\bid="([^"]+)"', pushed.html))
+    targets = {reference[1:] for reference in pushed.references} | set(
+        re.findall(r"url\(#([^)]+)\)", pushed.html)
+    )
+    assert targets - ids == set()
+
+
+def test_a_definition_shared_by_plots_is_the_same_in_each(pushed):
+    definitions: dict[str, set[str]] = {}
+    for tag, id_, content in re.findall(
+        r'<(clipPath|path) id="([^"]+)"(.*?)(?:/>\s*<|</\1>)', pushed.html, re.S
+    ):
+        definitions.setdefault(f"{tag} {id_}", set()).add(re.sub(r"\s+", " ", content).strip())
+    assert definitions
+    assert [id_ for id_, contents in definitions.items() if len(contents) > 1] == []
+
+
+def test_the_sections_come_in_the_order_a_user_needs_them(pushed):
+    assert pushed.sections == ["verdict", "metrics", "slices", "training", "data", "lineage"]
+
+
+def test_titles_values_and_reasons_of_the_data_are_escaped(pushed):
+    assert "script" not in pushed.tags and "img" not in pushed.tags and "b" in pushed.tags
+    assert HOSTILE in pushed.text
+    assert "<img src=x onerror=y> 75.0%, $\\frac{1}{$ 25.0%" in pushed.text
+    assert "'<b>' is no number" in pushed.text
+
+
+def test_a_pushed_model_is_said_to_be_with_its_version_and_numbers(pushed):
+    assert "Blessed and pushed" in pushed.text
+    assert "served as version 1700000000 ." in pushed.text
+    assert "Recall@10 0.2500 2.0× popularity re-ranked 0.2500 popularity 0.1250" in pushed.text
+    assert "Rating RMSE 0.8000 20.0% less error item mean 1.0000" in pushed.text
+    assert "Positive AUC 0.9000" in pushed.text
+
+
+def test_metrics_stand_beside_the_baselines_for_both_splits(pushed):
+    for split in ("Test", "Eval"):
+        table = pushed.text.split(f"{split} split: lists, over 50 positive interactions")[1]
+        assert table.startswith(" Metric Retrieval Re-ranked Popularity Recall@10 0.2500 0.2500 0.1250")
+    assert pushed.part("metrics").count('class="plot"') == 2
+
+
+def test_the_best_of_two_errors_is_the_smaller_one(pushed):
+    row = pushed.part("metrics").split("Rating RMSE (lower is better)")[1].split("</tr>")[0]
+    assert re.findall(r'<td class="number( best)?">([\d.]+)', row) == [(" best", "0.8000"), ("", "1.0000")]
+
+
+def test_slices_are_plotted_in_order_with_their_counts(pushed):
+    slices = pushed.part("slices")
+    assert "By activity of the user" in slices
+    assert slices.count('class="plot"') == 3
+    assert [text for text in re.findall(r">([^<>]+)</t(?:ext|span)>", slices) if text in ("0", "1-5")][
+        :2
+    ] == [
+        "0",
+        "1-5",
+    ]
+    assert "(50)" in slices and "(100)" in slices
+
+
+def test_training_shows_losses_and_validation_metrics_once_each(pushed):
+    titles = re.findall(r"<title>(.*?)</title>", pushed.part("training"))
+    assert titles == [
+        "Retrieval: loss",
+        "Retrieval: Recall@10, eval split",
+        "Retrieval: Recall@100, eval split",
+        "Ranking: loss",
+    ]
+    assert "Retrieval 3 epochs" in pushed.text
+
+
+def test_the_data_profile_tells_splits_bad_rows_and_features(pushed):
+    assert re.search(r"train 800 50\.0% 5 1970-01-01 00:00 1970-01-10 00:00", pushed.text)
+    assert "3 bad rows left out" in pushed.text and "no timestamp 1" in pushed.text
+    assert "Interactions, train split: 200 examples" in pushed.text
+    assert re.search(
+        r"stars rating, positive from 3\.5 float 0% – mean 3\.25, sd 1\.5 min 0\.5,", pushed.text
+    )
+    assert re.search(r"town vocabulary string 50\.0% 2 ", pushed.text)
+    assert "rated_at timestamp, context int 0% – 1970-01-01 00:00 to 1970-01-10 00:00" in pushed.text
+    assert "Interactions over time" in pushed.text
+
+
+def test_lineage_walks_from_the_pushed_model_back_to_the_raw_files(pushed):
+    ancestry, bystanders = pushed.part("lineage").split("<details>")
+    steps = re.findall(r'<tr id="execution-\d+">\s*<th scope="row">(\w+)', ancestry)
+    assert steps == [
+        "InteractionGen",
+        "InteractionSchema",
+        "InteractionTransform",
+        "RetrievalTrainer",
+        "RankingTrainer",
+        "Assembler",
+        "Evaluator",
+        "Pusher",
+    ]
+    assert re.findall(r'<th scope="row">(\w+)', bystanders) == ["InteractionStatistics", "TestEvaluator"]
+    assert "artifacts/Assembler/model/" in ancestry
+    assert "InteractionGen interactions 2 1.2 MB 77 / 88" in pushed.text
+
+
+def test_the_diagram_leaves_out_what_follows_from_other_lines(pushed):
+    # 1 table + 8 steps; drawn: table>gen, gen>transform, schema>transform, transform>2 trainers,
+    # 2 trainers>assembler, assembler>evaluator, evaluator>pusher. Not: gen>evaluator, assembler>pusher, ...
+    drawing = pushed.part("lineage").split('<svg class="diagram"')[1].split("</svg>")[0]
+    assert drawing.count("<rect") == 9
+    assert drawing.count('class="edge"') == 9
+
+
+def test_a_model_that_is_not_blessed_is_reported_with_the_bound_it_misses(tmp_path):
+    run(tmp_path, blessed=False)
+    (tmp_path / "serving" / "1600000000").mkdir(parents=True)
+    page = report(tmp_path)
+    assert "Not blessed, not pushed" in page.text and "Blessed and pushed" not in page.text
+    assert "positive/auc 0.9 is below its floor 0.95" in page.text
+    assert "An earlier run's model stays in place, version 1600000000 ." in page.text
+    assert "Nothing was pushed. Where the model this run assembled comes from" in page.text
+    steps = re.findall(r'<tr id="execution-\d+">\s*<th scope="row">(\w+)', page.part("lineage"))
+    assert "Assembler" in steps and steps.index("Assembler") < steps.index("Pusher")
+
+
+def test_a_run_that_failed_early_is_reported_as_far_as_it_came(tmp_path):
+    run(tmp_path, until="RetrievalTrainer", state=FAILED)
+    page = report(tmp_path)
+    assert "The run failed at RetrievalTrainer" in page.text
+    assert "Nothing is being served yet." in page.text
+    assert "The run did not get to evaluate a model." in page.text
+    assert "The run did not get to train a model." in page.text
+    assert "Interactions, train split: 200 examples" in page.text
+    assert "no model assembled. What the last step depended on" in page.text
+    assert page.sections == ["verdict", "metrics", "slices", "training", "data", "lineage"]
+
+
+def test_a_run_that_failed_at_its_first_step_is_reported(tmp_path):
+    run(tmp_path, until="InteractionGen", state=FAILED)
+    page = report(tmp_path)
+    assert "The run failed at InteractionGen" in page.text
+    assert "The run did not get to read the data." in page.text
+
+
+def test_a_killed_run_is_not_taken_for_a_failed_one(tmp_path):
+    run(tmp_path, until="Assembler", state=RUNNING)
+    page = report(tmp_path)
+    assert "The run did not finish" in page.text
+    assert "The last step recorded is Assembler (running)." in page.text
+    assert "Ranking: loss" in page.text
+
+
+def test_after_a_cached_run_everything_is_found_and_lineage_names_who_did_the_work(tmp_path):
+    store, made = run(tmp_path)
+    first = report(tmp_path)
+    store.start_run("again")
+    for step, artifacts in made.items():
+        store.execute(step, state=CACHED, artifacts=artifacts)
+    page = report(tmp_path)
+    for section in ("metrics", "slices", "training", "data"):
+        assert page.part(section) == first.part(section)
+    assert "Blessed and pushed" in page.text
+    rows = r'<tr id="execution-(\d+)">.*?<span class="state (\w+)">'
+    before, after = (re.findall(rows, p.part("lineage").split("<details>")[0], re.S) for p in (first, page))
+    assert {state for _, state in before} == {"done"} and {state for _, state in after} == {"reused"}
+    assert [id_ for id_, _ in after] == [id_ for id_, _ in before]
+
+
+def test_only_the_last_run_is_reported(tmp_path):
+    store, made = run(tmp_path)
+    store.start_run("again")
+    store.execute("InteractionGen", state=CACHED, artifacts=made["InteractionGen"])
+    store.execute("InteractionStatistics", {"examples": made["InteractionGen"]["examples"]}, state=FAILED)
+    page = report(tmp_path)
+    assert "The run failed at InteractionStatistics" in page.text
+    assert "An earlier run's model stays in place, version 1700000000 ." in page.text
+    assert "The run did not get to evaluate a model." in page.text
+
+
+def test_a_root_that_was_moved_is_still_read(tmp_path):
+    run(tmp_path / "here")
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    page = report(tmp_path / "there")
+    assert "Blessed and pushed" in page.text and "folder is gone" not in page.text
+    assert "Test split: lists" in page.text and "Interactions, train split" in page.text
+
+
+def test_what_has_been_deleted_is_named_and_left_out(tmp_path):
+    _, made = run(tmp_path)
+    shutil.rmtree(made["TestEvaluator"]["evaluation"].uri)
+    shutil.rmtree(tmp_path / "serving" / "1700000000")
+    page = report(tmp_path)
+    assert f"TestEvaluator: {made['TestEvaluator']['evaluation'].uri}" in page.text
+    assert "That version's folder is gone" in page.text
+    assert "Test split: lists" not in page.text and "Eval split: lists" in page.text
+    assert "On the eval split" in page.text
+
+
+def test_without_the_domain_file_the_pipeline_gives_the_title(tmp_path):
+    run(tmp_path)
+    shutil.rmtree(tmp_path / "schemas")
+    page = report(tmp_path)
+    assert "<h1>shop</h1>" in page.html
+    assert "town vocabulary string" in page.text, "the declaration is recorded with the run"
+
+
+def test_the_same_run_gives_the_same_page(pushed_root):
+    findings = report_page.gather(RunRoot(pushed_root))
+    assert report_page.render(findings, written=0) == report_page.render(findings, written=0)
+
+
+def test_the_page_takes_its_place_at_once_or_not_at_all(pushed_root, monkeypatch):
+    path = write_report(pushed_root)
+    assert path == pushed_root / "report.html"
+    path.write_text("an older one")
+
+    def fail(*_, **__):
+        raise RuntimeError("drawing failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report_page, "render", fail)
+        with pytest.raises(RuntimeError):
+            write_report(pushed_root)
+    assert path.read_text() == "an older one"
+    write_report(pushed_root)
+    assert "Blessed and pushed" in path.read_text()
+    assert [p.name for p in pushed_root.iterdir() if p.suffix == ".part"] == []
+
+
+def test_without_a_run_the_user_is_told_to_run(tmp_path):
+    with pytest.raises(UserError, match="run `westwork run` first"):
+        write_report(tmp_path)
+    Store(tmp_path / "empty")
+    with pytest.raises(UserError, match=r"found no run in .*run `westwork run` first"):
+        write_report(tmp_path / "empty")
+
+
+def test_a_file_that_is_no_metadata_store_is_named(tmp_path):
+    (tmp_path / "metadata.sqlite").write_text("not a database" * 100)
+    with pytest.raises(UserError, match=r"metadata\.sqlite cannot be read as ML Metadata"):
+        write_report(tmp_path)
+
+
+def test_reading_leaves_the_metadata_as_it_was(pushed_root):
+    before = (pushed_root / "metadata.sqlite").read_bytes()
+    read_record(RunRoot(pushed_root))
+    assert (pushed_root / "metadata.sqlite").read_bytes() == before
+
+
+def test_a_profile_tells_what_the_statistics_counted(tmp_path):
+    _write_statistics(str(tmp_path), "train", 0)
+    profile = read_profile(tmp_path, "train")
+    assert profile.examples == 200 and list(profile.features) == ["rated_at", "stars", "town"]
+    town, stars = profile.features["town"], profile.features["stars"]
+    assert (town.missing, town.unique, town.numbers) == (0.5, 2, None)
+    assert [bar.count for bar in town.bars] == [75, 25]
+    assert (stars.missing, stars.unique, stars.numbers.median) == (0, None, 3.5)
+    assert [(bar.low, bar.high) for bar in stars.bars] == [(0.5, 2.75), (2.75, 5)]
+    assert read_profile(tmp_path, "eval") is None
+
+
+def test_slices_are_ordered_by_their_numbers_or_from_known_to_unknown():
+    names = ["a:21+", "a:0", "a:6-20", "a:1-5", "b:cold", "b:tail", "b:head", "b:zz", "b:middle", "overall"]
+    scores = Scores({(name, "candidate", "x/y"): 1.0 for name in names})
+    assert scores.slice_features() == ["a", "b"]
+    assert scores.slice_values("a") == ["0", "1-5", "6-20", "21+"]
+    assert scores.slice_values("b") == ["head", "middle", "tail", "cold", "zz"]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (share(0.0001), "< 0.1%"),
+        (share(0), "0%"),
+        (share(0.25), "25.0%"),
+        (share(math.nan), "–"),
+        (quantity(1995), "1995"),
+        (quantity(1989.07), "1989"),
+        (quantity(14_457_694.4), "14,457,694"),
+        (quantity(0.50912), "0.5091"),
+        (size(999), "999 B"),
+        (size(1_234_567), "1.2 MB"),
+        (duration(None), "–"),
+        (duration(59.94), "59.9 s"),
+        (duration(61), "1 min 1 s"),
+        (duration(3_720), "1 h 2 min"),
+    ],
+)
+def test_numbers_are_written_for_people(written, expected):
+    assert written == expected
