@@ -11,7 +11,7 @@ from tfx.components.trainer.executor import GenericExecutor
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import artifact, artifact_utils, channel, standard_artifacts, standard_component_specs
 from tfx.types.component_spec import ChannelParameter
-from tfx.utils import json_utils, path_utils
+from tfx.utils import json_utils
 
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
 from components.retrieval.config import RetrievalConfig
@@ -118,8 +118,3 @@ def retrieval_trainer(
         declaration=declaration,
         config_json=config.model_dump_json(),
     ).with_id("RetrievalTrainer")
-
-
-def serving_model_dir(model: list[artifact.Artifact]) -> str:
-    """Directory of the SavedModel in a Model artifact."""
-    return path_utils.serving_model_path(artifact_utils.get_single_uri(model))

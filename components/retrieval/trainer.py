@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -16,10 +14,10 @@ from components.retrieval.node import CONFIG_KEY
 from components.retrieval.towers import CandidateTower, QueryTower
 from components.retrieval.training import fit
 from components.retrieval.training_inputs import (
-    TRAINING_HISTORY_FILE,
     TrainingInputs,
     encoded_query_signature,
     read_training_inputs,
+    write_training_history,
 )
 from components.transform.interaction_dataset import candidate_counts
 
@@ -33,8 +31,7 @@ def run_fn(fn_args: FnArgs) -> None:
     inputs = read_training_inputs(fn_args, positives_only=True)
     model = build_model(inputs, config)
     history = fit(model, inputs.train, inputs.validation, config, fn_args.model_run_dir)
-    with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, TRAINING_HISTORY_FILE), "w") as file:
-        json.dump(history, file)
+    write_training_history(fn_args.model_run_dir, history)
     exported = ExportedRetrieval(model, encoded_query_signature(inputs))
     tf.saved_model.save(exported, fn_args.serving_model_dir, signatures=exported.signatures())
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -83,6 +86,12 @@ def read_training_inputs(fn_args: FnArgs, *, positives_only: bool) -> TrainingIn
         query_features=encoded_features(declaration.query_features, "query", queries),
         candidate_features=encoded_features(declaration.candidates.features, "candidate", candidates),
     )
+
+
+def write_training_history(model_run_dir: str, history: Mapping[str, list[float]]) -> None:
+    """Leaves every epoch's metrics, by name, in a ModelRun artifact for the report."""
+    with tf.io.gfile.GFile(os.path.join(model_run_dir, TRAINING_HISTORY_FILE), "w") as file:
+        json.dump(history, file)
 
 
 def encoded_query_signature(inputs: TrainingInputs) -> dict[str, tf.TensorSpec]:
