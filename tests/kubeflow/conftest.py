@@ -1,4 +1,4 @@
-"""The script under test, and the bookshop's pipeline compiled by it."""
+"""The script under test, and a reading club's pipeline compiled by it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 # tests/ is no package; the modules beside this file are found by their folder.
 sys.path.insert(0, str(HERE))
 
-from bookshop import IMAGE, ROOT, Compiled, write_bookshop  # noqa: E402
+from reading_club import IMAGE, ROOT, Compiled, write_reading_club  # noqa: E402
 
 RUNNER = ROOT / "kubeflow" / "runner.py"
 
@@ -32,11 +32,11 @@ def runner() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
-    """The bookshop, compiled with small batches: its train split is a thousandth of a real one."""
+    """A reading club, compiled with small batches: its train split is a thousandth of a real one."""
     folder = tmp_path_factory.mktemp("kubeflow")
     data, serving, file = folder / "data", folder / "serving", folder / "pipeline.yaml"
     data.mkdir()
-    write_bookshop(data)
+    write_reading_club(data)
     tiny = ROOT / "tests" / "fixtures" / "tiny"
     settings = {
         "retrieval.batch_size": 64,

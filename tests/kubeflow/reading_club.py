@@ -1,4 +1,4 @@
-"""Two thousand ratings of a bookshop, of the columns of ``tests/fixtures/tiny``, with something to learn.
+"""Two thousand ratings by a hundred readers, of the columns of ``tests/fixtures/tiny``, made to be learnt.
 
 Every reader keeps to one shelf, which shows in their history and postcode; and the shorter half of a
 shelf's books is liked. Which books are read most says little about what a reader reads next.
@@ -22,7 +22,7 @@ _START = 1_700_000_000
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
 IMAGE = "registry.example/westwork:test"
-"""What the bookshop's pipeline is compiled for."""
+"""What the pipeline is compiled for."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Compiled:
 
     Attributes:
         file: The YAML file.
-        data: The bookshop's tables.
+        data: The tables.
         serving: Where it pushes to.
         said: What the script printed.
     """
@@ -42,7 +42,7 @@ class Compiled:
     said: str
 
 
-def write_bookshop(folder: Path, seed: int = 17) -> None:
+def write_reading_club(folder: Path, seed: int = 17) -> None:
     """Writes ``interactions.csv``, ``candidates.csv`` and ``queries.csv``."""
     random = np.random.default_rng(seed)
     loved = random.integers(len(SHELVES), size=READERS)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bookshop import BOOKS_A_SHELF, IMAGE, INTERACTIONS, SHELVES, Compiled
 from kfp import components
 from launcher import Launcher, Step, steps_of
+from reading_club import BOOKS_A_SHELF, IMAGE, INTERACTIONS, SHELVES, Compiled
 
 UPSTREAM = {
     "InteractionGen": set(),

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 import pytest
-from bookshop import ROOT
+from reading_club import ROOT
 
 DOCKERFILE = ROOT / "kubeflow" / "Dockerfile"
 

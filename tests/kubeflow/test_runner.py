@@ -6,8 +6,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from bookshop import ROOT
 from click.testing import CliRunner, Result
+from reading_club import ROOT
 
 GIVEN = {
     "--domain": "movielens",
