@@ -38,6 +38,7 @@ lint: setup ## ruff, ruff format --check and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy kubeflow/runner.py
 
 format: setup ## rewrite the code in the project's format
 	$(VENV)/bin/ruff check --fix .
