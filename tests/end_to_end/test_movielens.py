@@ -73,7 +73,13 @@ def test_recommend_names_films_the_user_has_not_seen(movielens):
 def test_the_report_is_one_offline_page_with_its_sections(movielens):
     page = (movielens.root / "report.html").read_text()
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page)
-    for expected in ("popularity", "query_activity", "<svg", "RetrievalTrainer", movielens.model.name):
+    for expected in (
+        "Popularity",
+        "By activity of the user",
+        "<svg",
+        "RetrievalTrainer",
+        movielens.model.name,
+    ):
         assert expected in page, expected
 
 
