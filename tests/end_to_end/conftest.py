@@ -18,7 +18,7 @@ from pipeline.domain import load_domain
 # tests/ is no package; the modules beside this file are found by their folder.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from command import westwork
+from command import run_movielens, westwork
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Run:
 
 @pytest.fixture(scope="session")
 def movielens(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """``westwork run --domain movielens`` in a fresh root; skipped only where the data can't be had."""
+    """A run of MovieLens-100K in a fresh root; skipped only where the data can't be had."""
     root = tmp_path_factory.mktemp("movielens")
     try:
         domain = load_domain("movielens")
@@ -54,7 +54,7 @@ def movielens(tmp_path_factory: pytest.TempPathFactory) -> Run:
         acquire(domain.acquire, root / "data", None, print)
     except UserError as error:
         pytest.skip(f"MovieLens-100K cannot be had here: {error}")
-    finished = westwork("run", "--domain", "movielens", "--root", str(root))
+    finished = westwork(*run_movielens(root))
     assert finished.returncode == 0, finished.stdout + finished.stderr
     (model,) = (root / "serving").iterdir()
     return Run(root, finished.stdout, model)

@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from command import westwork
+from command import run_movielens, westwork
 from tensorflow_serving.apis import prediction_log_pb2
 
 from components.evaluate.results import read_metrics
@@ -85,7 +85,7 @@ def test_the_report_is_one_offline_page_with_its_sections(movielens):
 
 def test_a_second_run_reuses_every_step(movielens):
     began = time.monotonic()
-    again = westwork("run", "--domain", "movielens", "--root", str(movielens.root))
+    again = westwork(*run_movielens(movielens.root))
     assert again.returncode == 0, again.stdout + again.stderr
     steps = re.findall(r"^(\w+) (cached|done|running)", again.stdout, re.MULTILINE)
     assert {step for step, state in steps if state == "cached"} >= {"InteractionGen", "Evaluator", "Pusher"}
