@@ -6,6 +6,9 @@ from pydantic import Field
 
 from components.ingest.declaration import Strict
 
+TRAINING_HISTORY_FILE = "training.json"
+"""File in a trainer's ModelRun artifact: the metrics of every epoch, by name."""
+
 
 class RetrievalConfig(Strict):
     """The two towers, their loss and how they are trained; the ``retrieval`` section of a domain file."""

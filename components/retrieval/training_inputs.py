@@ -13,14 +13,12 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.ingest.declaration import HISTORY, HISTORY_AGE, Declaration
 from components.ingest.errors import UserError
+from components.retrieval.config import TRAINING_HISTORY_FILE
 from components.retrieval.node import CANDIDATE_FILES_KEY, CANDIDATE_GRAPH_KEY
 from components.transform.candidate_table import CandidateTable, read_candidate_table
 from components.transform.encoding import EncodedFeature, encoded_features, vocabulary_size
 from components.transform.interaction_dataset import interaction_dataset
 from components.transform.interactions import DECLARATION_KEY
-
-TRAINING_HISTORY_FILE = "training.json"
-"""File in a ModelRun artifact: the metrics of every epoch, by name."""
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,13 @@ from components.evaluate.results import Failure, read_metrics, read_validation
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
 from components.ingest.errors import UserError
 from components.ingest.summary import SUMMARY_FILE, IngestionSummary, read_ingestion_summary
+from components.retrieval.config import TRAINING_HISTORY_FILE
 from pipeline.domain import load_domain
 from pipeline.report.lineage import Artifact, Execution, Record, locate, read_record
 from pipeline.report.scores import Scores
 from pipeline.report.statistics import SplitProfile, read_profile
 from pipeline.run_root import RunRoot
 from pipeline.summary import newest_version
-
-TRAINING_HISTORY_FILE = "training.json"
-"""As in components.retrieval.training_inputs, which would need TensorFlow's trainers to be imported."""
 
 Outcome = Literal["pushed", "rejected", "failed", "unfinished"]
 

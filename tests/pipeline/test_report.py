@@ -1,22 +1,15 @@
 """The report, from a real ML Metadata store and real statistics and metrics files, made small."""
 
-import json
 import math
 import re
 import shutil
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
-from ml_metadata.metadata_store import metadata_store
-from ml_metadata.proto import metadata_store_pb2 as mlmd
-from tensorflow_metadata.proto.v0 import statistics_pb2
-from tensorflow_model_analysis.proto import config_pb2, metrics_for_slice_pb2, validation_result_pb2
 
 from components.ingest.errors import UserError
-from components.ingest.summary import IngestionSummary, SplitSummary, write_ingestion_summary
-from pipeline.domain import load_domain
 from pipeline.report import page as report_page
 from pipeline.report import write_report
 from pipeline.report.formats import duration, quantity, share, size
@@ -25,230 +18,9 @@ from pipeline.report.scores import Scores
 from pipeline.report.statistics import read_profile
 from pipeline.run_root import RunRoot
 
-FIXTURE = Path(__file__).resolve().parent.parent / "fixtures" / "tiny"
-HOSTILE = "<script>alert('shop')</script> & \"Sons\""
-DAY = 86_400
-LISTS = {"recall@10": (0.25, 0.125), "recall@100": (0.75, 0.5), "ndcg@10": (0.2, 0.1), "mrr": (0.1, 0.05)}
-PIPELINE = "westwork-shop"
-COMPLETE, CACHED, FAILED, RUNNING = (
-    mlmd.Execution.COMPLETE,
-    mlmd.Execution.CACHED,
-    mlmd.Execution.FAILED,
-    mlmd.Execution.RUNNING,
-)
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "fixtures"))
 
-
-class Store:
-    """Writes ML Metadata as TFX' launcher does: contexts for pipeline, run and node; events with keys."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        root.mkdir(parents=True, exist_ok=True)
-        connection = mlmd.ConnectionConfig()
-        connection.sqlite.filename_uri = str(root / "metadata.sqlite")
-        connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-        self.store = metadata_store.MetadataStore(connection)
-        self.run = self.pipeline = 0
-        self.settings: dict[str, dict[str, str]] = {}
-
-    def start_run(self, name: str) -> None:
-        self.pipeline = self._context("pipeline", PIPELINE)
-        self.run = self._context("pipeline_run", name)
-
-    def execute(self, step, inputs=None, outputs=None, state=COMPLETE, settings=None, artifacts=None):
-        """Records a step and returns its outputs by key; ``artifacts`` are reused ones."""
-        execution = mlmd.Execution(
-            type_id=self.store.put_execution_type(mlmd.ExecutionType(name=f"component.{step}")),
-            last_known_state=state,
-        )
-        self.settings.setdefault(step, settings or {})
-        for name, value in self.settings[step].items():
-            if state == CACHED and name == "input_fingerprint":
-                continue  # TFX' driver records it only where the step runs
-            execution.custom_properties[name].string_value = value
-        (id_,) = self.store.put_executions([execution])
-        node = self._context("node", f"{PIPELINE}.{step}")
-        contexts = (self.pipeline, self.run, node)
-        self.store.put_attributions_and_associations(
-            [], [mlmd.Association(execution_id=id_, context_id=context) for context in contexts]
-        )
-        made = artifacts or {
-            key: self._artifact(step, key, kind, id_) for key, kind in (outputs or {}).items()
-        }
-        events = [(key, a, mlmd.Event.INPUT) for key, a in (inputs or {}).items()]
-        events += [(key, a, mlmd.Event.OUTPUT) for key, a in made.items()]
-        self.store.put_events([_event(id_, key, artifact, kind) for key, artifact, kind in events])
-        return made
-
-    def note(self, artifact, **properties):
-        """Adds custom properties to an artifact."""
-        for name, value in properties.items():
-            field = "int_value" if isinstance(value, int) else "string_value"
-            setattr(artifact.custom_properties[name], field, value)
-        self.store.put_artifacts([artifact])
-
-    def _artifact(self, step, key, kind, execution_id):
-        folder = self.root / "artifacts" / step / key / str(execution_id)
-        folder.mkdir(parents=True)
-        type_id = self.store.put_artifact_type(mlmd.ArtifactType(name=kind))
-        artifact = mlmd.Artifact(type_id=type_id, uri=str(folder), state=mlmd.Artifact.LIVE)
-        (artifact.id,) = self.store.put_artifacts([artifact])
-        return artifact
-
-    def _context(self, kind, name):
-        type_id = self.store.put_context_type(mlmd.ContextType(name=kind))
-        known = self.store.get_context_by_type_and_name(kind, name)
-        return known.id if known else self.store.put_contexts([mlmd.Context(type_id=type_id, name=name)])[0]
-
-
-def _event(execution_id, key, artifact, kind):
-    event = mlmd.Event(execution_id=execution_id, artifact_id=artifact.id, type=kind)
-    event.path.steps.add().key = key
-    event.path.steps.add().index = 0
-    return event
-
-
-def run(root: Path, until: str = "Pusher", blessed: bool = True, state=COMPLETE, title: str = HOSTILE):
-    """Fabricates a run that ends with a step, whose state can be chosen."""
-    store = Store(root)
-    store.start_run(f"run-{root.name}")
-    made: dict = {}
-
-    def step(name, inputs, outputs, **more):
-        """One step; after the last one nothing is recorded any more."""
-        if until in made:
-            return False
-        last = name == until
-        found = {key: made[maker][output] for key, (maker, output) in inputs.items()}
-        kinds = {} if last and state != COMPLETE else outputs
-        made[name] = store.execute(name, found, kinds, state if last else COMPLETE, **more)
-        return bool(kinds)
-
-    schemas = root / "schemas"
-    shutil.copytree(FIXTURE, schemas)
-    text = (
-        (schemas / "domain.yaml").read_text().replace("title: Tiny bookshop", f"title: {json.dumps(title)}")
-    )
-    (schemas / "domain.yaml").write_text(text)
-    fingerprint = "split:interactions,num_files:2,total_bytes:1234567,xor_checksum:77,sum_checksum:88"
-    if step("InteractionGen", {}, {"examples": "Examples"}, settings={"input_fingerprint": fingerprint}):
-        write_ingestion_summary(INGESTION, made["InteractionGen"]["examples"].uri)
-    if step(
-        "InteractionStatistics", {"examples": ("InteractionGen", "examples")}, {"statistics": "Statistics"}
-    ):
-        for split, first in (("train", 0), ("eval", 10 * DAY), ("test", 20 * DAY)):
-            _write_statistics(made["InteractionStatistics"]["statistics"].uri, split, first)
-    schema = {"schema_file": str(schemas / "interactions.pbtxt")}
-    step("InteractionSchema", {}, {"schema": "Schema"}, settings=schema)
-    examples, schema = ("InteractionGen", "examples"), ("InteractionSchema", "schema")
-    step("InteractionTransform", {"examples": examples, "schema": schema}, {"graph": "TransformGraph"})
-    graph = ("InteractionTransform", "graph")
-    for name, history in (("RetrievalTrainer", RETRIEVAL), ("RankingTrainer", RANKING)):
-        if step(name, {"graph": graph, "schema": schema}, {"model": "Model", "model_run": "ModelRun"}):
-            Path(made[name]["model_run"].uri, "training.json").write_text(json.dumps(history))
-    models = {"retrieval": ("RetrievalTrainer", "model"), "ranking": ("RankingTrainer", "model")}
-    declaration = load_domain(str(schemas)).declaration.model_dump_json()
-    step("Assembler", models | {"graph": graph}, {"model": "Model"}, settings={"declaration": declaration})
-    for name in ("TestEvaluator", "Evaluator"):
-        inputs = {"model": ("Assembler", "model"), "examples": examples}
-        if step(name, inputs, {"evaluation": "ModelEvaluation", "blessing": "ModelBlessing"}):
-            _write_evaluation(made[name]["evaluation"].uri, blessed)
-    inputs = {"model": ("Assembler", "model"), "blessing": ("Evaluator", "blessing")}
-    if step("Pusher", inputs, {"pushed_model": "PushedModel"}):
-        pushed = made["Pusher"]["pushed_model"]
-        store.note(pushed, pushed=int(blessed))
-        if blessed:
-            version = root / "serving" / "1700000000"
-            version.mkdir(parents=True)
-            store.note(pushed, pushed_version=version.name, pushed_destination=str(version))
-    return store, made
-
-
-INGESTION = IngestionSummary(
-    files=("interactions.csv",),
-    rows=1003,
-    bad=3,
-    bad_by_reason={"'<b>' is no number": 2, "no timestamp": 1},
-    candidates=8,
-    eval_from=10 * DAY,
-    test_from=20 * DAY,
-    splits={
-        name: SplitSummary(count=n, positives=n // 2, queries=5, first=first, last=first + 9 * DAY)
-        for name, n, first in (("train", 800, 0), ("eval", 100, 10 * DAY), ("test", 100, 20 * DAY))
-    },
-)
-RETRIEVAL = {
-    "epoch_loss": [3.0, 2.0, 1.5],
-    "val_recall@10": [0.1, 0.2, 0.3],
-    "val_recall@100": [0.4, 0.5, 0.6],
-}
-RANKING = {"epoch_loss": [1.0, 0.5], "val_epoch_loss": [1.1, 0.9], "val_loss": [1.0, 0.8]}
-
-
-def _write_statistics(uri: str, split: str, first: int) -> None:
-    """A split of 200 examples: a rating, a moment, and a town that half of them lack."""
-    content = statistics_pb2.DatasetFeatureStatisticsList()
-    dataset = content.datasets.add(num_examples=200)
-    kinds = statistics_pb2.FeatureNameStatistics
-    for name, kind, low, high in (
-        ("stars", kinds.FLOAT, 0.5, 5),
-        ("rated_at", kinds.INT, first, first + 9 * DAY),
-    ):
-        feature = dataset.features.add(type=kind)
-        feature.path.step.append(name)
-        stats = feature.num_stats
-        stats.common_stats.CopyFrom(_common(200))
-        stats.mean, stats.std_dev, stats.min, stats.median, stats.max = 3.25, 1.5, low, 3.5, high
-        histogram = stats.histograms.add(type=statistics_pb2.Histogram.STANDARD)
-        histogram.buckets.add(low_value=low, high_value=(low + high) / 2, sample_count=50)
-        histogram.buckets.add(low_value=(low + high) / 2, high_value=high, sample_count=150)
-        stats.histograms.add(type=statistics_pb2.Histogram.QUANTILES)
-    town = dataset.features.add(type=kinds.STRING)
-    town.path.step.append("town")
-    town.string_stats.common_stats.CopyFrom(_common(100))
-    town.string_stats.unique = 2
-    town.string_stats.rank_histogram.buckets.add(label="<img src=x onerror=y>", sample_count=75)
-    town.string_stats.rank_histogram.buckets.add(label="$\\frac{1}{$", sample_count=25)
-    folder = Path(uri, f"Split-{split}")
-    folder.mkdir()
-    (folder / "FeatureStats.pb").write_bytes(content.SerializeToString())
-
-
-def _common(present: int) -> statistics_pb2.CommonStatistics:
-    return statistics_pb2.CommonStatistics(
-        num_non_missing=present, num_missing=200 - present, min_num_values=1, max_num_values=1,
-        avg_num_values=1, tot_num_values=present,
-    )  # fmt: skip
-
-
-def _write_evaluation(uri: str, blessed: bool) -> None:
-    with tf.io.TFRecordWriter(f"{uri}/metrics-00000-of-00001.tfrecord") as file:
-        for column, value in (("", ""), ("query_activity", "1-5"), ("query_activity", "0")):
-            file.write(_metrics(column, value).SerializeToString())
-    result = validation_result_pb2.ValidationResult(validation_ok=blessed)
-    if not blessed:
-        failure = result.metric_validations_per_slice.add().failures.add()
-        failure.metric_key.name, failure.metric_key.output_name = "auc", "positive"
-        bound = config_pb2.GenericValueThreshold()
-        bound.lower_bound.value = 0.95
-        failure.metric_threshold.value_threshold.CopyFrom(bound)
-    with tf.io.TFRecordWriter(f"{uri}/validations.tfrecord") as file:
-        file.write(result.SerializeToString())
-
-
-def _metrics(column: str, value: str) -> metrics_for_slice_pb2.MetricsForSlice:
-    metrics = metrics_for_slice_pb2.MetricsForSlice()
-    if column:
-        metrics.slice_key.single_slice_keys.add(column=column, bytes_value=value.encode())
-    numbers = {("retrieve", "positives"): 50, ("rating", "interactions"): 100, ("positive", "auc"): 0.9}
-    numbers |= {("rating", "rmse"): 0.8, ("candidate_mean", "rmse"): 1.0}
-    for name, (model, popularity) in LISTS.items():
-        numbers |= {("retrieve", name): model, ("recommend", name): model, ("popularity", name): popularity}
-    for (rival, name), number in numbers.items():
-        entry = metrics.metric_keys_and_values.add()
-        entry.key.name, entry.key.output_name = name, rival
-        entry.value.double_value.value = number
-    return metrics
+from finished_run import CACHED, FAILED, HOSTILE, RUNNING, Store, _write_statistics, run
 
 
 class Page(HTMLParser):
