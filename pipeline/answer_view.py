@@ -54,10 +54,12 @@ def _table(answer: Answer, title: str) -> Table:
     table.add_column("recommended", ratio=3)
     for header in ("score", "rating", "P(liked)"):
         table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("liked most recently", ratio=2, style="dim")
+    if answer.liked:
+        table.add_column("liked most recently", ratio=2, style="dim")
     liked = answer.liked[: len(answer.recommendations)]
     for recommendation, item in zip_longest(answer.recommendations, liked):
-        table.add_row(*_places(recommendation), _title(item))
+        beside = [_title(item)] if liked else []
+        table.add_row(*_places(recommendation), *beside)
     return table
 
 
