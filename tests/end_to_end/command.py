@@ -10,15 +10,22 @@ from pathlib import Path
 WESTWORK = (sys.executable, "-m", "pipeline.cli")
 
 
-def westwork(*words: str) -> subprocess.CompletedProcess[str]:
-    """Runs ``westwork`` in a process of its own, on a terminal that is none."""
-    return subprocess.run(
+def start_westwork(*words: str) -> subprocess.Popen[str]:
+    """Starts ``westwork`` in a process of its own, on a terminal that is none."""
+    return subprocess.Popen(
         [*WESTWORK, *words],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
         env={**os.environ, "COLUMNS": "160"},
     )
+
+
+def westwork(*words: str) -> subprocess.CompletedProcess[str]:
+    """Runs ``westwork`` to its end."""
+    with start_westwork(*words) as run:
+        said, complained = run.communicate()
+    return subprocess.CompletedProcess(run.args, run.returncode, said, complained)
 
 
 def run_movielens(root: Path) -> list[str]:
