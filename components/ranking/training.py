@@ -7,8 +7,7 @@ import tf_keras as keras
 
 from components.ranking.config import RankingConfig
 from components.ranking.model import RankingModel
-
-_SHUFFLE_BUFFER = 200_000
+from components.transform.interaction_dataset import shuffled_batches
 
 
 def fit(
@@ -32,7 +31,7 @@ def fit(
     """
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
     history = model.fit(
-        train.shuffle(_SHUFFLE_BUFFER, seed=config.seed).batch(config.batch_size).prefetch(2),
+        shuffled_batches(train, config.batch_size, config.seed),
         validation_data=validation.batch(4 * config.batch_size),
         epochs=config.epochs,
         verbose=2,

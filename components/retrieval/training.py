@@ -8,13 +8,12 @@ import tf_keras as keras
 
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.model import RetrievalModel
-from components.transform.interaction_dataset import CANDIDATE_ROW
+from components.transform.interaction_dataset import CANDIDATE_ROW, shuffled_batches
 
 MONITOR = "val_recall@100"
 """The validation metric that early stopping and the choice of weights go by."""
 _KS = (10, 100)
 _VALIDATION_BATCH = 1024
-_SHUFFLE_BUFFER = 200_000
 
 
 class CatalogueRecall(keras.callbacks.Callback):
@@ -80,7 +79,7 @@ def fit(
         Loss and validation recall of every epoch, by name.
     """
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
-    batches = train.shuffle(_SHUFFLE_BUFFER, seed=config.seed).batch(config.batch_size).prefetch(2)
+    batches = shuffled_batches(train, config.batch_size, config.seed)
     history = model.fit(
         batches,
         epochs=config.epochs,

@@ -14,6 +14,7 @@ CANDIDATE_ROW = "candidate_row"
 """Dataset feature: int64 row of the interaction's candidate in the candidate table."""
 
 _PARSE_BATCH = 4096
+_SHUFFLE_BUFFER = 200_000
 
 
 def interaction_dataset(
@@ -80,6 +81,11 @@ def latest_history(ids: tf.Tensor, ages: tf.Tensor, length: int) -> tuple[tf.Ten
     kept_ids = tf.ragged.boolean_mask(ids, present)[:, -length:].to_tensor("", shape=shape)
     kept_ages = tf.ragged.boolean_mask(ages, present)[:, -length:].to_tensor(0.0, shape=shape)
     return kept_ids, kept_ages
+
+
+def shuffled_batches(dataset: tf.data.Dataset, batch_size: int, seed: int) -> tf.data.Dataset:
+    """Batches of single interactions in an order that differs each epoch and follows from the seed."""
+    return dataset.shuffle(_SHUFFLE_BUFFER, seed=seed).batch(batch_size).prefetch(2)
 
 
 def candidate_counts(dataset: tf.data.Dataset, candidates: int) -> tf.Tensor:
