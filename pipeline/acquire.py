@@ -27,8 +27,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
-from components.ingest.declaration import Strict
 from components.ingest.errors import UserError
+from components.ingest.strict import Strict
 
 MARKER_FILE = ".acquired.json"
 """Left in the data directory last of all: what was fetched, and the checksum of each table."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.ingest.declaration import Strict
+from components.ingest.strict import Strict
 
 
 class AssembleConfig(Strict):

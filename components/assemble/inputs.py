@@ -6,15 +6,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from components.ingest.declaration import (
-    HISTORY,
-    HISTORY_AGE,
-    Declaration,
-    Feature,
-    MultivalentFeature,
-    NumericFeature,
-    TimestampFeature,
-)
+from components.ingest.declaration import HISTORY, HISTORY_AGE, Declaration
+from components.ingest.features import Feature, MultivalentFeature, NumericFeature, TimestampFeature
 
 K = "k"
 EXCLUDE = "exclude"

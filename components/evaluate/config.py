@@ -19,7 +19,7 @@ from typing import Final
 
 from pydantic import Field, field_validator, model_validator
 
-from components.ingest.declaration import Strict
+from components.ingest.strict import Strict
 
 RETRIEVE: Final = "retrieve"
 RECOMMEND: Final = "recommend"

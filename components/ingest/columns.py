@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.declaration import Feature, Strict
+from components.ingest.features import Feature
+from components.ingest.strict import Strict
 
 ColumnType = Literal["string", "strings", "number", "moment"]
 TimeUnit = Literal["s", "ms", "us"]

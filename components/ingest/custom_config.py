@@ -8,7 +8,7 @@ from google.protobuf import wrappers_pb2
 from tfx.utils import proto_utils
 from tfx.v1 import proto
 
-from components.ingest.declaration import Strict
+from components.ingest.strict import Strict
 
 AnyPlan = TypeVar("AnyPlan", bound=Strict)
 

@@ -7,9 +7,15 @@ some of them, and each step is handed only the part it needs, as JSON.
 
 from __future__ import annotations
 
+import codecs
+from datetime import date
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from components.ingest.features import Feature
+from components.ingest.strict import Strict
 
 HISTORY = "history"
 """Example feature: ids of the query's earlier positive candidates, oldest first (bytes list)."""
@@ -18,99 +24,112 @@ HISTORY_AGE = "history_age"
 POSITIVE = "positive"
 """Example feature: 1.0 where the interaction counts as positive, else 0.0."""
 WEIGHT = "weight"
-"""Example feature: the interaction's weight in the losses (float)."""
-DERIVED = (HISTORY, HISTORY_AGE, POSITIVE, WEIGHT)
+"""Example feature: the interaction's weight in the losses (float); its action's, or 1."""
+REPEAT = "repeat"
+"""Example feature: 1.0 where the query had a positive interaction with this candidate before, else 0.0."""
+ACTION = "action"
+"""Example feature: the interaction's action (bytes); only where actions are declared."""
+DERIVED = (HISTORY, HISTORY_AGE, POSITIVE, WEIGHT, REPEAT, ACTION)
 """Names ingestion adds to every interaction; no column of the user's may carry them."""
 
 CATALOGUE_SPLIT = "catalogue"
 """The one split of the candidate stream."""
 
 
-class Strict(BaseModel):
-    """A declaration that knows all its keys and never changes."""
+Format = Literal["csv", "parquet", "jsonl"]
+Compression = Literal["none", "gzip", "bz2", "zstd", "lz4"]
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+_COMPRESSION_SUFFIXES: dict[str, Compression] = {
+    ".gz": "gzip",
+    ".bz2": "bz2",
+    ".zst": "zstd",
+    ".lz4": "lz4",
+}
+_FORMAT_SUFFIXES: dict[str, Format] = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
 
 
 class Table(Strict):
     """Files that together form one table."""
 
-    files: str = Field(description="File or glob, relative to the data directory, or absolute.")
-    format: Literal["csv", "parquet"] | None = Field(
-        default=None, description="Told from the file's suffix where absent."
+    files: str = Field(
+        description="File or glob, relative to the data directory, or absolute. `{SPAN}`, `{VERSION}`, "
+        "`{YYYY}`, `{MM}` and `{DD}` stand for digits that number the spans."
+    )
+    format: Format | None = Field(default=None, description="Told from the file's suffix where absent.")
+    compression: Compression | None = Field(
+        default=None, description="CSV and JSON Lines only. Told from the file's suffix where absent."
     )
     delimiter: str = Field(default=",", min_length=1, max_length=1, description="CSV only.")
+    encoding: str = Field(default="utf-8", description="CSV and JSON Lines only; such as latin-1.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_exists(cls, name: str) -> str:
+        try:
+            return codecs.lookup(name).name
+        except LookupError:
+            raise ValueError(
+                f"no encoding is called {name!r}; expected one such as utf-8 or latin-1"
+            ) from None
 
     @property
-    def resolved_format(self) -> str:
-        """``csv`` or ``parquet``: as declared, else by the suffix of ``files``."""
+    def resolved_format(self) -> Format:
+        """The format as declared, else by the suffix of ``files``; CSV where that says nothing."""
         if self.format:
             return self.format
-        return "parquet" if self.files.endswith((".parquet", ".pq")) else "csv"
+        name = self.files.lower()
+        for suffix in _COMPRESSION_SUFFIXES:
+            name = name.removesuffix(suffix)
+        return next((known for suffix, known in _FORMAT_SUFFIXES.items() if name.endswith(suffix)), "csv")
 
-
-class VocabularyFeature(Strict):
-    """A category looked up in a vocabulary of its most frequent values; the rest share the unknown one."""
-
-    kind: Literal["vocabulary"]
-    top_k: int | None = Field(default=None, gt=0, description="Keep only this many values.")
-
-
-class HashFeature(Strict):
-    """A category hashed into a fixed number of bins; needs no vocabulary."""
-
-    kind: Literal["hash"]
-    bins: int = Field(gt=1)
-
-
-class NumericFeature(Strict):
-    """A number, standardised, or cut into quantile buckets. A missing value counts as the mean."""
-
-    kind: Literal["numeric"]
-    scale: Literal["z_score", "log1p", "buckets"] = Field(
-        default="z_score", description="log1p standardises log(1 + x)."
-    )
-    buckets: int = Field(default=10, gt=1, description="Number of quantile buckets; buckets only.")
-
-
-class MultivalentFeature(Strict):
-    """Several categories in one cell, split at the separator (a Parquet list needs none)."""
-
-    kind: Literal["multivalent"]
-    separator: str = "|"
-    max_values: int = Field(default=8, gt=0, description="Values past this many are left out.")
-
-
-class TextFeature(Strict):
-    """Words, lower-cased and split at anything that is neither letter nor digit."""
-
-    kind: Literal["text"]
-    top_k: int = Field(default=20_000, gt=0, description="Vocabulary size, most frequent words first.")
-    max_tokens: int = Field(default=16, gt=0, description="Words past this many are left out.")
-
-
-TimePart = Literal["hour_of_day", "day_of_week", "day_of_month", "month_of_year"]
-
-
-class TimestampFeature(Strict):
-    """A moment (UTC), encoded as sine and cosine of its position in each cycle."""
-
-    kind: Literal["timestamp"]
-    parts: tuple[TimePart, ...] = Field(default=("hour_of_day", "day_of_week"), min_length=1)
-
-
-Feature = Annotated[
-    VocabularyFeature | HashFeature | NumericFeature | MultivalentFeature | TextFeature | TimestampFeature,
-    Field(discriminator="kind"),
-]
-"""How one column becomes model input; the key it stands under is the column's name."""
+    def compression_of(self, file: str) -> Compression:
+        """How one of the files is compressed: as declared, else by its suffix."""
+        if self.compression:
+            return self.compression
+        name = file.lower()
+        return next((c for suffix, c in _COMPRESSION_SUFFIXES.items() if name.endswith(suffix)), "none")
 
 
 class TimestampColumn(Strict):
     """The column that says when an interaction happened."""
 
     column: str
-    unit: Literal["s", "ms", "us"] = "s"
+    unit: Literal["s", "ms", "us", "ns"] = Field(
+        default="s", description="Of numbers, counted from 1970-01-01 UTC; dates and times say their own."
+    )
+    timezone: str = Field(
+        default="UTC", description="Of dates and times without an offset, such as Europe/Berlin."
+    )
+    earliest: date = Field(
+        default=date(1990, 1, 1),
+        description="Rows before this day (UTC) are dead letters: a mistaken unit shows here.",
+    )
+    latest: date = Field(
+        default=date(2100, 1, 1), description="Rows from this day (UTC) on are dead letters."
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(
+                f"no time zone is called {name!r}; expected one such as UTC or Europe/Berlin"
+            ) from None
+        return name
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TimestampColumn:
+        if not self.earliest < self.latest:
+            raise ValueError("expected earliest < latest")
+        return self
 
 
 class RatingColumn(Strict):
@@ -128,25 +147,114 @@ class RatingColumn(Strict):
         return self
 
 
-class Interactions(Table):
+class Actions(Strict):
+    """What people did, and how much each kind of it says."""
+
+    column: str | None = Field(
+        default=None, description="Where the rows say their action; absent where each source says it."
+    )
+    weights: dict[str, float] = Field(
+        min_length=1,
+        description="Action to weight. With a weight above 0 an interaction is positive, and counts that "
+        "much in the losses; with 0 it was seen and passed over.",
+    )
+
+    @field_validator("weights")
+    @classmethod
+    def _some_action_is_positive(cls, weights: dict[str, float]) -> dict[str, float]:
+        for action, weight in weights.items():
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"action {action!r} weighs {weight}; expected 0 or more")
+        if not any(weights.values()):
+            raise ValueError("every action weighs 0; expected at least one above 0, or nothing is positive")
+        return weights
+
+
+class Source(Table):
+    """Files of the event log that are alike."""
+
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Declared column to its name in these files, where that differs.",
+    )
+    action: str | None = Field(default=None, description="The action of every row of these files.")
+
+
+class Interactions(Strict):
     """The event log: one row an interaction of a query (user) with a candidate (item)."""
 
+    sources: tuple[Source, ...] = Field(
+        min_length=1, description="Where the log is: one entry for files that are alike."
+    )
+    spans: int | None = Field(
+        default=None, gt=0, description="Read only so many of the newest spans; absent: all of them."
+    )
     query_id: str
     candidate_id: str
     timestamp: TimestampColumn
-    rating: RatingColumn
-    context: dict[str, TimestampFeature] = Field(
-        default_factory=dict, description="Known when the request is made; here: the request's time."
+    rating: RatingColumn | None = Field(default=None, description="Either this, or actions, or neither.")
+    actions: Actions | None = Field(default=None, description="Without either, every row is positive.")
+    context: dict[str, Feature] = Field(
+        default_factory=dict,
+        description="Columns known when the request is made: device, shop, a query's text; the timestamp's "
+        "column as kind timestamp.",
+    )
+    since: date | None = Field(
+        default=None, description="Rows before this day (UTC) are left out, and not counted as bad."
+    )
+    duplicates: Literal["keep", "drop", "dead_letter"] = Field(
+        default="drop",
+        description="Rows that repeat query, candidate, moment and action of another: of each such group "
+        "one row stays, that with the highest rating.",
+    )
+    unknown_candidates: Literal["dead_letter", "stub"] = Field(
+        default="dead_letter",
+        description="Interactions with a candidate that the catalogue lacks: refused; or kept, and the "
+        "catalogue gets a candidate of that id without features.",
     )
 
+    @property
+    def has_negatives(self) -> bool:
+        """Whether the log itself can hold interactions that are not positive."""
+        return self.rating is not None or (
+            self.actions is not None and not all(self.actions.weights.values())
+        )
+
     @model_validator(mode="after")
-    def _context_is_the_timestamp(self) -> Interactions:
-        for name in self.context:
-            if name != self.timestamp.column:
+    def _rating_or_actions(self) -> Interactions:
+        if self.rating and self.actions:
+            raise ValueError("found both rating and actions; expected one: either says what is positive")
+        return self
+
+    @model_validator(mode="after")
+    def _every_row_has_an_action(self) -> Interactions:
+        for source in self.sources:
+            if self.actions is None:
+                if source.action is not None:
+                    raise ValueError(
+                        f"source {source.files!r} has action {source.action!r}, but no actions are declared: "
+                        "add actions: {weights: {...}}"
+                    )
+            elif source.action is None and self.actions.column is None:
                 raise ValueError(
-                    f"context feature {name!r}: only the timestamp column {self.timestamp.column!r} "
-                    "can be a context feature"
+                    f"source {source.files!r} has no action; give it one, or say in actions.column where its "
+                    "rows do"
                 )
+            elif source.action is not None and source.action not in self.actions.weights:
+                raise ValueError(
+                    f"source {source.files!r} has action {source.action!r}, which actions.weights does not "
+                    f"know; there are: {', '.join(self.actions.weights)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _timestamp_is_a_timestamp(self) -> Interactions:
+        feature = self.context.get(self.timestamp.column)
+        if feature is not None and feature.kind != "timestamp":
+            raise ValueError(
+                f"context feature {self.timestamp.column!r} is the timestamp's column and of kind "
+                f"{feature.kind}; expected kind timestamp"
+            )
         return self
 
 
@@ -168,7 +276,10 @@ class Queries(Table):
 class History(Strict):
     """How much of the past a query carries."""
 
-    length: int = Field(default=50, gt=0, description="Most recent positive interactions kept.")
+    length: int = Field(default=50, gt=0, description="Most recent interactions kept.")
+    actions: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="Interactions of these actions; absent: the positive ones."
+    )
 
 
 class TimeSplit(Strict):
@@ -185,6 +296,38 @@ class TimeSplit(Strict):
         return self
 
 
+class LeaveLastOutSplit(Strict):
+    """Of each query, the last positive interaction is test, the one before it eval, what was earlier train.
+
+    Queries with fewer than three positive interactions train. Unlike the split by time, a model has then
+    seen what *others* did after an interaction it is tested on.
+    """
+
+    kind: Literal["leave_last_out"]
+
+
+class ColumnSplit(Strict):
+    """A column of the log says which split a row is in."""
+
+    kind: Literal["column"]
+    column: str
+    train: tuple[str, ...] = Field(default=("train",), min_length=1, description="Values that train.")
+    eval: tuple[str, ...] = Field(default=("eval",), min_length=1)
+    test: tuple[str, ...] = Field(default=("test",), min_length=1)
+
+    @model_validator(mode="after")
+    def _values_differ(self) -> ColumnSplit:
+        values = [*self.train, *self.eval, *self.test]
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise ValueError(f"value {twice[0]!r} stands for more than one split")
+        return self
+
+
+Split = Annotated[TimeSplit | LeaveLastOutSplit | ColumnSplit, Field(discriminator="kind")]
+"""What trains, what decides about blessing (eval), and what is only reported on (test)."""
+
+
 class Declaration(Strict):
     """The data half of a domain file."""
 
@@ -192,7 +335,7 @@ class Declaration(Strict):
     candidates: Candidates
     queries: Queries | None = None
     history: History = History()
-    split: TimeSplit = TimeSplit()
+    split: Split = TimeSplit()
     max_bad_fraction: float = Field(
         default=0.0,
         ge=0,
@@ -203,19 +346,26 @@ class Declaration(Strict):
 
     @model_validator(mode="after")
     def _names_do_not_clash(self) -> Declaration:
-        interactions = self.interactions
-        columns = [
-            interactions.query_id,
-            interactions.candidate_id,
-            interactions.timestamp.column,
-            interactions.rating.column,
-        ]
+        log = self.interactions
+        columns = [log.query_id, log.candidate_id, log.timestamp.column]
+        columns += [log.rating.column] if log.rating else []
+        columns += [name for name in log.context if name != log.timestamp.column]
         columns += list(self.queries.features) if self.queries else []
         for name in columns:
             if name in DERIVED:
                 raise ValueError(f"column name {name!r} is taken by ingestion; rename the column")
             if columns.count(name) > 1:
                 raise ValueError(f"column {name!r} is declared twice for the interaction examples")
+        return self
+
+    @model_validator(mode="after")
+    def _history_actions_are_declared(self) -> Declaration:
+        known = self.interactions.actions.weights if self.interactions.actions else {}
+        for action in self.history.actions or ():
+            if action not in known:
+                raise ValueError(
+                    f"history.actions: {action!r} is not declared; there are: {', '.join(known) or 'none'}"
+                )
         return self
 
     @property

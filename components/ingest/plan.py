@@ -7,15 +7,8 @@ change the step's output: how a feature is *encoded* later (bins, buckets, top-k
 from __future__ import annotations
 
 from components.ingest.columns import Column, column_of
-from components.ingest.declaration import (
-    Candidates,
-    Declaration,
-    History,
-    Interactions,
-    Queries,
-    Strict,
-    TimeSplit,
-)
+from components.ingest.declaration import Candidates, Declaration, History, Interactions, Queries, TimeSplit
+from components.ingest.strict import Strict
 
 INTERACTIONS = "interactions"
 CANDIDATES = "candidates"

@@ -6,7 +6,7 @@ import os
 
 from tfx.dsl.io import fileio
 
-from components.ingest.declaration import Strict
+from components.ingest.strict import Strict
 
 SUMMARY_FILE = "ingestion.json"
 """Name within the examples artifact, beside the splits."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from components.ingest.declaration import Strict
+from components.ingest.strict import Strict
 
 
 class RankingConfig(Strict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from components.ingest.declaration import Strict
+from components.ingest.strict import Strict
 
 TRAINING_HISTORY_FILE = "training.json"
 """File in a trainer's ModelRun artifact: the metrics of every epoch, by name."""

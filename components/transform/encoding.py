@@ -14,7 +14,7 @@ from typing import Literal
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.ingest.declaration import (
+from components.ingest.features import (
     Feature,
     HashFeature,
     MultivalentFeature,

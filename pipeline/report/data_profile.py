@@ -7,15 +7,8 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from components.ingest.declaration import (
-    HISTORY,
-    HISTORY_AGE,
-    POSITIVE,
-    WEIGHT,
-    Declaration,
-    Feature,
-    TimestampFeature,
-)
+from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, WEIGHT, Declaration
+from components.ingest.features import Feature, TimestampFeature
 from pipeline.report import figures, formats
 from pipeline.report.statistics import FeatureProfile, SplitProfile
 

@@ -10,7 +10,7 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
-from components.ingest.declaration import (
+from components.ingest.features import (
     HashFeature,
     MultivalentFeature,
     NumericFeature,
