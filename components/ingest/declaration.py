@@ -67,6 +67,10 @@ class Table(Strict):
     )
     delimiter: str = Field(default=",", min_length=1, max_length=1, description="CSV only.")
     encoding: str = Field(default="utf-8", description="CSV and JSON Lines only; such as latin-1.")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Declared column to its name in these files, where that differs.",
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -173,10 +177,6 @@ class Actions(Strict):
 class Source(Table):
     """Files of the event log that are alike."""
 
-    columns: dict[str, str] = Field(
-        default_factory=dict,
-        description="Declared column to its name in these files, where that differs.",
-    )
     action: str | None = Field(default=None, description="The action of every row of these files.")
 
 
