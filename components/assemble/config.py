@@ -20,8 +20,15 @@ class AssembleConfig(Strict):
         default=0.7, gt=0, le=1, description="Share of the leaves that a request searches."
     )
     retrieve: int = Field(default=200, gt=0, description="Candidates that recommend ranks, at least k.")
-    positive_weight: float = Field(
+    rank_history: bool = Field(
+        default=False,
+        description="Whether recommend also ranks the candidates of the query's own history, retrieved or "
+        "not: for people who come back to the same.",
+    )
+    retrieval_weight: float = Field(
         default=1.0,
         ge=0,
-        description="recommend orders by retrieval score + this x log(probability of positive).",
+        description="recommend orders by this x retrieval score + positive_weight x log(probability of "
+        "positive). 0 leaves the order to the ranker alone.",
     )
+    positive_weight: float = Field(default=1.0, ge=0, description="See retrieval_weight.")

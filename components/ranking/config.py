@@ -7,6 +7,30 @@ from pydantic import Field
 from components.ingest.strict import Strict
 
 
+class Negatives(Strict):
+    """Candidates drawn beside each positive interaction, to stand for what its query did not choose.
+
+    They count as much as their positive, and what the positive head learns is corrected for how often each
+    candidate is drawn: numbers and kinds change how well it learns, not what.
+    """
+
+    in_batch: int = Field(
+        default=0, ge=0, description="From the candidates of the log's positives: popular ones come often."
+    )
+    uniform: int = Field(default=0, ge=0, description="From the whole catalogue, each equally likely.")
+    history: int = Field(
+        default=0,
+        ge=0,
+        description="From the query's own history, each of its candidates equally likely: the hard ones "
+        "where people come back to the same.",
+    )
+
+    @property
+    def total(self) -> int:
+        """Candidates drawn for each positive."""
+        return self.in_batch + self.uniform + self.history
+
+
 class RankingConfig(Strict):
     """The ranker, its heads and how it is trained; the ``ranking`` section of a domain file."""
 
@@ -18,8 +42,20 @@ class RankingConfig(Strict):
         default=0.5, ge=0, lt=1, description="Share of training query ids shown as unknown."
     )
     dropout: float = Field(default=0.5, ge=0, lt=1)
-    rating_weight: float = Field(default=1.0, ge=0, description="Weight of the rating head's loss.")
+    rating_weight: float = Field(
+        default=1.0, ge=0, description="Weight of the rating head's loss, where there is one."
+    )
     positive_weight: float = Field(default=1.0, ge=0, description="Weight of the positive head's loss.")
+    negatives: Negatives | None = Field(
+        default=None,
+        description="Candidates drawn as negatives for each positive. Absent: none where the log holds "
+        "negatives, else `{in_batch: 4, uniform: 8, history: 8}`.",
+    )
+    repeats: bool | None = Field(
+        default=None,
+        description="Whether the ranker sees how often and how lately the history holds the candidate. "
+        "Absent: where negatives are drawn.",
+    )
     learning_rate: float = Field(default=0.001, gt=0)
     batch_size: int = Field(default=512, gt=1)
     epochs: int = Field(default=20, gt=0, description="At most; early stopping usually ends sooner.")

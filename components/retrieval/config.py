@@ -24,6 +24,11 @@ class RetrievalConfig(Strict):
     dropout: float = Field(default=0.2, ge=0, lt=1)
     learning_rate: float = Field(default=0.003, gt=0)
     batch_size: int = Field(default=1024, gt=1)
+    uniform_negatives: int = Field(
+        default=0,
+        ge=0,
+        description="Candidates drawn evenly from the catalogue that join each batch's own as negatives.",
+    )
     epochs: int = Field(default=30, gt=0, description="At most; early stopping usually ends sooner.")
     patience: int = Field(default=4, gt=0, description="Epochs without a better validation before stopping.")
     validation_queries: int = Field(
