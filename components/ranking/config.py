@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.ingest.strict import Strict
 
@@ -14,9 +14,7 @@ class Negatives(Strict):
     candidate is drawn: numbers and kinds change how well it learns, not what.
     """
 
-    in_batch: int = Field(
-        default=0, ge=0, description="From the candidates of the log's positives: popular ones come often."
-    )
+    popular: int = Field(default=0, ge=0, description="Drawn as often as the log's positives have them.")
     uniform: int = Field(default=0, ge=0, description="From the whole catalogue, each equally likely.")
     history: int = Field(
         default=0,
@@ -25,10 +23,18 @@ class Negatives(Strict):
         "where people come back to the same.",
     )
 
+    @model_validator(mode="after")
+    def _any_candidate_can_be_drawn(self) -> Negatives:
+        if self.history and not self.popular + self.uniform:
+            raise ValueError(
+                "history alone says nothing of candidates outside it; expected popular or uniform above 0 too"
+            )
+        return self
+
     @property
     def total(self) -> int:
         """Candidates drawn for each positive."""
-        return self.in_batch + self.uniform + self.history
+        return self.popular + self.uniform + self.history
 
 
 class RankingConfig(Strict):
@@ -49,7 +55,7 @@ class RankingConfig(Strict):
     negatives: Negatives | None = Field(
         default=None,
         description="Candidates drawn as negatives for each positive. Absent: none where the log holds "
-        "negatives, else `{in_batch: 4, uniform: 8, history: 8}`.",
+        "negatives, else `{popular: 4, uniform: 8, history: 8}`.",
     )
     repeats: bool | None = Field(
         default=None,
