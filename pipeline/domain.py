@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from components.assemble.config import AssembleConfig
 from components.evaluate.config import EvaluationConfig
@@ -34,6 +34,14 @@ class Domain(Declaration):
 
     name: str = Field(default="", description="The folder's name; not written in the file.")
     folder: Path = Field(default=Path(), description="Where the file is; not written in the file.")
+
+    @field_validator("evaluation")
+    @classmethod
+    def _bounds_are_measured(cls, evaluation: EvaluationConfig, info: ValidationInfo) -> EvaluationConfig:
+        # A section that is wrong itself is not there to hold the bounds against.
+        if "interactions" in info.data:
+            evaluation.check(info.data["interactions"])
+        return evaluation
 
     @property
     def declaration(self) -> Declaration:
@@ -113,6 +121,8 @@ def _explain(path: Path, error: ValidationError, overrides: Sequence[str]) -> st
             lines.append(f"  {key}: there is no such key. Remove it, or mend its spelling.")
         elif problem["type"] == "missing":
             lines.append(f"  {key}: is missing. Add it.")
+        elif isinstance(problem["input"], dict):
+            lines.append(f"  {key}: {problem['msg']}")
         else:
             lines.append(f"  {key}: found {problem['input']!r}; {problem['msg']}")
     return "\n".join(lines)

@@ -128,7 +128,7 @@ def create_pipeline(
     gated = evaluator(
         query_examples, model, baseline.outputs["baseline"], query_schema, data, domain.evaluation
     )
-    reported = reporting_evaluator(query_examples, model, query_schema, data)
+    reported = reporting_evaluator(query_examples, model, query_schema, data, domain.evaluation)
     push = pusher(model, gated.outputs["blessing"], places.serving)
 
     return tfx.dsl.Pipeline(

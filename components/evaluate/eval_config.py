@@ -3,79 +3,91 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluate import metrics
 from components.evaluate.config import (
+    ALL_LATER,
     CANDIDATE_MEAN,
     EXACT,
     LIFTED,
     LOWER_IS_BETTER,
-    POPULARITY,
+    OWN_FREQUENT,
     POSITIVE_PROBABILITY,
     RATING,
     RECOMMEND,
     RETRIEVE,
+    RETRIEVE_NEW,
     RETRIEVED,
     EvaluationConfig,
+    baselines,
+    lift_name,
+    list_rivals,
 )
-from components.evaluate.predictions import SLICES
+from components.evaluate.predictions import SLICES, Questions
 from components.ingest.declaration import POSITIVE, Declaration
 
-
-class Columns(NamedTuple):
-    """The interaction columns an evaluation reads, besides the served model's inputs."""
-
-    query_id: str
-    candidate_id: str
-    rating: str
+_QUERY: Final = "query"
+"""Beside the rivals in ``label_keys``: TFMA hands the extractors this message and nothing else."""
 
 
-def columns(config: config_pb2.EvalConfig) -> Columns:
-    """Returns the columns an EvalConfig made by :func:`eval_config` was made for."""
+def questions(config: config_pb2.EvalConfig) -> Questions:
+    """Returns what an EvalConfig made by :func:`eval_config` asks of examples and models."""
     labels = config.model_specs[0].label_keys
-    query_id = next(spec.query_key for spec in config.metrics_specs if spec.query_key)
-    return Columns(query_id=query_id, candidate_id=labels[RETRIEVE], rating=labels[RATING])
+    return Questions(
+        query_id=labels[_QUERY],
+        candidate_id=labels[RETRIEVE],
+        rating=labels.get(RATING),
+        probability=POSITIVE_PROBABILITY in labels,
+        repeats=OWN_FREQUENT in labels,
+    )
 
 
-def eval_config(declaration: Declaration, gate: EvaluationConfig | None = None) -> config_pb2.EvalConfig:
+def eval_config(
+    declaration: Declaration, config: EvaluationConfig, *, gate: bool = True
+) -> config_pb2.EvalConfig:
     """Returns all metrics of all rivals, overall and by slice.
 
     Args:
-        declaration: names the columns.
-        gate: the bounds a model must keep to be blessed; None to measure only.
+        declaration: names the columns, and says whether there are ratings and negatives.
+        config: whether there are repeats; the bounds a model must keep to be blessed.
+        gate: whether these bounds are applied; else the evaluation only measures. Bounds on metrics that
+            the domain has not are left out: :meth:`EvaluationConfig.check` refuses those that were given.
     """
-    interactions = declaration.interactions
-    lists = dict.fromkeys((RETRIEVE, RECOMMEND, POPULARITY), interactions.candidate_id)
-    ratings = dict.fromkeys((RATING, CANDIDATE_MEAN), interactions.rating.column)
+    log = declaration.interactions
+    bounds = config if gate else None
+    labels = dict.fromkeys(list_rivals(config.repeats), log.candidate_id)
+    specs = [_list_metrics(rival, config.repeats, bounds) for rival in labels]
+    if log.rating:
+        ratings = dict.fromkeys((RATING, CANDIDATE_MEAN), log.rating.column)
+        labels |= ratings
+        specs += [_rating_metrics(rival, bounds) for rival in ratings]
+        specs += [_query_metrics(rival, log.query_id, log.rating.column, bounds) for rival in ratings]
+    if log.has_negatives:
+        labels[POSITIVE_PROBABILITY] = POSITIVE
+        auc = _metric(POSITIVE_PROBABILITY, bounds, "AUC", module="", name="auc")
+        specs.append(config_pb2.MetricsSpec(output_names=[POSITIVE_PROBABILITY], metrics=[auc]))
     return config_pb2.EvalConfig(
         model_specs=[
             config_pb2.ModelSpec(
                 signature_name=RECOMMEND,
                 model_type=tfma.TF_GENERIC,
-                label_keys={**lists, **ratings, POSITIVE_PROBABILITY: POSITIVE},
+                label_keys={_QUERY: log.query_id, **labels},
             )
         ],
         slicing_specs=[
             config_pb2.SlicingSpec(),
             *(config_pb2.SlicingSpec(feature_keys=[key]) for key in SLICES),
         ],
-        metrics_specs=[
-            *(_list_metrics(rival, gate) for rival in lists),
-            *(_judgement_metrics(rival, gate) for rival in (RATING, CANDIDATE_MEAN, POSITIVE_PROBABILITY)),
-            *(
-                _query_metrics(rival, interactions.query_id, interactions.rating.column, gate)
-                for rival in ratings
-            ),
-        ],
+        metrics_specs=specs,
         options=config_pb2.Options(include_default_metrics={"value": False}),
     )
 
 
-def _list_metrics(rival: str, gate: EvaluationConfig | None) -> config_pb2.MetricsSpec:
+def _list_metrics(rival: str, repeats: bool, gate: EvaluationConfig | None) -> config_pb2.MetricsSpec:
     def rank_gain(name: str, cutoff: int, gain: str) -> config_pb2.MetricConfig:
         return _metric(rival, gate, "RankGain", name=name, cutoff=cutoff, gain=gain)
 
@@ -84,33 +96,32 @@ def _list_metrics(rival: str, gate: EvaluationConfig | None) -> config_pb2.Metri
         rank_gain("recall@100", 100, "hit"),
         rank_gain("ndcg@10", 10, "discounted"),
         rank_gain("mrr", RETRIEVED, "reciprocal"),
-        _metric(rival, gate, "Coverage", name="coverage@10", cutoff=10),
     ]
+    if rival in ALL_LATER:
+        configured.append(_metric(rival, gate, "Coverage", name="coverage@10", cutoff=10))
+    if rival in (RETRIEVE, RETRIEVE_NEW):
+        configured.append(_metric(rival, gate, "Positives", name="positives"))
     if rival == RETRIEVE:
         configured += [
-            _metric(rival, gate, "Positives", name="positives"),
+            _metric(rival, gate, "ExampleCount", module="", name="interactions"),
             _metric(rival, gate, "ListRecall", name="ann_recall@100", truth=EXACT),
         ]
-    if rival != POPULARITY:
-        configured += [
-            _metric(rival, gate, "Against", name=f"{name}_lift", metric=name, other=POPULARITY)
-            for name in LIFTED
-        ]
+    configured += [
+        _metric(rival, gate, "Against", name=lift_name(name, baseline), metric=name, other=baseline)
+        for baseline in baselines(repeats).get(rival, ())
+        for name in LIFTED
+    ]
     return config_pb2.MetricsSpec(output_names=[rival], metrics=configured)
 
 
-def _judgement_metrics(rival: str, gate: EvaluationConfig | None) -> config_pb2.MetricsSpec:
-    if rival == POSITIVE_PROBABILITY:
-        configured = [_metric(rival, gate, "AUC", module="", name="auc")]
-    else:
-        configured = [_metric(rival, gate, "RootMeanSquare", name="rmse")]
+def _rating_metrics(rival: str, gate: EvaluationConfig | None) -> config_pb2.MetricsSpec:
+    configured = [_metric(rival, gate, "RootMeanSquare", name="rmse")]
     if rival == RATING:
-        configured += [
-            _metric(rival, gate, "ExampleCount", module="", name="interactions"),
+        configured.append(
             _metric(
                 rival, gate, "Against", name="rmse_ratio", metric="rmse", other=CANDIDATE_MEAN, ratio=True
-            ),
-        ]
+            )
+        )
     return config_pb2.MetricsSpec(output_names=[rival], metrics=configured)
 
 

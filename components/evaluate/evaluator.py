@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
-from tfx.components import Evaluator as TfxEvaluator
 from tfx.components.evaluator import executor
-from tfx.dsl.components.base import executor_spec
-from tfx.types import standard_component_specs
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
+from tfx.types.component_spec import ExecutionParameter
+from tfx.utils import json_utils
 
 from components.evaluate.baseline import has_model
 from components.evaluate.config import EvaluationConfig
 from components.evaluate.eval_config import eval_config
+from components.evaluate.sample import Sample
 from components.ingest.declaration import Declaration
+
+SAMPLE_KEY = "sample"
+"""Execution parameter: a :class:`Sample`, as JSON."""
 
 
 class Executor(executor.Executor):
-    """TFX' executor that takes a baseline artifact without a model for no baseline.
+    """TFX' executor on a sample of the split; a baseline artifact without a model counts as no baseline.
 
     TFX then drops the thresholds on change: the first model only has to keep the absolute bounds.
     """
@@ -32,13 +39,66 @@ class Executor(executor.Executor):
         key = standard_component_specs.BASELINE_MODEL_KEY
         if key in input_dict and not any(has_model(artifact) for artifact in input_dict[key]):
             input_dict = {name: artifacts for name, artifacts in input_dict.items() if name != key}
-        super().Do(input_dict, output_dict, exec_properties)
+        key = standard_component_specs.EXAMPLES_KEY
+        (split,) = json_utils.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
+        examples = artifact_utils.get_single_instance(input_dict[key])
+        drawn = Sample.model_validate_json(exec_properties[SAMPLE_KEY]).draw(
+            examples, split, os.path.join(self._get_tmp_dir(), SAMPLE_KEY)
+        )
+        super().Do({**input_dict, key: [drawn]}, output_dict, exec_properties)
 
 
-class Evaluator(TfxEvaluator):
+class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
+    """Interface of TFX' Evaluator, and the sample."""
+
+    PARAMETERS = {
+        **standard_component_specs.EvaluatorSpec.PARAMETERS,
+        SAMPLE_KEY: ExecutionParameter(type=str),
+    }
+
+
+class Evaluator(base_beam_component.BaseBeamComponent):
     """TFX' Evaluator with this room's executor and extractors."""
 
+    SPEC_CLASS = EvaluatorSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        *,
+        examples: types.BaseChannel,
+        model: types.BaseChannel,
+        schema: types.BaseChannel,
+        split: str,
+        eval_config: config_pb2.EvalConfig,
+        sample: Sample,
+        baseline: types.BaseChannel | None = None,
+    ):
+        """Creates the node.
+
+        Args:
+            examples: interactions.
+            model: the Assembler's output.
+            schema: of the interactions.
+            split: what to evaluate on.
+            eval_config: what to measure.
+            sample: how much of the split.
+            baseline: the BaselineResolver's output; may hold no model.
+        """
+        super().__init__(
+            spec=EvaluatorSpec(
+                examples=examples,
+                model=model,
+                baseline_model=baseline,
+                schema=schema,
+                example_splits=json_utils.dumps([split]),
+                eval_config=eval_config,
+                module_path="components.evaluate.extractors",
+                sample=sample.model_dump_json(),
+                evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),
+                blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+            )
+        )
 
 
 def evaluator(
@@ -57,16 +117,16 @@ def evaluator(
         baseline: the BaselineResolver's output; may hold no model.
         schema: of the interactions.
         declaration: names the columns.
-        config: the bounds.
+        config: what to measure, and the bounds.
     """
     return Evaluator(
         examples=examples,
         model=model,
-        baseline_model=baseline,
+        baseline=baseline,
         schema=schema,
-        example_splits=["eval"],
+        split="eval",
         eval_config=eval_config(declaration, config),
-        module_path="components.evaluate.extractors",
+        sample=Sample.of(declaration, config),
     )
 
 
@@ -75,6 +135,7 @@ def reporting_evaluator(
     model: types.BaseChannel,
     schema: types.BaseChannel,
     declaration: Declaration,
+    config: EvaluationConfig,
 ) -> Evaluator:
     """Returns the node ``TestEvaluator``: measures on the split ``test``; blesses nothing.
 
@@ -83,12 +144,13 @@ def reporting_evaluator(
         model: the Assembler's output.
         schema: of the interactions.
         declaration: names the columns.
+        config: what to measure.
     """
     return Evaluator(
         examples=examples,
         model=model,
         schema=schema,
-        example_splits=["test"],
-        eval_config=eval_config(declaration),
-        module_path="components.evaluate.extractors",
+        split="test",
+        eval_config=eval_config(declaration, config, gate=False),
+        sample=Sample.of(declaration, config),
     ).with_id("TestEvaluator")

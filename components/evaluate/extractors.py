@@ -13,7 +13,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.extractors import slice_key_extractor, unbatch_extractor
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluate.eval_config import columns
+from components.evaluate.eval_config import questions
 from components.evaluate.predictions import ServedPredictions
 from components.evaluate.served import ServedModel
 
@@ -29,7 +29,7 @@ def custom_eval_shared_model(
         model_type=tfma.TF_GENERIC,
         include_default_metrics=False,
         is_baseline=baseline,
-        construct_fn=functools.partial(ServedModel, eval_saved_model_path, columns(eval_config).query_id),
+        construct_fn=functools.partial(ServedModel, eval_saved_model_path, questions(eval_config).query_id),
     )
 
 
@@ -40,7 +40,7 @@ def custom_extractors(
 ) -> list[tfma.extractors.Extractor]:
     """Returns the steps from batches of examples to sliced predictions of the served signatures."""
     models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
-    asked = ServedPredictions(models, **columns(eval_config)._asdict())
+    asked = ServedPredictions(models, questions(eval_config))
     return [
         tfma.extractors.Extractor(stage_name="AskServedModel", ptransform=beam.ParDo(asked)),
         unbatch_extractor.UnbatchExtractor(),

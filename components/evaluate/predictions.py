@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -17,16 +17,20 @@ from apache_beam.utils.windowed_value import WindowedValue
 from components.evaluate.config import (
     CANDIDATE_MEAN,
     EXACT,
+    OWN_FREQUENT,
     POPULARITY,
+    POPULARITY_NEW,
     POSITIVE_PROBABILITY,
     RATING,
     RECOMMEND,
+    RECOMMEND_NEW,
     RETRIEVE,
+    RETRIEVE_NEW,
     RETRIEVED,
 )
 from components.evaluate.metrics import CATALOGUE_SIZE_KEY, NOTHING_HELD_OUT, OUTSIDE_CATALOGUE, UNFILLED
 from components.evaluate.served import COLD, ServedModel, tensor
-from components.ingest.declaration import HISTORY, POSITIVE
+from components.ingest.declaration import HISTORY, POSITIVE, REPEAT
 
 QUERY_ACTIVITY: Final = "query_activity"
 """Slice by length of the history: ``0``, ``1-5``, ``6-20``, ``21+``."""
@@ -43,36 +47,52 @@ _STRING = tf.TensorSpec([None], tf.string)
 _STRINGS = tf.TensorSpec([None, None], tf.string)
 _FLOAT = tf.TensorSpec([None], tf.float32)
 
+Ask = Callable[[ServedModel, dict[str, np.ndarray], np.ndarray], np.ndarray]
+"""From a model, query inputs, and ids to exclude [batch, m], to int64 rows [batch, RETRIEVED]."""
+
+
+class Questions(NamedTuple):
+    """What an evaluation asks of examples and models.
+
+    Attributes:
+        query_id: column of the query's id.
+        candidate_id: column of the candidate's id.
+        rating: column of the rating; None without ratings, which then are not asked for.
+        probability: whether the probability that an interaction is positive is asked for.
+        repeats: whether a query may meet a candidate again.
+    """
+
+    query_id: str
+    candidate_id: str
+    rating: str | None
+    probability: bool
+    repeats: bool
+
 
 class ServedPredictions(beam.DoFn):
     """Asks the evaluated models, batch by batch.
 
     Each batch becomes one batch of extracts with
 
-    - features: the query's id and the rating (for ranking metrics by query), and the slices;
+    - features: the slices; with ratings, the query's id and the rating (for ranking metrics by query);
     - predictions and labels by rival, under the model's name where there are two models: lists of
       catalogue rows as :mod:`components.evaluate.metrics` reads them, ratings, probabilities;
     - the size of each model's catalogue.
 
-    The history is excluded from every list. The slices are those of the model under evaluation, also
-    for the baseline, so that both are measured on the same interactions.
+    The history is excluded from every list, but with repeats only from those of candidates new to the
+    query. The slices are those of the model under evaluation, also for the baseline, so that both are
+    measured on the same interactions.
     """
 
-    def __init__(
-        self, models: list[tfma.types.EvalSharedModel], query_id: str, candidate_id: str, rating: str
-    ):
-        """Remembers the models and the columns.
+    def __init__(self, models: list[tfma.types.EvalSharedModel], questions: Questions):
+        """Remembers what to ask.
 
         Args:
             models: the model under evaluation and, optionally, the baseline.
-            query_id: column of the query's id.
-            candidate_id: column of the candidate's id.
-            rating: column of the rating.
+            questions: what to ask them, and the columns.
         """
         self._shared = models
-        self._query_id = query_id
-        self._candidate_id = candidate_id
-        self._rating = rating
+        self._questions = questions
         self._models: dict[str, ServedModel] = {}
         self._waiting: list[pa.RecordBatch] = []
 
@@ -110,63 +130,82 @@ class ServedPredictions(beam.DoFn):
 
     def _features(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
         evaluated = next(shared.model_name for shared in self._shared if not shared.is_baseline)
-        model = self._models[evaluated]
-        queries = tensor(batch, self._query_id, _STRING)
-        rows = model.catalogue.rows(tensor(batch, self._candidate_id, _STRING))
+        model, asked = self._models[evaluated], self._questions
+        queries = tensor(batch, asked.query_id, _STRING)
+        rows = model.catalogue.rows(tensor(batch, asked.candidate_id, _STRING))
         events = (tensor(batch, HISTORY, _STRINGS) != b"").sum(axis=1)
         activity = np.select([events == 0, events <= 5, events <= 20], ["0", "1-5", "6-20"], "21+")
-        return {
-            self._query_id: queries,
-            self._rating: tensor(batch, self._rating, _FLOAT),
+        known = model.known_queries.get_indexer(queries) >= 0
+        features = {
             QUERY_ACTIVITY: activity.astype("S").astype(object),
             CANDIDATE_POPULARITY: np.where(rows == UNFILLED, COLD, model.catalogue.segment[rows]),
-            QUERY_KNOWN: np.where(model.known_queries.get_indexer(queries) >= 0, b"known", b"cold").astype(
-                object
-            ),
+            QUERY_KNOWN: np.where(known, b"known", b"cold").astype(object),
         }
+        if asked.rating:
+            features |= {asked.query_id: queries, asked.rating: tensor(batch, asked.rating, _FLOAT)}
+        return features
 
     def _ask(
         self, model: ServedModel, batch: pa.RecordBatch
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Returns labels and predictions by rival."""
-        catalogue = model.catalogue
         inputs = model.query_inputs(batch)
-        ids = tensor(batch, self._candidate_id, _STRING)
-        rows = catalogue.rows(ids)
-        ratings = tensor(batch, self._rating, _FLOAT)
-        positive = tensor(batch, POSITIVE, _FLOAT)
-        rated, probability = model.rank(inputs, ids)
-        predictions = {
-            RATING: rated,
-            CANDIDATE_MEAN: np.where(rows == UNFILLED, catalogue.global_mean, catalogue.mean_rating[rows]),
-            # TFMA's AUC does not take NaN; who gives no probability is as wrong as can be.
-            POSITIVE_PROBABILITY: np.where(np.isnan(probability), 1 - positive, probability),
-        }
-        labels = {RATING: ratings, CANDIDATE_MEAN: ratings, POSITIVE_PROBABILITY: positive}
+        ids = tensor(batch, self._questions.candidate_id, _STRING)
+        rows = model.catalogue.rows(ids)
+        labels, predictions = self._judgements(model, inputs, batch, ids, rows)
         held_out = np.where(rows == UNFILLED, OUTSIDE_CATALOGUE, rows)
-        held_out = np.where(positive > 0.5, held_out, NOTHING_HELD_OUT).astype(np.int32)
-        for rival, ranked in self._lists(model, inputs, batch, positive > 0.5).items():
-            predictions[rival] = ranked
-            labels[rival] = held_out
+        for rival, ask, asked, exclude in self._rivals(batch, ids):
+            # Those not asked are all UNFILLED.
+            predictions[rival] = np.full((batch.num_rows, RETRIEVED), UNFILLED, np.int32)
+            if asked.any():
+                queries = {name: value[asked] for name, value in inputs.items()}
+                predictions[rival][asked] = ask(model, queries, exclude[asked])
+            labels[rival] = np.where(asked, held_out, NOTHING_HELD_OUT).astype(np.int32)
         return labels, predictions
 
-    def _lists(
+    def _rivals(
+        self, batch: pa.RecordBatch, ids: np.ndarray
+    ) -> Iterator[tuple[str, Ask, np.ndarray, np.ndarray]]:
+        """Yields each maker of lists, how it is asked, for which examples, and ids to exclude, [batch, m]."""
+        positive = tensor(batch, POSITIVE, _FLOAT) > 0.5
+        history = tensor(batch, HISTORY, _STRINGS)
+        nothing = np.full((batch.num_rows, 1), b"", object)
+        exclude = nothing if self._questions.repeats else history
+        yield RETRIEVE, ServedModel.retrieve, positive, exclude
+        yield RECOMMEND, ServedModel.recommend, positive, exclude
+        yield EXACT, ServedModel.retrieve_exact, positive, exclude
+        yield POPULARITY, ServedModel.most_popular, positive, exclude
+        if self._questions.repeats:
+            yield OWN_FREQUENT, ServedModel.own_frequent, positive, nothing
+            # The history may hold more than positive interactions, and what is excluded cannot be found.
+            repeated = (tensor(batch, REPEAT, _FLOAT) > 0.5) | (history == ids[:, None]).any(axis=1)
+            new = positive & ~repeated
+            yield RETRIEVE_NEW, ServedModel.retrieve, new, history
+            yield RECOMMEND_NEW, ServedModel.recommend, new, history
+            yield POPULARITY_NEW, ServedModel.most_popular, new, history
+
+    def _judgements(
         self,
         model: ServedModel,
         inputs: dict[str, np.ndarray],
         batch: pa.RecordBatch,
-        asked: np.ndarray,
-    ) -> dict[str, np.ndarray]:
-        """Returns int32 [batch, RETRIEVED] rows by rival; those not asked are all UNFILLED."""
-        lists = {
-            rival: np.full((batch.num_rows, RETRIEVED), UNFILLED, np.int32)
-            for rival in (RETRIEVE, RECOMMEND, EXACT, POPULARITY)
-        }
-        if asked.any():
-            queries = {name: value[asked] for name, value in inputs.items()}
-            exclude = tensor(batch, HISTORY, _STRINGS)[asked]
-            lists[RETRIEVE][asked] = model.retrieve(queries, exclude)
-            lists[RECOMMEND][asked] = model.recommend(queries, exclude)
-            lists[EXACT][asked] = model.retrieve_exact(queries, exclude)
-            lists[POPULARITY][asked] = model.catalogue.most_popular(model.catalogue.rows(exclude))
-        return lists
+        ids: np.ndarray,
+        rows: np.ndarray,
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Returns labels and predictions of the rivals that judge one query and candidate."""
+        labels: dict[str, np.ndarray] = {}
+        predictions: dict[str, np.ndarray] = {}
+        if not self._questions.rating and not self._questions.probability:
+            return labels, predictions
+        catalogue, heads = model.catalogue, model.rank(inputs, ids)
+        nowhere = np.full(len(ids), np.nan)
+        if self._questions.rating:
+            labels[RATING] = labels[CANDIDATE_MEAN] = tensor(batch, self._questions.rating, _FLOAT)
+            means = np.where(rows == UNFILLED, catalogue.global_mean, catalogue.mean_rating[rows])
+            predictions[RATING], predictions[CANDIDATE_MEAN] = heads.get(RATING, nowhere), means
+        if self._questions.probability:
+            positive = labels[POSITIVE_PROBABILITY] = tensor(batch, POSITIVE, _FLOAT)
+            probability = heads.get(POSITIVE_PROBABILITY, nowhere)
+            # TFMA's AUC does not take NaN; who gives no probability is as wrong as can be.
+            predictions[POSITIVE_PROBABILITY] = np.where(np.isnan(probability), 1 - positive, probability)
+        return labels, predictions

@@ -16,11 +16,14 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 from tfx.dsl.io import fileio
 
-from components.evaluate.config import RETRIEVED
+from components.evaluate.config import POSITIVE_PROBABILITY, RATING, RETRIEVED
 from components.evaluate.metrics import UNFILLED
+from components.ingest.declaration import HISTORY
 
 HEAD, MIDDLE, TAIL, COLD = b"head", b"middle", b"tail", b"cold"
 """Values of the ``candidate_popularity`` slice."""
+
+_RATING_MEAN = "train_rating_mean"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Catalogue:
             each: a candidate is ``head`` where those before it hold less than a third, ``middle``
             where they hold less than two thirds, else ``tail``.
         mean_rating: float64 [n], mean rating in train; ``global_mean`` without one.
-        global_mean: mean rating of all train interactions.
+        global_mean: mean rating of all train interactions; 0 where nothing is rated.
         positive_share: share of train interactions that are positive.
     """
 
@@ -51,13 +54,13 @@ class Catalogue:
     @classmethod
     def from_table(cls, table: pa.Table) -> Catalogue:
         """Returns the catalogue of a table with columns as in ``candidates.parquet``."""
-        frame = table.select(["id", "train_positive_count", "train_count", "train_rating_mean"]).to_pandas()
-        positives = frame["train_positive_count"].to_numpy(np.int64)
-        counts = frame["train_count"].to_numpy(np.int64)
-        means = frame["train_rating_mean"].to_numpy(np.float64)
+        positives, counts = (table[f"train_{name}"].to_numpy() for name in ("positive_count", "count"))
+        means = np.full(len(counts), np.nan)
+        if _RATING_MEAN in table.column_names:
+            means = table[_RATING_MEAN].to_pandas().to_numpy(np.float64)
         total = max(counts.sum(), 1)
         global_mean = float(np.nansum(means * counts) / total)
-        ids = pd.Index([id_.encode() for id_ in frame["id"]], dtype=object)
+        ids = pd.Index([id_.encode() for id_ in table["id"].to_pylist()], dtype=object)
         by_popularity = np.lexsort((ids.argsort().argsort(), -positives))
         place = np.empty_like(by_popularity)
         place[by_popularity] = np.arange(len(ids))
@@ -110,6 +113,29 @@ class Catalogue:
         answer[:, :filled] = ranked[:, :filled]
         return answer
 
+    def own_frequent(self, history: np.ndarray) -> np.ndarray:
+        """Returns the candidates each history holds most often, then the most popular others.
+
+        Args:
+            history: int64 [batch, m] rows, oldest first; UNFILLED, wherever, is no row.
+
+        Returns:
+            int64 [batch, RETRIEVED] rows, most frequent first, of equally frequent ones the later first;
+            UNFILLED at the end.
+        """
+        length = history.shape[1]
+        same = (history[:, :, None] == history[:, None, :]) & (history != UNFILLED)[:, :, None]
+        places = np.arange(length)
+        is_last = (history != UNFILLED) & ~(same & (places > places[:, None])).any(axis=2)
+        # Frequency decides, then the place; what is not the last of its kind goes to the end.
+        order = np.argsort(np.where(is_last, -(same.sum(axis=2) * length + places), 1), axis=1, kind="stable")
+        own = np.where(
+            np.take_along_axis(is_last, order, axis=1), np.take_along_axis(history, order, 1), UNFILLED
+        )
+        answer = np.concatenate([own, self.most_popular(history)], axis=1)
+        gaps = np.argsort(answer == UNFILLED, axis=1, kind="stable")
+        return np.take_along_axis(answer, gaps, axis=1)[:, :RETRIEVED]
+
 
 def tensor(batch: pa.RecordBatch, name: str, spec: tf.TensorSpec) -> np.ndarray:
     """Returns a column as a signature's input.
@@ -117,7 +143,8 @@ def tensor(batch: pa.RecordBatch, name: str, spec: tf.TensorSpec) -> np.ndarray:
     Args:
         batch: examples as TFXIO reads them, a list an example and column.
         name: the column; where the batch has none, all its values are missing.
-        spec: of rank 1 (the list's only value) or 2 (the list, padded at the right).
+        spec: of rank 1 (the list's only value) or 2 (the list, padded at the right, to the spec's width
+            if it has one).
 
     Returns:
         An array of the spec's rank and dtype. Missing values and padding are "", NaN or, as in a
@@ -136,7 +163,8 @@ def tensor(batch: pa.RecordBatch, name: str, spec: tf.TensorSpec) -> np.ndarray:
         present = lengths > 0
         single[present] = values[(np.cumsum(lengths) - lengths)[present]]
         return single
-    padded = np.full((batch.num_rows, max(1, lengths.max(initial=0))), b"" if dtype is object else 0, dtype)
+    width = spec.shape[1] or max(1, lengths.max(initial=0))
+    padded = np.full((batch.num_rows, width), b"" if dtype is object else 0, dtype)
     padded[np.arange(padded.shape[1]) < lengths[:, None]] = values
     return padded
 
@@ -181,8 +209,16 @@ class ServedModel:
         k, excluded = query.pop("k"), query.pop("exclude")
         return self._listed(self._model.retrieve_exact(query, k, excluded))
 
-    def rank(self, inputs: dict[str, np.ndarray], ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns predicted rating and probability of ``positive``, float [batch] each; ids: [batch].
+    def most_popular(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> np.ndarray:
+        """Returns :meth:`Catalogue.most_popular`, int64 [batch, RETRIEVED] rows; exclude: ids [batch, m]."""
+        return self.catalogue.most_popular(self.catalogue.rows(exclude))
+
+    def own_frequent(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> np.ndarray:
+        """Returns :meth:`Catalogue.own_frequent` of the history, int64 [batch, RETRIEVED] rows."""
+        return self.catalogue.own_frequent(self.catalogue.rows(inputs[HISTORY]))
+
+    def rank(self, inputs: dict[str, np.ndarray], ids: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the heads the model has, of ``rating`` and ``positive``: float [batch] each; ids: [batch].
 
         The signature answers NaN where the catalogue lacks the candidate. Its train-wide average stands
         in there, so that two models with different catalogues are measured on the same interactions.
@@ -190,10 +226,12 @@ class ServedModel:
         """
         answer = self._model.signatures["rank"](**_constants(inputs), candidate_ids=tf.constant(ids[:, None]))
         outside = self.catalogue.rows(ids) == UNFILLED
-        return (
-            np.where(outside, self.catalogue.global_mean, answer["rating"].numpy()[:, 0]),
-            np.where(outside, self.catalogue.positive_share, answer["positive"].numpy()[:, 0]),
-        )
+        average = {RATING: self.catalogue.global_mean, POSITIVE_PROBABILITY: self.catalogue.positive_share}
+        return {
+            head: np.where(outside, average[head], answer[head].numpy()[:, 0])
+            for head in average
+            if head in answer
+        }
 
     def _query(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> dict[str, tf.Tensor]:
         return {

@@ -21,11 +21,12 @@ from tfx.utils import json_utils, proto_utils
 from components.evaluate.config import EvaluationConfig
 from components.evaluate.eval_config import eval_config
 from components.evaluate.evaluator import Executor
+from components.evaluate.sample import Sample
 from components.ingest.declaration import Declaration
 
-DECLARATION = {
+DECLARATION: dict[str, Any] = {
     "interactions": {
-        "files": "loans.csv",
+        "sources": [{"files": "loans.csv"}],
         "query_id": "reader",
         "candidate_id": "book",
         "timestamp": {"column": "at"},
@@ -34,6 +35,9 @@ DECLARATION = {
     "candidates": {"files": "books.csv", "id": "book"},
 }
 
+UNRATED = {**DECLARATION, "interactions": {**DECLARATION["interactions"], "rating": None}}
+"""Every loan is positive."""
+
 SCHEMA = """
 feature { name: "reader" type: BYTES presence { min_fraction: 1 } shape { dim { size: 1 } } }
 feature { name: "book" type: BYTES presence { min_fraction: 1 } shape { dim { size: 1 } } }
@@ -41,6 +45,7 @@ feature { name: "at" type: INT presence { min_fraction: 1 } shape { dim { size: 
 feature { name: "age" type: FLOAT }
 feature { name: "stars" type: FLOAT presence { min_fraction: 1 } shape { dim { size: 1 } } }
 feature { name: "positive" type: FLOAT presence { min_fraction: 1 } shape { dim { size: 1 } } }
+feature { name: "repeat" type: FLOAT presence { min_fraction: 1 } shape { dim { size: 1 } } }
 feature { name: "history" type: BYTES }
 feature { name: "history_age" type: FLOAT }
 """
@@ -54,9 +59,10 @@ class Toy:
         books: ids, in order.
         readers: ids seen in train.
         scores: retrieval scores [readers + 1, books].
-        stars: predicted ratings [readers + 1, books].
+        stars: predicted ratings [readers + 1, books]; ``recommend`` orders by them.
         train: (positives, interactions, mean rating or None) a book.
         unindexed: books the index fails to find.
+        rated: whether ratings are predicted.
     """
 
     books: Sequence[str]
@@ -65,6 +71,7 @@ class Toy:
     stars: np.ndarray
     train: Sequence[tuple[int, int, float | None]]
     unindexed: Sequence[str] = ()
+    rated: bool = True
 
 
 class ToyModule(tf.Module):
@@ -77,6 +84,7 @@ class ToyModule(tf.Module):
         self.reader_rows = self._rows(toy.readers, len(toy.readers))
         self.scores = tf.constant(toy.scores, tf.float32)
         self.stars = tf.constant(toy.stars, tf.float32)
+        self.rated = toy.rated
         unindexed = [book in toy.unindexed for book in toy.books]
         self.unindexed = tf.constant(unindexed)
         query = {
@@ -131,7 +139,8 @@ class ToyModule(tf.Module):
         rows = self.book_rows.lookup(inputs["candidate_ids"])
         stars = tf.gather(self.stars, self.reader_rows.lookup(inputs["reader"]))
         rating = tf.where(rows < 0, np.nan, tf.gather(stars, tf.maximum(rows, 0), batch_dims=1))
-        return {"rating": rating, "positive": tf.sigmoid(rating - 3.5)}
+        heads = {"rating": rating, "positive": tf.sigmoid(rating - 3.5)}
+        return heads if self.rated else {"positive": heads["positive"]}
 
 
 def save_toy(toy: Toy, model_uri: Path) -> None:
@@ -144,20 +153,29 @@ def save_toy(toy: Toy, model_uri: Path) -> None:
     (path / "assets.extra").mkdir()
     (path / "assets.extra" / "model.json").write_text(json.dumps({"index": "exact"}))
     positives, counts, means = zip(*toy.train, strict=True)
-    table = pa.table(
-        {
-            "id": pa.array(toy.books),
-            "title": pa.array(toy.books),
-            "train_positive_count": pa.array(positives, pa.int64()),
-            "train_count": pa.array(counts, pa.int64()),
-            "train_rating_mean": pa.array(means, pa.float64()),
-        }
-    )
-    pq.write_table(table, path / "assets.extra" / "candidates.parquet")
+    columns = {
+        "id": pa.array(toy.books),
+        "title": pa.array(toy.books),
+        "train_positive_count": pa.array(positives, pa.int64()),
+        "train_count": pa.array(counts, pa.int64()),
+    }
+    if toy.rated:
+        columns["train_rating_mean"] = pa.array(means, pa.float64())
+    pq.write_table(pa.table(columns), path / "assets.extra" / "candidates.parquet")
 
 
-def example(reader: str, book: str, stars: float, history: Sequence[str] = ()) -> bytes:
-    """Returns an interaction as ingestion writes it, without an age."""
+def example(
+    reader: str, book: str, stars: float | None, history: Sequence[str] = (), repeat: bool | None = None
+) -> bytes:
+    """Returns an interaction as ingestion writes it, without an age.
+
+    Args:
+        reader: who.
+        book: what.
+        stars: the rating; None without ratings, where every interaction is positive.
+        history: books liked before.
+        repeat: whether the book was; None to look it up in the history.
+    """
 
     def strings(values: Sequence[str]) -> tf.train.Feature:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[v.encode() for v in values]))
@@ -169,12 +187,20 @@ def example(reader: str, book: str, stars: float, history: Sequence[str] = ()) -
         "reader": strings([reader]),
         "book": strings([book]),
         "at": tf.train.Feature(int64_list=tf.train.Int64List(value=[1000])),
-        "stars": floats([stars]),
-        "positive": floats([float(stars >= 4)]),
+        "positive": floats([float(stars is None or stars >= 4)]),
+        "repeat": floats([float(book in history if repeat is None else repeat)]),
         "history": strings(history),
         "history_age": floats([1.0] * len(history)),
     }
+    if stars is not None:
+        features["stars"] = floats([stars])
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+@pytest.fixture
+def as_example() -> Callable[..., bytes]:
+    """Returns :func:`example`."""
+    return example
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +211,8 @@ class Evaluated:
     blessed: bool
 
 
-Interaction = tuple[str, str, float, Sequence[str]]
+Interaction = tuple[Any, ...]
+"""The arguments of :func:`example`."""
 Evaluate = Callable[..., Evaluated]
 
 
@@ -204,7 +231,7 @@ def toy() -> Toy:
 
 @pytest.fixture
 def evaluate(tmp_path: Path) -> Evaluate:
-    """Returns a function (toy, interactions, gate, baseline) that runs the Evaluator's executor."""
+    """Returns a function that takes run_evaluator's arguments from the model on."""
     roots = (tmp_path / str(i) for i in itertools.count())
     return lambda *args, **kwargs: run_evaluator(next(roots), *args, **kwargs)
 
@@ -212,7 +239,9 @@ def evaluate(tmp_path: Path) -> Evaluate:
 @pytest.fixture(scope="module")
 def evaluate_once(tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
     """As ``evaluate``, for one result that a module's tests share; the toy is given by its fields."""
-    return lambda toy, *args: run_evaluator(tmp_path_factory.mktemp("once"), Toy(**toy), *args)
+    return lambda toy, *args, **kwargs: run_evaluator(
+        tmp_path_factory.mktemp("once"), Toy(**toy), *args, **kwargs
+    )
 
 
 def lay_out(root: Path, toy: Toy, interactions: Sequence[Interaction]) -> None:
@@ -239,20 +268,31 @@ def laid_out(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def declaration() -> Declaration:
     """Names the columns of the interactions here."""
     return Declaration.model_validate(DECLARATION)
+
+
+@pytest.fixture(scope="session")
+def unrated() -> Declaration:
+    """The same without ratings."""
+    return Declaration.model_validate(UNRATED)
 
 
 def run_evaluator(
     root: Path,
     toy: Toy,
     interactions: Sequence[Interaction],
-    gate: EvaluationConfig | None = None,
+    config: EvaluationConfig | None = None,
     baseline: Toy | None = None,
+    *,
+    gate: bool = True,
+    declaration: Declaration | None = None,
 ) -> Evaluated:
     """Runs the executor on artifacts laid out as the pipeline does."""
+    config = config or EvaluationConfig()
+    declaration = declaration or Declaration.model_validate(DECLARATION)
     lay_out(root, toy, interactions)
     (root / "baseline").mkdir()
     if baseline is not None:
@@ -272,7 +312,6 @@ def run_evaluator(
         tmp_dir=str(root / "tmp"),
         unique_id="1",
     )
-    config = eval_config(Declaration.model_validate(DECLARATION), gate)
     Executor(context).Do(
         {
             "examples": [examples],
@@ -285,7 +324,8 @@ def run_evaluator(
             "blessing": [blessing],
         },
         {
-            "eval_config": proto_utils.proto_to_json(config),
+            "eval_config": proto_utils.proto_to_json(eval_config(declaration, config, gate=gate)),
+            "sample": Sample.of(declaration, config).model_dump_json(),
             "example_splits": json_utils.dumps(["eval"]),
             "module_path": "components.evaluate.extractors",
         },

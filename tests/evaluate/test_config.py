@@ -1,44 +1,70 @@
-"""The evaluation section of a domain file."""
+"""The evaluation section of a domain file, held against what the domain measures."""
 
 import pydantic
 import pytest
 
 from components.evaluate.config import EvaluationConfig, metric_names
-from components.evaluate.results import read_metrics, read_validation
+from components.ingest.errors import UserError
+from pipeline.domain import load_domain
 
 
 @pytest.mark.parametrize(
     "section",
     [{"floors": {"retrieve/recal@10": 0.1}}, {"ceilings": {"rmse": 1}}, {"regression_gates": ["mrr"]}],
 )
-def test_an_unknown_metric_is_refused_with_those_that_exist(section):
+def test_an_unknown_metric_is_refused_with_those_that_exist(declaration, section):
+    config = EvaluationConfig.model_validate(section)
+    with pytest.raises(ValueError, match=r"there is no metric '\S+'; expected one of: .*retrieve/recall@10"):
+        config.check(declaration.interactions)
+
+
+@pytest.mark.parametrize(
+    ("section", "reason"),
+    [
+        ({"ceilings": {"rating/rmse": 1}}, r"'rating/rmse' where interactions\.rating is not declared"),
+        ({"floors": {"positive/auc": 0.5}}, r"'positive/auc' where every interaction is positive"),
+        (
+            {"regression_gates": ["recommend_new/mrr"]},
+            r"'recommend_new/mrr' where evaluation\.repeats is false",
+        ),
+    ],
+)
+def test_a_metric_of_other_domains_is_refused_with_the_reason(unrated, section, reason):
+    config = EvaluationConfig.model_validate(section)
+    with pytest.raises(ValueError, match=reason) as refused:
+        config.check(unrated.interactions)
+    assert "rating/ndcg@10" not in str(refused.value), "only what the domain has is offered"
+
+
+def test_defaults_for_metrics_that_a_domain_has_not_are_no_mistake(declaration, unrated):
+    for log in (declaration.interactions, unrated.interactions):
+        EvaluationConfig().check(log)
+        EvaluationConfig(repeats=True, floors={"recommend/ndcg@10_own_frequent_lift": 0.0}).check(log)
+
+
+def test_a_section_that_leaves_no_bound_is_refused(declaration, unrated):
+    with pytest.raises(ValueError, match="no floor and no ceiling"):
+        EvaluationConfig(floors={}, ceilings={}).check(declaration.interactions)
+    only_rating_is_left = EvaluationConfig(floors={})
+    only_rating_is_left.check(declaration.interactions)
+    with pytest.raises(ValueError, match="no floor and no ceiling"):
+        only_rating_is_left.check(unrated.interactions)
+
+
+def test_the_domain_file_is_refused_with_the_key(tmp_path):
     with pytest.raises(
-        pydantic.ValidationError, match=r"there is no metric .*expected one of: .*retrieve/recall@10"
+        UserError, match=r"  evaluation: .*floors: there is no metric 'retrieve/recal@10'; exp"
     ):
-        EvaluationConfig.model_validate(section)
-
-
-def test_a_section_without_any_bound_is_refused():
-    with pytest.raises(pydantic.ValidationError, match="no floor and no ceiling"):
-        EvaluationConfig(floors={}, ceilings={})
-
-
-def test_every_metric_that_can_be_bounded_is_computed(evaluate, toy):
-    evaluated = evaluate(toy, [("ann", "a", 5.0, []), ("bob", "a", 1.0, [])])
-    computed = {f"{v.rival}/{v.name}" for v in read_metrics(evaluated.uri)}
-    assert set(metric_names()) <= computed
-
-
-def test_each_metric_can_carry_each_bound(evaluate, toy):
-    out_of_reach = EvaluationConfig(
-        floors=dict.fromkeys(metric_names(), 1e6), ceilings={}, regression_gates=()
-    )
-    evaluated = evaluate(toy, [("ann", "a", 5.0, []), ("bob", "a", 1.0, [])], out_of_reach)
-    failures = read_validation(evaluated.uri)
-    assert {failure.metric for failure in failures} == set(metric_names())
-    assert all(failure.value is not None for failure in failures)
+        load_domain("movielens", ['evaluation={"floors": {"retrieve/recal@10": 0.1}}'])
 
 
 def test_a_section_survives_json():
     config = EvaluationConfig(floors={"retrieve/mrr": 0.5}, regression_gates=("positive/auc",))
     assert EvaluationConfig.model_validate_json(config.model_dump_json()) == config
+    with pytest.raises(pydantic.ValidationError, match="max_interactions"):
+        EvaluationConfig(max_interactions=0)
+
+
+def test_no_metric_is_named_twice(declaration):
+    names = metric_names(declaration.interactions, repeats=True)
+    assert len(set(names)) == len(names)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from components.evaluate.config import EvaluationConfig, metric_names
 from components.evaluate.results import read_metrics
 
 BOOKS = ["a", "b", "c", "d", "e", "f"]
@@ -54,14 +55,34 @@ def by_hand(lists: list[list[str]], held_out: list[str]) -> dict[str, float]:
     }
 
 
+TOY = dict(books=BOOKS, readers=READERS, scores=SCORES, stars=STARS, train=TRAIN, unindexed=["b"])
+
+
 @pytest.fixture(scope="module")
-def values(evaluate_once) -> dict[tuple[str, str], float]:
-    """Values by (slice, rival/name); the index cannot find b."""
-    evaluated = evaluate_once(
-        dict(books=BOOKS, readers=READERS, scores=SCORES, stars=STARS, train=TRAIN, unindexed=["b"]),
-        INTERACTIONS,
-    )
-    return {(v.slice, f"{v.rival}/{v.name}"): v.value for v in read_metrics(evaluated.uri)}
+def measured(evaluate_once):
+    """An evaluation without a gate; the index cannot find b."""
+    return evaluate_once(TOY, INTERACTIONS, gate=False)
+
+
+def by_name(uri: str) -> dict[tuple[str, str], float]:
+    """Values by (slice, rival/name)."""
+    return {(v.slice, f"{v.rival}/{v.name}"): v.value for v in read_metrics(uri)}
+
+
+@pytest.fixture(scope="module")
+def values(measured) -> dict[tuple[str, str], float]:
+    return by_name(measured.uri)
+
+
+def test_without_a_gate_nothing_is_blessed(measured):
+    assert not measured.blessed
+
+
+def test_every_metric_that_can_be_bounded_is_computed(values, declaration):
+    computed = {name for _, name in values}
+    expected = set(metric_names(declaration.interactions, repeats=False))
+    assert computed - expected == {"retrieve/positives", "retrieve/interactions"}
+    assert expected <= computed
 
 
 def expected_lists(rival: str) -> list[list[str]]:
@@ -81,7 +102,7 @@ def test_list_metrics_equal_those_by_hand(values, rival, metric):
 
 def test_only_positive_interactions_are_held_out(values):
     assert values["overall", "retrieve/positives"] == len(POSITIVES)
-    assert values["overall", "rating/interactions"] == len(INTERACTIONS)
+    assert values["overall", "retrieve/interactions"] == len(INTERACTIONS)
 
 
 def test_lift_is_the_difference_to_popularity(values):
@@ -167,7 +188,7 @@ def test_ndcg_is_the_mean_over_queries_with_the_rating_as_gain(values):
     ],
 )
 def test_slices_hold_the_interactions_their_name_says(values, slice_, interactions):
-    assert values[slice_, "rating/interactions"] == interactions
+    assert values[slice_, "retrieve/interactions"] == interactions
 
 
 def test_slice_metrics_are_those_of_its_interactions_alone(values):
@@ -178,8 +199,88 @@ def test_slice_metrics_are_those_of_its_interactions_alone(values):
     assert values["query_known:cold", "retrieve/recall@10"] == pytest.approx(0.5)
 
 
-def test_a_slice_without_positives_has_no_list_metrics(evaluate, toy):
-    evaluated = evaluate(toy, [("ann", "a", 1.0, []), ("bob", "c", 5.0, ["a"])])
-    values = {(v.slice, f"{v.rival}/{v.name}"): v.value for v in read_metrics(evaluated.uri)}
-    assert math.isnan(values["query_activity:0", "retrieve/recall@10"])
-    assert values["query_activity:1-5", "retrieve/recall@10"] == 1.0
+def test_a_slice_without_positives_has_no_list_metrics(values):
+    assert values["candidate_popularity:middle", "retrieve/interactions"] == 1
+    assert values["candidate_popularity:middle", "retrieve/positives"] == 0
+    assert math.isnan(values["candidate_popularity:middle", "retrieve/recall@10"])
+
+
+# reader, book, stars, history, whether the reader had it before
+REPEATED = [
+    ("ann", "c", None, []),
+    ("ann", "d", None, ["c", "a", "a"]),
+    ("ann", "a", None, ["c", "a", "a", "d"]),
+    ("bob", "f", None, ["e", "d", "e", "nowhere"]),
+    # Before, but longer ago than the history reaches.
+    ("bob", "c", None, ["e", "d"], True),
+    # Not a positive interaction before, but in the history: it could not be found.
+    ("bob", "e", None, ["e", "d"], False),
+    ("cid", "b", None, list("fefe")),
+]
+OWN = [[], list("ac"), list("adc"), list("ed"), list("de"), list("de"), list("ef")]
+NEW = [REPEATED[i] for i in (0, 1, 3, 6)]
+
+
+@pytest.fixture(scope="module")
+def repeated(evaluate_once, unrated) -> dict[tuple[str, str], float]:
+    """Values of a log without ratings, in which readers lend books again."""
+    config = EvaluationConfig(repeats=True)
+    evaluated = evaluate_once({**TOY, "rated": False}, REPEATED, config, declaration=unrated)
+    assert evaluated.blessed == (by_name(evaluated.uri)["overall", "retrieve/ann_recall@100"] >= 0.9)
+    return by_name(evaluated.uri)
+
+
+def expected_repeated(rival: str) -> tuple[list[list[str]], list[str]]:
+    """Lists, and books held out."""
+    interactions = NEW if rival.endswith("_new") else REPEATED
+    books = [one[1] for one in interactions]
+    left_out = [one[3] if rival.endswith("_new") else [] for one in interactions]
+    readers = [one[0] for one in interactions]
+    pairs = list(zip(readers, left_out, strict=True))
+    match rival.removesuffix("_new"):
+        case "retrieve":
+            return [ranked(SCORES, reader, out, "b") for reader, out in pairs], books
+        case "recommend":
+            return [ranked(STARS, reader, out) for reader, out in pairs], books
+        case "own_frequent":
+            return [own + [book for book in POPULAR if book not in own] for own in OWN], books
+    return [[book for book in POPULAR if book not in out] for out in left_out], books
+
+
+RIVALS = (
+    *("retrieve", "recommend", "popularity", "own_frequent"),
+    *("retrieve_new", "recommend_new", "popularity_new"),
+)
+
+
+@pytest.mark.parametrize("rival", RIVALS)
+def test_list_metrics_with_repeats_equal_those_by_hand(repeated, rival):
+    expected = by_hand(*expected_repeated(rival))
+    for metric in ("recall@10", "recall@100", "ndcg@10", "mrr"):
+        assert repeated["overall", f"{rival}/{metric}"] == pytest.approx(expected[metric]), metric
+
+
+def test_the_lists_over_new_candidates_are_means_over_these_alone(repeated):
+    assert repeated["overall", "retrieve/positives"] == len(REPEATED)
+    assert repeated["overall", "retrieve_new/positives"] == len(NEW)
+    assert repeated["query_activity:0", "retrieve_new/positives"] == 1
+
+
+def test_each_of_the_models_lists_has_a_lift_over_its_own_baselines(repeated):
+    for name in ("recall@10", "recall@100", "ndcg@10"):
+        for rival, baseline, lift in (
+            ("retrieve", "popularity", "lift"),
+            ("recommend", "popularity", "lift"),
+            ("recommend", "own_frequent", "own_frequent_lift"),
+            ("retrieve_new", "popularity_new", "lift"),
+            ("recommend_new", "popularity_new", "lift"),
+        ):
+            difference = repeated["overall", f"{rival}/{name}"] - repeated["overall", f"{baseline}/{name}"]
+            assert repeated["overall", f"{rival}/{name}_{lift}"] == pytest.approx(difference)
+
+
+def test_a_log_without_ratings_and_negatives_has_no_metrics_of_them(repeated, unrated):
+    computed = {name for _, name in repeated}
+    expected = set(metric_names(unrated.interactions, repeats=True))
+    assert computed - expected == {"retrieve/positives", "retrieve/interactions", "retrieve_new/positives"}
+    assert expected <= computed

@@ -40,7 +40,9 @@ def last_steps(tmp_path, declaration):
             declaration=declaration,
             config=EvaluationConfig(floors={"retrieve/recall@10": 0.0}, ceilings={}),
         )
-        report = reporting_evaluator(**data, model=model.outputs["result"], declaration=declaration)
+        report = reporting_evaluator(
+            **data, model=model.outputs["result"], declaration=declaration, config=EvaluationConfig()
+        )
         push = pusher(model.outputs["result"], gate.outputs["blessing"], serving)
         return tfx.dsl.Pipeline(
             pipeline_name="last-steps",

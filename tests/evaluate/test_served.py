@@ -28,6 +28,7 @@ def batch(values: list[list | None], kind: pa.DataType) -> pa.RecordBatch:
             [[b"a", b"b"], [b"", b""], [b"c", b""]],
         ),
         ([[], [1.0]], pa.float32(), tf.TensorSpec([None, None], tf.float32), [[0.0], [1.0]]),
+        ([[1.0, 2.0], None], pa.float32(), tf.TensorSpec([None, 2], tf.float32), [[1.0, 2.0], [0.0, 0.0]]),
         ([None, []], pa.large_binary(), tf.TensorSpec([None, None], tf.string), [[b""], [b""]]),
     ],
 )
@@ -60,6 +61,20 @@ def test_popularity_breaks_ties_by_id_and_skips_the_excluded():
     popular = catalogue([2, 5, 2, 0]).most_popular(np.array([[UNFILLED, UNFILLED], [1, 2], [3, 3]]))
     assert popular.shape == (3, 100)
     assert [row[row != UNFILLED].tolist() for row in popular] == [[1, 0, 2, 3], [0, 3], [1, 0, 2]]
+
+
+def test_the_own_most_frequent_come_first_later_ones_before_and_popular_ones_after():
+    history = np.array([[3, 0, 3, UNFILLED, 0, 2, UNFILLED], [UNFILLED] * 7])
+    frequent = catalogue([2, 5, 2, 0, 9]).own_frequent(history)
+    assert frequent.shape == (2, 100)
+    assert [row[row != UNFILLED].tolist() for row in frequent] == [[0, 3, 2, 4, 1], [4, 1, 0, 2, 3]]
+    large = catalogue(list(range(150, 0, -1))).own_frequent(np.arange(149, 20, -1)[None])
+    assert large[0].tolist() == list(range(21, 121)), "a long history leaves no room for others"
+
+
+def test_a_catalogue_without_ratings_has_no_means():
+    table = pa.table({"id": ["a"], "train_positive_count": [1], "train_count": [1]})
+    assert Catalogue.from_table(table).positive_share == 1.0
 
 
 def test_popularity_looks_past_the_excluded_in_a_large_catalogue():
