@@ -1,0 +1,270 @@
+"""How one file is written: format, compression, encoding, delimiter and columns."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from charset_normalizer import from_bytes
+
+from components.ingest.declaration import Compression, Format, Table
+from components.ingest.errors import UserError
+
+HEAD_BYTES = 4 << 20
+"""So much of a file's beginning says how it is written."""
+DELIMITERS = (",", "\t", ";", "|")
+_SNIFFED_LINES = 200
+_MAGIC: tuple[tuple[bytes, Compression], ...] = (
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bz2"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+)
+_WESTERN = ("cp1252", "iso8859-1")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What must be known of a file to read it.
+
+    Attributes:
+        columns: Names of the columns, as in the file.
+        delimiter: Between the cells; CSV only.
+        encoding: Python's name of the encoding.
+        unsure: What speaks against the encoding or delimiter; empty where nothing does.
+    """
+
+    columns: tuple[str, ...]
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    unsure: str = ""
+
+
+def dialect_of(file: str) -> tuple[Format, Compression, Dialect]:
+    """Looks at a file's beginning.
+
+    Raises:
+        UserError: If the file is empty, cannot be read, is in a form the domain file cannot declare, or
+            has no header.
+    """
+    try:
+        with open(file, "rb") as source:
+            magic = source.read(8)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror or error}.") from error
+    if not magic:
+        raise UserError(f"{file} is empty. Expected a table: Parquet, JSON Lines, or CSV with a header row.")
+    if magic.startswith(b"PAR1"):
+        return "parquet", "none", Dialect(_parquet_columns(file))
+    _refuse_other_forms(file, magic)
+    compression = next((kind for start, kind in _MAGIC if magic.startswith(start)), None)
+    compression = compression or Table(files=file).compression_of(file)
+    head = read_head(file, compression, HEAD_BYTES)
+    if not head.strip():
+        raise UserError(f"{file} is empty. Expected a table: JSON Lines, or CSV with a header row.")
+    text, encoding, unsure = _decode(file, head)
+    if text.lstrip()[0] in "{[":
+        return "jsonl", compression, Dialect(_json_keys(file, text), encoding=encoding, unsure=unsure)
+    delimiter, names = _sniff_csv(file, text)
+    return "csv", compression, Dialect(names, delimiter, encoding, unsure)
+
+
+def read_head(file: str, compression: Compression, size: int) -> bytes:
+    """The first bytes of a file, decompressed; up to the last line that is whole."""
+    try:
+        with pa.input_stream(file, compression=None if compression == "none" else compression) as source:
+            head = _read_fully(source, size + 1)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            f"{file} cannot be decompressed as {compression}: {error}. Expected a whole file; fetch or "
+            "write it again."
+        ) from error
+    if len(head) <= size:
+        return head
+    return head[: head.rfind(b"\n", 0, size) + 1] or head[:size]
+
+
+def _read_fully(source: pa.NativeFile, size: int) -> bytes:
+    parts, missing = [], size
+    while missing and (part := source.read(missing)):
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def _refuse_other_forms(file: str, magic: bytes) -> None:
+    form, mend = None, ""
+    if magic.startswith(b"PK\x03\x04"):
+        form, mend = "a zip archive or a spreadsheet", "Unpack it, or save the sheet as CSV"
+    elif magic.startswith(b"SQLite"):
+        form, mend = "an SQLite database", "Write its tables as CSV or Parquet"
+    elif magic.startswith((b"ARROW1", b"Obj\x01", b"ORC", b"\x89HDF", b"\x93NUMPY", b"\x80\x04", b"\x80\x05")):
+        form, mend = "in a binary form of another library", "Write it as Parquet"
+    if form:
+        raise UserError(
+            f"{file} is {form}. Expected CSV, Parquet or JSON Lines. {mend}, and give that instead."
+        )
+
+
+def _parquet_columns(file: str) -> tuple[str, ...]:
+    try:
+        return tuple(pq.read_schema(file).names)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{file} cannot be read as Parquet: {error}. Fetch or write it again: its end may be missing."
+        ) from error
+
+
+def _decode(file: str, head: bytes) -> tuple[str, str, str]:
+    """The text, its encoding, and doubts about that."""
+    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+        if head.startswith(mark):
+            return _decode_as(file, head, encoding), encoding, ""
+    try:
+        # Not final: a cut in the middle of a character is no fault.
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return _guess_encoding(file, head)
+    if "\0" in text:
+        raise UserError(
+            f"{file} is not text: byte {text.index(chr(0)) + 1} is zero. Expected CSV, Parquet or JSON Lines."
+        )
+    return text.removeprefix("\ufeff"), "utf-8", ""
+
+
+def _guess_encoding(file: str, head: bytes) -> tuple[str, str, str]:
+    # Plain lines teach nothing about the encoding; those with other bytes do.
+    telling = b"\n".join(line for line in head.splitlines() if not line.isascii())[: 1 << 18]
+    guesses = [codecs.lookup(match.encoding).name for match in from_bytes(telling)]
+    western = next((name for name in guesses if name in _WESTERN), None)
+    # C1 control characters stand in no table: bytes 0x80-0x9f mean Windows' variant.
+    has_c1 = any(0x80 <= byte <= 0x9F for byte in telling)
+    if western or not guesses:
+        encoding = "cp1252" if has_c1 else "iso8859-1"
+    else:
+        encoding = guesses[0]
+    try:
+        text = _decode_as(file, head, encoding)
+    except UserError:
+        encoding = "iso8859-1"
+        text = _decode_as(file, head, encoding)
+    others = [name for name in dict.fromkeys((*guesses, *_WESTERN)) if name != encoding][:2]
+    shown = next((line for line in text.splitlines() if not line.isascii()), "").strip()
+    place = next((at for at, sign in enumerate(shown) if not sign.isascii()), 0)
+    return (
+        text,
+        encoding,
+        f"not UTF-8; read as {encoding} it says {shown[max(0, place - 20) : place + 20]!r}. Also possible: "
+        f"{', '.join(others)}",
+    )
+
+
+def _decode_as(file: str, head: bytes, encoding: str) -> str:
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} cannot be read as {encoding}: {error}. Write it again in UTF-8.") from error
+
+
+def _json_keys(file: str, text: str) -> tuple[str, ...]:
+    if text.lstrip().startswith("["):
+        raise UserError(
+            f"{file} is one JSON array. Expected JSON Lines: an object a line. "
+            f"`jq -c '.[]' {file} > rows.jsonl` makes them."
+        )
+    keys: dict[str, None] = {}
+    for number, line in enumerate(text.split("\n")[:5000], 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(
+                f"{file}, line {number}, is not JSON: {error}. Expected JSON Lines: an object a line."
+            ) from error
+        if not isinstance(row, dict):
+            raise UserError(
+                f"{file}, line {number}: found {type(row).__name__}, expected an object such as "
+                '{"user": "a", "item": "b"}.'
+            )
+        keys.update(dict.fromkeys(row))
+    return tuple(keys)
+
+
+def _sniff_csv(file: str, text: str) -> tuple[str, tuple[str, ...]]:
+    """The delimiter that cuts most lines into equally many cells, and the header's cells."""
+    best: tuple[float, int, str, list[list[str]]] | None = None
+    for delimiter in DELIMITERS:
+        rows = _rows(text, delimiter)
+        width, alike = Counter(map(len, rows)).most_common(1)[0]
+        score = (alike / len(rows), width)
+        if width > 1 and len(rows[0]) == width and (best is None or score > best[:2]):
+            best = (*score, delimiter, rows)
+    if best is None:
+        _refuse_undelimited(file, text)
+        rows = _rows(text, ",")
+        return ",", tuple(rows[0])
+    _, _, delimiter, rows = best
+    _refuse_headerless(file, delimiter, rows)
+    return delimiter, tuple(rows[0])
+
+
+def _rows(text: str, delimiter: str) -> list[list[str]]:
+    # A quote that never closes would swallow the file: cap what csv may hold in a cell by the text given.
+    lines = text[: 1 << 20].splitlines(keepends=True)[: _SNIFFED_LINES * 4]
+    rows = []
+    try:
+        for row in csv.reader(io.StringIO("".join(lines)), delimiter=delimiter):
+            if row:
+                rows.append(row)
+            if len(rows) == _SNIFFED_LINES:
+                break
+    except csv.Error:
+        pass
+    # The last row of a cut text may be half a row.
+    return (rows[:-1] if len(rows) > 2 else rows) or [[""]]
+
+
+def _refuse_undelimited(file: str, text: str) -> None:
+    first = text.splitlines()[0]
+    for sign in ("::", "||", "\x01", " "):
+        if sign in first and len({line.count(sign) for line in text.splitlines()[:50] if line}) == 1:
+            raise UserError(
+                f"{file}: the cells are separated by {sign!r}. Expected one of: comma, tab, semicolon, bar; "
+                f"first line: {first[:100]!r}. Write the file again with a header row and one of those: "
+                f"sed 's/{sign}/\\t/g' {file} > rows.tsv."
+            )
+
+
+def _refuse_headerless(file: str, delimiter: str, rows: list[list[str]]) -> None:
+    header, body = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    numeric = [name for at, name in enumerate(header) if _is_number(name) and _mostly_numbers(body, at)]
+    repeated = [name for at, name in enumerate(header) if name and any(row[at] == name for row in body)]
+    if not numeric and len(repeated) < max(2, len(header) // 2):
+        return
+    names = delimiter.join(f"column_{number}" for number in range(1, len(header) + 1)).replace("\t", "\\t")
+    found = numeric[0] if numeric else repeated[0]
+    raise UserError(
+        f"{file} has no header row: its first row holds values such as {found!r}. Expected the columns' "
+        f"names there. Put them in, with names that say what the {len(header)} columns are: "
+        f"(printf '{names}\\n'; cat {file}) > with_header.csv"
+    )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return cell.strip().lower() not in ("nan", "inf", "infinity")
+
+
+def _mostly_numbers(body: list[list[str]], at: int) -> bool:
+    cells = [row[at] for row in body if row[at]]
+    return bool(cells) and sum(map(_is_number, cells)) > len(cells) / 2

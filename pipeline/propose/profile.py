@@ -1,0 +1,307 @@
+"""What a sample shows of each column: its type, how many values, which, and what they could mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.ingest.columns import MISSING_NUMBERS, Column, as_text
+from components.ingest.errors import UserError
+from pipeline.propose.given import GivenTable
+from pipeline.propose.moments import Moments, find_moments
+from pipeline.propose.sample import Sample, take_sample, whole_column
+
+Shape = Literal["integer", "number", "text", "boolean", "moment", "list", "vector", "nested", "empty"]
+
+_MISSING = pa.array([*MISSING_NUMBERS])
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_LEADING_ZERO = r"^\s*-?0\d"
+_NEARLY_ALL = 0.98
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """One column of a table, as far as the sample shows it.
+
+    Attributes:
+        name: In the file.
+        declared: In the domain file: letters, digits and underscores only, for it becomes the name of
+            an input of the served model.
+        shape: What the cells are.
+        text: [n] strings, the cells as text; null where missing (and everywhere for lists).
+        numbers: [m] doubles, the cells that are there, of integers and numbers.
+        parts: The cells of lists, flattened: [p] strings.
+        part_counts: [m] values in each list that is there.
+        moments: How to read the column as time, if it is one.
+        not_numbers: A few cells of a column of text that is nearly all numbers, which are none.
+    """
+
+    name: str
+    declared: str
+    shape: Shape
+    text: pa.Array
+    numbers: np.ndarray
+    parts: pa.Array
+    part_counts: np.ndarray
+    moments: Moments | None = None
+    not_numbers: tuple[str, ...] = ()
+
+    @cached_property
+    def missing_share(self) -> float:
+        """Share of the cells that hold nothing."""
+        present = len(self.part_counts) if self.shape in ("list", "vector") else len(self.present)
+        return 1 - present / len(self.text)
+
+    @cached_property
+    def present(self) -> pa.Array:
+        """The cells that are there, as text."""
+        return self.text.drop_null()
+
+    @cached_property
+    def _counts(self) -> tuple[pa.Array, np.ndarray]:
+        """Distinct values, most frequent first, and how often each comes."""
+        counted = pc.value_counts(self.parts if self.shape == "list" else self.present)
+        counts = counted.field("counts").to_numpy()
+        order = np.argsort(-counts, kind="stable")
+        return counted.field("values").take(pa.array(order)), counts[order]
+
+    @property
+    def values(self) -> pa.Array:
+        """Distinct values, most frequent first; of lists, the values in them."""
+        return self._counts[0]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """How often each of :attr:`values` comes."""
+        return self._counts[1]
+
+    @property
+    def distinct(self) -> int:
+        """How many different values there are."""
+        return len(self.values)
+
+    @property
+    def is_key(self) -> bool:
+        """Whether every row has a value of its own."""
+        return (
+            self.shape in ("integer", "text") and self.missing_share == 0 and self.distinct == len(self.text)
+        )
+
+    @property
+    def could_be_id(self) -> bool:
+        """Whether the cells could name something."""
+        return self.shape in ("integer", "text") and self.moments is None and self.missing_share <= 0.05
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The words of the column's name, lower case, singular."""
+        return words_of(self.declared)
+
+    @cached_property
+    def words_per_cell(self) -> np.ndarray:
+        """[min(m, 20000)] how many words the cells that are there hold."""
+        cells = self.present.slice(0, 20_000)
+        return pc.list_value_length(pc.split_pattern_regex(pc.utf8_trim_whitespace(cells), r"\s+")).to_numpy()
+
+
+@dataclass(frozen=True)
+class TableProfile:
+    """A table and what a sample shows of it."""
+
+    given: GivenTable
+    sample: Sample
+    columns: tuple[ColumnProfile, ...]
+
+    def column(self, name: str) -> ColumnProfile:
+        """The column of that name in the files."""
+        return next(column for column in self.columns if column.name == name)
+
+    @cached_property
+    def keys(self) -> tuple[ColumnProfile, ...]:
+        """Columns whose values are all different, in the whole table where it could be read."""
+        return tuple(c for c in self.columns if c.is_key and c.moments is None and self._stays_key(c))
+
+    def key_values(self, column: ColumnProfile) -> pa.Array:
+        """All values of a column: of the whole table where it could be read, else of the sample."""
+        return self._cells(column).drop_null()
+
+    @cached_property
+    def _whole_columns(self) -> dict[str, pa.Array | None]:
+        return {}
+
+    def _cells(self, column: ColumnProfile) -> pa.Array:
+        if self.sample.whole:
+            return column.text
+        if column.name not in self._whole_columns:
+            self._whole_columns[column.name] = whole_column(self.given, column.name)
+        cells = self._whole_columns[column.name]
+        return column.text if cells is None else cells
+
+    def _stays_key(self, column: ColumnProfile) -> bool:
+        if self.sample.whole:
+            return True
+        cells = self._cells(column)
+        return cells.null_count == 0 and pc.count_distinct(cells).as_py() == len(cells)
+
+
+def profile_table(given: GivenTable) -> TableProfile:
+    """Samples a table and looks at each of its columns.
+
+    Raises:
+        UserError: If the table cannot be read or holds no rows.
+    """
+    sample = take_sample(given)
+    names = declared_names(given.dialect.columns)
+    columns = []
+    for name, declared in names.items():
+        if given.dialect.columns.count(name) > 1:
+            raise UserError(
+                f"{given.files[0]} has {given.dialect.columns.count(name)} columns called {name!r}. Expected "
+                "every name once; rename them in the header."
+            )
+        columns.append(profile_column(name, declared, sample.rows[name].combine_chunks()))
+    return TableProfile(given, sample, tuple(columns))
+
+
+def declared_names(names: tuple[str, ...]) -> dict[str, str]:
+    """Name in the file to the name to declare, each different. Columns without a name are left out.
+
+    ``user_id:token``, a name with its type, becomes ``user_id``; other signs become underscores.
+    """
+    declared: dict[str, str] = {}
+    for name in names:
+        if not name.strip():
+            continue
+        plain = _identifier(name.split(":")[0]) if ":" in name else _identifier(name)
+        for candidate in (plain, _identifier(name), *(f"{plain}_{n}" for n in range(2, len(names) + 2))):
+            if candidate not in declared.values():
+                declared[name] = candidate
+                break
+    return declared
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """The words of a name, lower case, singular: ``userIds`` gives user, id."""
+    words = re.findall(r"[^\W_\d]+", _CAMEL.sub("_", name))
+    return tuple(re.sub(r"(?<=[^s])s$", "", word.lower()) for word in words)
+
+
+def _identifier(name: str) -> str:
+    plain = re.sub(r"\W+", "_", name.strip(), flags=re.ASCII).strip("_") or "column"
+    return plain if plain[0].isalpha() else f"c_{plain}"
+
+
+def profile_column(name: str, declared: str, cells: pa.Array) -> ColumnProfile:
+    """Looks at one column.
+
+    Args:
+        name: Its name in the file.
+        declared: The name to declare.
+        cells: [n] cells, of the file's type; all text for CSV.
+    """
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
+    for fits, look in _LOOKS:
+        if fits(cells.type):
+            return look(name, declared, cells)
+    return _plain(name, declared, "nested", pa.nulls(len(cells), pa.string()))
+
+
+def _plain(name: str, declared: str, shape: Shape, text: pa.Array, **more: object) -> ColumnProfile:
+    given: dict[str, object] = {
+        "numbers": np.empty(0),
+        "parts": pa.array([], pa.string()),
+        "part_counts": np.empty(0, int),
+        **more,
+    }
+    if shape not in ("nested", "list", "vector") and text.null_count == len(text):
+        shape = "empty"
+    return ColumnProfile(name, declared, shape, text, **given)  # type: ignore[arg-type]
+
+
+def _look_at_text(name: str, declared: str, cells: pa.Array) -> ColumnProfile:
+    text = Column(name=name).convert(cells).values
+    absent = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(text)), value_set=_MISSING)
+    there = text.filter(pc.and_(pc.is_valid(text), pc.invert(absent)))
+    if not len(there):
+        return _plain(name, declared, "text", text)
+    numbers, wrong = Column(name=name, type="number").convert(there)
+    zeros = pc.any(pc.match_substring_regex(there, pattern=_LEADING_ZERO)).as_py()
+    share = 1 - wrong.mean()
+    if share == 1 and not zeros:
+        text = pc.if_else(absent, pa.scalar(None, pa.string()), text)
+        return _of_numbers(name, declared, numbers.to_numpy(), text)
+    moments = find_moments(words_of(declared), there)
+    if moments:
+        return _plain(name, declared, "moment", text, moments=moments)
+    odd = there.filter(pa.array(wrong)).unique().slice(0, 3).to_pylist() if share >= _NEARLY_ALL else ()
+    return _plain(name, declared, "text", text, not_numbers=tuple(odd) if not zeros else ())
+
+
+def _look_at_numbers(name: str, declared: str, cells: pa.Array) -> ColumnProfile:
+    numbers = Column(name=name, type="number").convert(cells).values
+    text = pc.if_else(pc.is_valid(numbers), as_text(cells), pa.scalar(None, pa.string()))
+    return _of_numbers(name, declared, numbers.drop_null().to_numpy(), text)
+
+
+def _of_numbers(name: str, declared: str, numbers: np.ndarray, text: pa.Array) -> ColumnProfile:
+    whole = bool(len(numbers)) and bool((numbers == np.floor(numbers)).all())
+    moments = find_moments(words_of(declared), pa.array(numbers)) if whole or len(numbers) else None
+    return _plain(
+        name, declared, "integer" if whole else "number", text, numbers=numbers, moments=moments
+    )
+
+
+def _look_at_moments(name: str, declared: str, cells: pa.Array) -> ColumnProfile:
+    moments = find_moments(words_of(declared), cells.drop_null())
+    return _plain(name, declared, "moment", pc.cast(cells, pa.string()), moments=moments)
+
+
+def _look_at_booleans(name: str, declared: str, cells: pa.Array) -> ColumnProfile:
+    return _plain(name, declared, "boolean", as_text(cells))
+
+
+def _look_at_lists(name: str, declared: str, cells: pa.Array) -> ColumnProfile:
+    inner = cells.type.value_type
+    text = pa.nulls(len(cells), pa.string())
+    if pa.types.is_nested(inner):
+        return _plain(name, declared, "nested", text)
+    counts = pc.list_value_length(cells).drop_null().to_numpy()
+    counts = counts[counts > 0]
+    is_vector = pa.types.is_floating(inner) and len(counts) > 0 and (counts == counts[0]).all()
+    parts = as_text(pc.list_flatten(cells)).drop_null()
+    shape: Shape = "vector" if is_vector else "list"
+    return _plain(name, declared, shape, text, parts=parts, part_counts=counts)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def _is_moment(kind: pa.DataType) -> bool:
+    return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+_Look = Callable[[str, str, pa.Array], ColumnProfile]
+_LOOKS: tuple[tuple[Callable[[pa.DataType], bool], _Look], ...] = (
+    (_is_text, _look_at_text),
+    (_is_number, _look_at_numbers),
+    (_is_moment, _look_at_moments),
+    (pa.types.is_boolean, _look_at_booleans),
+    (_is_list, _look_at_lists),
+)
