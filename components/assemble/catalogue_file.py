@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
 from components.ingest.declaration import POSITIVE, Declaration
-from components.transform.candidate_table import CandidateTable
+from components.transform.candidate_table import UNKNOWN_ROW, CandidateTable
 
 CATALOGUE_FILE = "candidates.parquet"
 """Name of the file in the SavedModel's ``assets.extra``."""
@@ -32,19 +32,21 @@ def catalogue_file(
 
     Returns:
         Columns ``id`` and ``title`` (the id where the domain names no title), ``train_positive_count``,
-        ``train_count``, and ``train_rating_mean``, null for a candidate without interactions.
+        ``train_count``, and ``train_rating_mean``, null for a candidate without interactions, and for all
+        where interactions are not rated.
     """
     titles = _titles(declaration, candidate_files)
     rows, ratings, positives = _train_interactions(table, declaration, train_files)
     count = np.bincount(rows, minlength=len(table))
     rating_sum = np.bincount(rows, weights=ratings, minlength=len(table))
+    unrated = count == 0 if declaration.interactions.rating else np.ones(len(table), bool)
     return pa.table(
         {
             "id": [key.decode() for key in table.ids],
             "title": [titles.get(key) or key.decode() for key in table.ids],
             "train_positive_count": np.bincount(rows[positives > 0], minlength=len(table)),
             "train_count": count,
-            "train_rating_mean": pa.array(rating_sum / np.maximum(count, 1), mask=count == 0),
+            "train_rating_mean": pa.array(rating_sum / np.maximum(count, 1), mask=unrated),
         }
     )
 
@@ -67,21 +69,22 @@ def _titles(declaration: Declaration, files: Sequence[str]) -> dict[bytes, str]:
 def _train_interactions(
     table: CandidateTable, declaration: Declaration, files: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, ratings and positive flags of the train split, each [interactions]."""
+    """Rows, ratings (zeros where there are none) and positive flags of the train split, [interactions]."""
     log = declaration.interactions
-    spec = {
-        log.candidate_id: tf.io.FixedLenFeature([], tf.string),
-        log.rating.column: tf.io.FixedLenFeature([], tf.float32),
-        POSITIVE: tf.io.FixedLenFeature([], tf.float32),
-    }
-    batches = list(_batches(files, spec))
-    ids, ratings, positives = (np.concatenate([batch[name] for batch in batches]) for name in spec)
-    rows = np.searchsorted(table.ids, ids)
-    known = (rows < len(table)) & (table.ids[np.minimum(rows, len(table) - 1)] == ids)
-    return rows[known], ratings[known], positives[known]
+    labels = [POSITIVE, *([log.rating.column] if log.rating else [])]
+    spec = {name: tf.io.FixedLenFeature([], tf.float32) for name in labels}
+    spec[log.candidate_id] = tf.io.FixedLenFeature([], tf.string)
+    lookup = table.row_lookup()
+    parts = []
+    for batch in _batches(files, spec):
+        rows = lookup.lookup(tf.constant(batch[log.candidate_id])).numpy()
+        ratings = batch[log.rating.column] if log.rating else np.zeros(len(rows), np.float32)
+        known = rows != UNKNOWN_ROW
+        parts.append((rows[known], ratings[known], batch[POSITIVE][known]))
+    rows, ratings, positives = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return rows, ratings, positives
 
 
-def _batches(files: Sequence[str], spec: dict[str, tf.io.FixedLenFeature]) -> list[dict[str, np.ndarray]]:
+def _batches(files: Sequence[str], spec: dict[str, tf.io.FixedLenFeature]) -> Iterator[dict[str, np.ndarray]]:
     records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").batch(_BATCH)
-    parsed = records.map(lambda batch: tf.io.parse_example(batch, spec))
-    return list(parsed.as_numpy_iterator())
+    yield from records.map(lambda batch: tf.io.parse_example(batch, spec)).as_numpy_iterator()

@@ -45,6 +45,18 @@ class ExactIndex(tf.Module):
         scores, rows = tf.math.top_k(tf.matmul(queries, self.embeddings, transpose_b=True), k=k)
         return scores, tf.cast(rows, tf.int64)
 
+    def score(self, queries: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        """Dot products with given candidates.
+
+        Args:
+            queries: float32 [batch, width] embeddings.
+            rows: int64 [batch, any], none negative.
+
+        Returns:
+            float32 of the shape of rows.
+        """
+        return tf.linalg.matvec(tf.gather(self.embeddings, rows), queries)
+
 
 class ScannIndex(tf.Module):
     """ScaNN: a tree of leaves, anisotropic quantisation inside them, and exact re-scoring of the best.

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from components.ingest.declaration import HISTORY, HISTORY_AGE, Declaration
-from components.ingest.features import Feature, MultivalentFeature, NumericFeature, TimestampFeature
+from components.ingest.features import (
+    EmbeddingFeature,
+    Feature,
+    MultivalentFeature,
+    NumericFeature,
+    TimestampFeature,
+)
 
 K = "k"
 EXCLUDE = "exclude"
@@ -48,7 +54,8 @@ def as_transform_input(
     """Gives a served input the form in which Transform knows the feature.
 
     Args:
-        values: [batch] or [batch, any]; an empty string or NaN means that there is no value.
+        values: [batch] or [batch, any]; an empty string or NaN means that there is no value. Several
+            numbers are one vector: a NaN anywhere means that there is none.
         spec: The feature's raw spec.
 
     Returns:
@@ -60,7 +67,8 @@ def as_transform_input(
     if columns.dtype == tf.string:
         present = columns != ""
     elif columns.dtype.is_floating:
-        present = tf.logical_not(tf.math.is_nan(columns))
+        whole = tf.logical_not(tf.reduce_any(tf.math.is_nan(columns), axis=1, keepdims=True))
+        present = tf.broadcast_to(whole, tf.shape(columns))
     else:
         present = tf.ones_like(columns, tf.bool)
     shape = tf.shape(columns, out_type=tf.int64)
@@ -76,6 +84,8 @@ def _feature_spec(feature: Feature) -> tf.TensorSpec:
             return tf.TensorSpec([None], tf.int64)
         case MultivalentFeature():
             return tf.TensorSpec([None, None], tf.string)
+        case EmbeddingFeature():
+            return tf.TensorSpec([None, feature.dim], tf.float32)
     return tf.TensorSpec([None], tf.string)
 
 

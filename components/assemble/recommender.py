@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.assemble.config import AssembleConfig
-from components.assemble.index import build_index
+from components.assemble.index import CandidateIndex, build_index
 from components.assemble.inputs import (
     CANDIDATE_IDS,
     EXCLUDE,
@@ -21,11 +21,12 @@ from components.assemble.inputs import (
     search_specs,
 )
 from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, Declaration
+from components.ranking.repeats import distinct_rows
 from components.transform.candidate_table import UNKNOWN_ROW, CandidateTable
 from components.transform.interaction_dataset import latest_history
 
 _EMBEDDING_BATCH = 4096
-_LEAST_PROBABILITY = 1e-6
+_LEAST_PROBABILITY = 1e-30
 
 Tensors = Mapping[str, tf.Tensor]
 
@@ -73,7 +74,9 @@ class Recommender(tf.Module):
         self._exact, self._index = build_index(self._embed_catalogue(), config)
         self.index_kind = "exact" if self._index is self._exact else config.index
         self.retrieve_exact = tf.function(
-            lambda query, k, exclude: self._named(*self._search(query, _checked(k), exclude, self._exact)),
+            lambda query, k, exclude: self._named(
+                *self._search(self.embed_query(query)["embedding"], _checked(k), exclude, self._exact)
+            ),
             input_signature=[
                 query_specs(declaration),
                 tf.TensorSpec([], tf.int32, name=K),
@@ -122,13 +125,16 @@ class Recommender(tf.Module):
             tf.errors.InvalidArgumentError: If k is below 1.
         """
         query = {name: inputs[name] for name in self._query_names}
-        return self._named(*self._search(query, _checked(inputs[K]), inputs[EXCLUDE], self._index))
+        embedding = self.embed_query(query)["embedding"]
+        return self._named(*self._search(embedding, _checked(inputs[K]), inputs[EXCLUDE], self._index))
 
     def recommend(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Retrieves more than k candidates, ranks them and returns the k best.
 
-        The order is by ``retrieval score + positive_weight x log P(positive)``: the towers say how likely
-        a candidate is to be met and liked next, the ranker how likely it is to be liked once met.
+        The order is by ``retrieval_weight x retrieval score + positive_weight x log P(positive)``: the
+        towers say how likely a candidate is to be met and liked next, the ranker how likely it is to be
+        liked once met (or, trained on drawn negatives, the former too). With ``rank_history`` the
+        candidates of the query's history are ranked beside the retrieved ones.
 
         Args:
             inputs: As for :meth:`retrieve`.
@@ -139,12 +145,18 @@ class Recommender(tf.Module):
         """
         query = {name: inputs[name] for name in self._query_names}
         k = _checked(inputs[K])
+        encoded = self._encoded_query(query)
+        embedding = self._retrieval.embed_query(encoded)["embedding"]
         wanted = tf.maximum(k, self._config.retrieve)
-        found, rows = self._search(query, wanted, inputs[EXCLUDE], self._index)
-        heads = self._ranking.score(self._encoded_query(query), rows)
+        found, rows = self._search(embedding, wanted, inputs[EXCLUDE], self._index)
+        if self._config.rank_history:
+            found, rows = self._with_history(embedding, encoded[HISTORY], inputs[EXCLUDE], found, rows)
+        heads = self._ranking.score(encoded, rows)
         likely = tf.math.log(tf.maximum(heads[POSITIVE], _LEAST_PROBABILITY))
+        total = self._config.retrieval_weight * found + self._config.positive_weight * likely
+        # An empty place stays one, whatever the weights: 0 x inf is not a number.
         scores, order = tf.math.top_k(
-            found + self._config.positive_weight * likely, k=tf.minimum(k, self.size)
+            tf.where(tf.math.is_inf(found), -math.inf, total), k=tf.minimum(k, self.size)
         )
         missing = tf.math.is_inf(scores)
         ranked = {
@@ -169,24 +181,46 @@ class Recommender(tf.Module):
 
     def _encoded_query(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Raw query features as both models take them."""
-        ids, ages = latest_history(inputs[HISTORY], inputs[HISTORY_AGE], self._declaration.history.length)
+        present = inputs[HISTORY] != ""
+        rows, ages = latest_history(
+            tf.ragged.boolean_mask(self._rows.lookup(inputs[HISTORY]), present),
+            tf.ragged.boolean_mask(inputs[HISTORY_AGE], present),
+            self._declaration.history.length,
+        )
         raw = {
             name: as_transform_input(values, self._query_spec[name])
             for name, values in inputs.items()
             if name not in (HISTORY, HISTORY_AGE)
         }
-        return {**self._encode_query(raw), HISTORY: self._rows.lookup(ids), HISTORY_AGE: ages}
+        return {**self._encode_query(raw), HISTORY: rows, HISTORY_AGE: ages}
 
     def _search(
-        self, query: Tensors, k: tf.Tensor, exclude: tf.Tensor, index: tf.Module
+        self, embedding: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor, index: CandidateIndex
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores and rows, [batch, min(k, size)], best first; excluded candidates score -inf."""
         fetched = tf.minimum(k + tf.shape(exclude)[1], self.size)
-        scores, rows = index.search(self.embed_query(query)["embedding"], fetched)
+        scores, rows = index.search(embedding, fetched)
         excluded = self._rows.lookup(exclude)
         hit = tf.reduce_any(rows[:, :, tf.newaxis] == excluded[:, tf.newaxis, :], axis=2)
         best, order = tf.math.top_k(tf.where(hit, -math.inf, scores), k=tf.minimum(k, self.size))
         return best, tf.gather(rows, order, batch_dims=1)
+
+    def _with_history(
+        self,
+        embedding: tf.Tensor,
+        history: tf.Tensor,
+        exclude: tf.Tensor,
+        found: tf.Tensor,
+        rows: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores and rows with those of the history appended that are neither found nor excluded."""
+        own = distinct_rows(history)
+        empty = tf.math.is_inf(found)
+        taken = tf.concat([tf.where(empty, UNKNOWN_ROW, rows), self._rows.lookup(exclude)], axis=1)
+        missing = (own < 0) | tf.reduce_any(own[:, :, tf.newaxis] == taken[:, tf.newaxis, :], axis=2)
+        own = tf.maximum(own, 0)
+        scores = tf.where(missing, -math.inf, self._exact.score(embedding, own))
+        return tf.concat([found, scores], axis=1), tf.concat([rows, own], axis=1)
 
     def _named(self, scores: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         """Ids and scores, with "" in the places that could not be filled."""

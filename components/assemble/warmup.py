@@ -50,7 +50,7 @@ def _inputs(specs: Mapping[str, tf.TensorSpec], batch: int, known_id: bytes) -> 
 
 
 def _empty(spec: tf.TensorSpec, batch: int) -> tf.Tensor:
-    shape = [batch, *([1] * (spec.shape.rank - 1))]
+    shape = [batch, *(1 if size is None else size for size in spec.shape[1:])]
     return tf.fill(shape, "") if spec.dtype == tf.string else tf.zeros(shape, spec.dtype)
 
 

@@ -67,3 +67,9 @@ class RankingConfig(Strict):
     epochs: int = Field(default=20, gt=0, description="At most; early stopping usually ends sooner.")
     patience: int = Field(default=3, gt=0, description="Epochs without a better validation before stopping.")
     seed: int = 17
+
+    def resolved_negatives(self, *, has_negatives: bool) -> Negatives:
+        """What to draw for a log that holds negatives of its own, or none."""
+        if self.negatives is not None:
+            return self.negatives
+        return Negatives() if has_negatives else Negatives(popular=4, uniform=8, history=8)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
-from components.ingest.declaration import HISTORY, POSITIVE, WEIGHT
+from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, WEIGHT
 from components.ranking.config import RankingConfig
+from components.ranking.negatives import NEGATIVE_ROWS, NegativeSampler
+from components.ranking.repeats import repeat_features
+from components.ranking.statistics import TrainingStatistics
 from components.retrieval.model import id_embedding_indices
 from components.retrieval.towers import UNKNOWN_ID, FeatureEncoder, drop_ids, masked_mean
 from components.transform.candidate_table import CandidateTable
@@ -20,48 +21,14 @@ from components.transform.interaction_dataset import CANDIDATE_ROW
 
 RATING = "rating"
 """Name of the head that predicts the rating, whatever the user's column is called."""
-_PER_EXAMPLE_MEAN = keras.losses.Reduction.SUM_OVER_BATCH_SIZE
-
-
-@dataclass(frozen=True)
-class RatingStatistics:
-    """What the train split says of ratings, before any model.
-
-    Attributes:
-        mean: Mean of all training ratings.
-        offsets: float32 [candidates]; each candidate's mean minus ``mean``, shrunk towards 0 where few
-            interactions back it.
-        counts: int64 [candidates] training interactions.
-    """
-
-    mean: float
-    offsets: np.ndarray
-    counts: np.ndarray
-
-
-def rating_statistics(rows: np.ndarray, ratings: np.ndarray, candidates: int) -> RatingStatistics:
-    """Counts the train split's ratings per candidate.
-
-    The shrunk offset of a candidate with n ratings is ``sum(rating - mean) / (n + 5)``: the damped
-    baseline predictor of Koren, "Factorization Meets the Neighborhood", KDD 2008, section 2.1.
-
-    Args:
-        rows: int64 [interactions] candidate rows.
-        ratings: float32 [interactions].
-        candidates: Size of the catalogue.
-    """
-    counts = np.bincount(rows, minlength=candidates)
-    mean = float(ratings.mean()) if len(ratings) else 0.0
-    sums = np.bincount(rows, weights=ratings - mean, minlength=candidates)
-    return RatingStatistics(mean, (sums / (counts + 5.0)).astype(np.float32), counts)
 
 
 class RankingModel(tfrs.Model):
-    """DCN-v2 with a regression head for the rating and a classification head for *positive*.
+    """DCN-v2 with a classification head for *positive* and, where interactions are rated, a regression head.
 
     Cross layers: R. Wang et al., "DCN V2", WWW 2021, eq. 3 (low rank), by ``tfrs.layers.dcn.Cross``,
-    stacked before the deep layers. The rating head starts from the candidate's damped mean and learns
-    what to add to it.
+    stacked before the deep layers. The rating head starts from the candidate's damped mean, the positive
+    head on drawn negatives from the candidate's share of positives; each learns what to add.
     """
 
     def __init__(
@@ -70,9 +37,10 @@ class RankingModel(tfrs.Model):
         query_features: Sequence[EncodedFeature],
         candidate_features: Sequence[EncodedFeature],
         table: CandidateTable,
-        statistics: RatingStatistics,
-        rating_name: str,
+        statistics: TrainingStatistics,
         config: RankingConfig,
+        *,
+        has_negatives: bool,
     ):
         """Makes the model.
 
@@ -81,18 +49,24 @@ class RankingModel(tfrs.Model):
             query_features: Shapes of context and attributes.
             candidate_features: Shapes of the catalogue's features.
             table: The catalogue after Transform.
-            statistics: Ratings of the train split.
-            rating_name: Name of the rating among the labels.
+            statistics: What the train split says of each candidate.
             config: The ranking section.
+            has_negatives: Whether the log itself holds negatives.
         """
         super().__init__()
-        self._config, self._rating_name = config, rating_name
+        self._config = config
         self._query_id, id_size = query_id
         self._unknown_query = id_size - 1
         self._id_indices = tf.constant(id_embedding_indices(statistics.counts))
         self._table = {name: tf.constant(column) for name, column in table.features.items()}
-        self._offsets = tf.constant(statistics.offsets)
-        self._mean = tf.constant(statistics.mean, tf.float32)
+        self._rating = statistics.rating
+        if self._rating:
+            self._mean = tf.constant(self._rating.mean, tf.float32)
+            self._offsets = tf.constant(self._rating.offsets)
+        negatives = config.resolved_negatives(has_negatives=has_negatives)
+        self.sampler = NegativeSampler(negatives, statistics.positives) if negatives.total else None
+        self._log_odds = tf.constant(statistics.positive_log_odds())
+        self._sees_repeats = bool(negatives.total) if config.repeats is None else config.repeats
         known = int((statistics.counts > 0).sum())
         dim, seed = config.feature_dim, config.seed
         self._query_ids = _embedding(id_size, dim, seed + 1, "embed_query_id")
@@ -115,17 +89,18 @@ class RankingModel(tfrs.Model):
             for i, width in enumerate(config.layers)
         ]
         self._dropout = keras.layers.Dropout(config.dropout, seed=seed)
-        # Zero kernels: training starts at the damped means, not at noise around them.
-        self._rating_head = keras.layers.Dense(1, kernel_initializer="zeros", name="rating")
+        # Zero kernels: training starts at what the train split says of a candidate, not at noise around it.
         self._positive_head = keras.layers.Dense(1, kernel_initializer="zeros", name="positive")
         # tfrs.Model reports the last batch's loss; a curve needs the epoch's.
         self._epoch_loss = keras.metrics.Mean(name="epoch_loss")
-        self._rating_task = tfrs.tasks.Ranking(
-            loss=keras.losses.MeanSquaredError(reduction=_PER_EXAMPLE_MEAN)
-        )
         self._positive_task = tfrs.tasks.Ranking(
-            loss=keras.losses.BinaryCrossentropy(reduction=_PER_EXAMPLE_MEAN)
+            loss=keras.losses.BinaryCrossentropy(from_logits=True, reduction=keras.losses.Reduction.SUM)
         )
+        if self._rating:
+            self._rating_head = keras.layers.Dense(1, kernel_initializer="zeros", name="rating")
+            self._rating_task = tfrs.tasks.Ranking(
+                loss=keras.losses.MeanSquaredError(reduction=keras.losses.Reduction.SUM)
+            )
 
     def score(
         self, query: Mapping[str, tf.Tensor], rows: tf.Tensor, training: bool = False
@@ -133,26 +108,41 @@ class RankingModel(tfrs.Model):
         """Scores several candidates for each query; the query's own part is computed once.
 
         Args:
-            query: Encoded query id (int64 [batch]) and features, and ``history`` as int64
-                [batch, length] candidate rows, negative for padding.
+            query: Encoded query id (int64 [batch]) and features, ``history`` as int64 [batch, length]
+                candidate rows, negative for padding, and ``history_age``, float32 [batch, length] seconds.
             rows: int64 [batch, candidates] rows in the candidate table.
             training: Whether dropout is on.
 
         Returns:
-            float32 [batch, candidates] each: ``rating``, and ``positive``, a probability.
+            float32 [batch, candidates] each: ``positive``, a probability, and ``rating`` where interactions
+            are rated.
         """
+        heads = self._heads(query, rows, training)
+        return {**heads, POSITIVE: tf.math.sigmoid(heads[POSITIVE])}
+
+    def _heads(self, query: Mapping[str, tf.Tensor], rows: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """As :meth:`score`, but of *positive* the logit."""
         shape = tf.shape(rows)
         flat = tf.reshape(rows, [-1])
         repeated = tf.repeat(self._query_inputs(query, training), shape[1], axis=0)
-        x = tf.concat([repeated, self._candidate_inputs(flat)], axis=1)
+        inputs = [repeated, self._candidate_inputs(flat)]
+        if self._sees_repeats:
+            repeats = repeat_features(query[HISTORY], query[HISTORY_AGE], rows)
+            inputs.append(tf.reshape(repeats, [-1, repeats.shape[2]]))
+        x = tf.concat(inputs, axis=1)
         first = x
         for cross in self._crosses:
             x = cross(first, x)
         for layer in self._hidden:
             x = self._dropout(layer(x), training=training)
-        rating = self._mean + tf.gather(self._offsets, flat) + self._rating_head(x)[:, 0]
-        positive = tf.math.sigmoid(self._positive_head(x)[:, 0])
-        return {RATING: tf.reshape(rating, shape), POSITIVE: tf.reshape(positive, shape)}
+        positive = self._positive_head(x)[:, 0]
+        if self.sampler:
+            positive += tf.gather(self._log_odds, flat)
+        heads = {POSITIVE: tf.reshape(positive, shape)}
+        if self._rating:
+            rating = self._mean + tf.gather(self._offsets, flat) + self._rating_head(x)[:, 0]
+            heads[RATING] = tf.reshape(rating, shape)
+        return heads
 
     def _query_inputs(self, query: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
         """What the cross layers see of the queries: float32 [batch, width]."""
@@ -168,20 +158,40 @@ class RankingModel(tfrs.Model):
         """What the cross layers see of the candidates: float32 [rows, width]."""
         features = {name: tf.gather(column, rows) for name, column in self._table.items()}
         identity = self._candidate_ids(tf.gather(self._id_indices, rows))
-        offset = tf.gather(self._offsets, rows)[:, tf.newaxis]
-        return tf.concat([identity, *self._candidate_encoder(features), offset], axis=1)
+        parts = [identity, *self._candidate_encoder(features)]
+        if self._rating:
+            parts.append(tf.gather(self._offsets, rows)[:, tf.newaxis])
+        if self.sampler:
+            parts.append(tf.gather(self._log_odds, rows)[:, tf.newaxis])
+        return tf.concat(parts, axis=1)
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Weighted sum of both heads' losses over a batch of interactions (scalar)."""
-        scores = self.score(inputs, inputs[CANDIDATE_ROW][:, tf.newaxis], training=training)
-        rating, positive = (
-            task(inputs[label][:, tf.newaxis], scores[head], sample_weight=inputs[WEIGHT])
-            for label, head, task in (
-                (self._rating_name, RATING, self._rating_task),
-                (POSITIVE, POSITIVE, self._positive_task),
-            )
+        """Weighted sum of the heads' losses over a batch of interactions (scalar).
+
+        Each loss is a mean over interactions, times their weights. Negatives drawn for a positive
+        (``NEGATIVE_ROWS``) each count as much as the positive.
+        """
+        own = inputs[CANDIDATE_ROW][:, tf.newaxis]
+        rows, labels, weights = own, inputs[POSITIVE][:, tf.newaxis], inputs[WEIGHT][:, tf.newaxis]
+        if self.sampler:
+            drawn = inputs[NEGATIVE_ROWS]
+            counted = tf.where(drawn >= 0, labels * weights, 0.0)
+            rows = tf.concat([own, tf.maximum(drawn, 0)], axis=1)
+            labels = tf.concat([labels, tf.zeros_like(counted)], axis=1)
+            weights = tf.concat([weights, counted], axis=1)
+        heads = self._heads(inputs, rows, training)
+        logits = heads[POSITIVE]
+        if self.sampler:
+            logits -= self.sampler.log_expected(inputs[HISTORY], rows)
+        interactions = tf.cast(tf.shape(own)[0], tf.float32)
+        positive = self._positive_task(
+            labels[..., tf.newaxis], logits[..., tf.newaxis], sample_weight=weights
         )
-        loss = self._config.rating_weight * rating + self._config.positive_weight * positive
+        loss = self._config.positive_weight * positive / interactions
+        if self._rating:
+            ratings = inputs[self._rating.column][:, tf.newaxis]
+            rating = self._rating_task(ratings, heads[RATING][:, :1], sample_weight=inputs[WEIGHT])
+            loss += self._config.rating_weight * rating / interactions
         self._epoch_loss.update_state(loss)
         return loss
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from components.ingest.errors import UserError
 from components.ranking.config import RankingConfig
-from components.ranking.model import RankingModel, rating_statistics
+from components.ranking.model import RankingModel
+from components.ranking.statistics import training_statistics
 from components.ranking.training import fit
 from components.retrieval.node import CONFIG_KEY
 from components.retrieval.training_inputs import (
@@ -19,7 +20,6 @@ from components.retrieval.training_inputs import (
     read_training_inputs,
     write_training_history,
 )
-from components.transform.interaction_dataset import CANDIDATE_ROW
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -39,20 +39,27 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def build_model(inputs: TrainingInputs, config: RankingConfig) -> RankingModel:
-    """An untrained model for the inputs, initialised from the configured seed."""
+    """An untrained model for the inputs, initialised from the configured seed.
+
+    Raises:
+        UserError: If every interaction is positive and no negatives are to be drawn.
+    """
     keras.utils.set_random_seed(config.seed)
-    rating = inputs.declaration.interactions.rating.column
-    labels = inputs.train.map(lambda element: (element[CANDIDATE_ROW], element[rating]))
-    batches = list(labels.batch(65_536).as_numpy_iterator())
-    rows, ratings = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    log = inputs.declaration.interactions
+    if not (log.has_negatives or config.resolved_negatives(has_negatives=False).total):
+        raise UserError(
+            "ranking.negatives draws none, but every interaction of the log is positive: there is nothing to "
+            "tell apart. Leave the key out, or set its popular or uniform above 0."
+        )
+    rating = log.rating.column if log.rating else None
     return RankingModel(
         inputs.query_id,
         inputs.query_features,
         inputs.candidate_features,
         inputs.table,
-        rating_statistics(rows, ratings, len(inputs.table)),
-        rating,
+        training_statistics(inputs.train, len(inputs.table), rating),
         config,
+        has_negatives=log.has_negatives,
     )
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
 import tf_keras as keras
 
 from components.ranking.config import RankingConfig
 from components.ranking.model import RankingModel
-from components.transform.interaction_dataset import shuffled_batches
+from components.transform.interaction_dataset import EncodedInteractions
 
 
 def fit(
     model: RankingModel,
-    train: tf.data.Dataset,
-    validation: tf.data.Dataset,
+    train: EncodedInteractions,
+    validation: EncodedInteractions,
     config: RankingConfig,
     log_dir: str,
 ) -> dict[str, list[float]]:
@@ -21,8 +20,8 @@ def fit(
 
     Args:
         model: The model to train.
-        train: Interactions, one an element.
-        validation: Later interactions, one an element.
+        train: Interactions.
+        validation: Interactions to stop by; negatives drawn for them are the same each epoch.
         config: The ranking section.
         log_dir: Where TensorBoard logs go.
 
@@ -30,9 +29,14 @@ def fit(
         Training and validation loss of every epoch, by name.
     """
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
+    batches = train.shuffled_batches(config.batch_size, config.seed)
+    held_out = validation.batches(4 * config.batch_size)
+    if model.sampler:
+        batches = model.sampler.with_negatives(batches, config.seed, every_epoch=True)
+        held_out = model.sampler.with_negatives(held_out, config.seed, every_epoch=False)
     history = model.fit(
-        shuffled_batches(train, config.batch_size, config.seed),
-        validation_data=validation.batch(4 * config.batch_size),
+        batches.prefetch(2),
+        validation_data=held_out.prefetch(2),
         epochs=config.epochs,
         verbose=2,
         callbacks=[

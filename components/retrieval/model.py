@@ -52,7 +52,9 @@ class RetrievalModel(tfrs.Model):
     The loss is that of ``tfrs.tasks.Retrieval``: softmax cross-entropy of each query against all
     candidates of the batch, minus log sampling probability in each logit (logQ correction; Yi et al.,
     "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations", RecSys 2019, eq. 3),
-    with other occurrences of the query's own candidate masked out.
+    with other occurrences of the query's own candidate masked out. ``uniform_negatives`` of the catalogue
+    join the batch's candidates (mixed negative sampling: Yang et al., WWW 2020), and the probability is
+    then that of the mixture.
     """
 
     def __init__(
@@ -144,16 +146,28 @@ class RetrievalModel(tfrs.Model):
         )
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """In-batch softmax loss of a batch of positive interactions, weighted (scalar)."""
-        rows = inputs[CANDIDATE_ROW]
+        """Sampled softmax loss of a batch of positive interactions, weighted (scalar)."""
+        queries = self.embed_query(inputs, training=training)
+        rows, probabilities = self._with_uniform_negatives(inputs[CANDIDATE_ROW])
         loss = self._task(
-            self.embed_query(inputs, training=training),
+            queries,
             self.embed_rows(rows, training=training),
             sample_weight=inputs[WEIGHT],
-            candidate_sampling_probability=tf.gather(self._sampling_probabilities, rows),
+            candidate_sampling_probability=probabilities,
             candidate_ids=rows,
             compute_metrics=False,
             compute_batch_metrics=False,
         )
         self._epoch_loss.update_state(loss)
         return loss
+
+    def _with_uniform_negatives(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The batch's candidates and the drawn ones, and the probability of each to stand there."""
+        uniform = self._config.uniform_negatives
+        if not uniform:
+            return rows, tf.gather(self._sampling_probabilities, rows)
+        batch = tf.cast(tf.shape(rows)[0], tf.float32)
+        drawn = tf.random.uniform([uniform], maxval=self.candidate_count, dtype=tf.int64)
+        rows = tf.concat([rows, drawn], axis=0)
+        expected = batch * tf.gather(self._sampling_probabilities, rows) + uniform / self.candidate_count
+        return rows, expected / (batch + uniform)

@@ -18,20 +18,23 @@ UNKNOWN_ID = 0
 class FeatureEncoder(keras.layers.Layer):
     """Embeds encoded features and lays them side by side.
 
-    A category becomes its embedding, several categories become the mean of theirs, a dense feature stays
-    as it is.
+    A category becomes its embedding, several categories become the mean of theirs, a vector is projected
+    (linearly, without bias: a missing one, all zeros, stays zeros), a dense feature stays as it is.
     """
 
     def __init__(self, features: Sequence[EncodedFeature], dim: int, *, seed: int, name: str | None = None):
-        """Makes one embedding per categorical feature, ``dim`` wide, initialised from ``seed``."""
+        """Makes an embedding per categorical feature and a projection per vector, ``dim`` wide."""
         super().__init__(name=name)
         self._features = tuple(features)
         self._embeddings = {
-            feature.name: keras.layers.Embedding(
-                feature.size, dim, embeddings_initializer=_uniform(seed + i), name=f"embed_{feature.name}"
-            )
+            feature.name: keras.layers.Embedding(feature.size, dim, embeddings_initializer=_uniform(seed + i))
             for i, feature in enumerate(self._features)
-            if feature.kind != "dense"
+            if feature.kind in ("category", "categories")
+        }
+        self._projections = {
+            feature.name: keras.layers.Dense(dim, use_bias=False, kernel_initializer=_glorot(seed + i))
+            for i, feature in enumerate(self._features)
+            if feature.kind == "vector"
         }
 
     def call(self, features: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
@@ -41,6 +44,8 @@ class FeatureEncoder(keras.layers.Layer):
     def _encode(self, feature: EncodedFeature, values: tf.Tensor) -> tf.Tensor:
         if feature.kind == "dense":
             return tf.cast(values, tf.float32)
+        if feature.kind == "vector":
+            return self._projections[feature.name](values)
         embedded = self._embeddings[feature.name](values)
         if feature.kind == "category":
             return embedded

@@ -19,7 +19,6 @@ from components.retrieval.training_inputs import (
     read_training_inputs,
     write_training_history,
 )
-from components.transform.interaction_dataset import candidate_counts
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -39,7 +38,7 @@ def run_fn(fn_args: FnArgs) -> None:
 def build_model(inputs: TrainingInputs, config: RetrievalConfig) -> RetrievalModel:
     """An untrained model for the inputs, initialised from the configured seed."""
     keras.utils.set_random_seed(config.seed)
-    counts = candidate_counts(inputs.train, len(inputs.table)).numpy()
+    counts = inputs.train.candidate_counts(len(inputs.table)).numpy()
     known = int((counts > 0).sum())
     query_tower = QueryTower(*inputs.query_id, inputs.query_features, known, config)
     candidate_tower = CandidateTower(inputs.candidate_features, known, config)

@@ -8,7 +8,7 @@ import tf_keras as keras
 
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.model import RetrievalModel
-from components.transform.interaction_dataset import CANDIDATE_ROW, shuffled_batches
+from components.transform.interaction_dataset import CANDIDATE_ROW, EncodedInteractions
 
 MONITOR = "val_recall@100"
 """The validation metric that early stopping and the choice of weights go by."""
@@ -23,10 +23,10 @@ class CatalogueRecall(keras.callbacks.Callback):
     Adds ``val_recall@k`` to the epoch's logs, for early stopping, TensorBoard and the report.
     """
 
-    def __init__(self, validation: tf.data.Dataset, queries: int):
+    def __init__(self, validation: EncodedInteractions, queries: int):
         """Takes the validation interactions and how many of them to look at."""
         super().__init__()
-        self._batches = validation.take(queries).batch(_VALIDATION_BATCH).cache()
+        self._batches = validation.spread(queries).batches(_VALIDATION_BATCH)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Scores the sample against the catalogue as embedded now."""
@@ -61,8 +61,8 @@ def catalogue_recall(model: RetrievalModel, batches: tf.data.Dataset) -> dict[st
 
 def fit(
     model: RetrievalModel,
-    train: tf.data.Dataset,
-    validation: tf.data.Dataset,
+    train: EncodedInteractions,
+    validation: EncodedInteractions,
     config: RetrievalConfig,
     log_dir: str,
 ) -> dict[str, list[float]]:
@@ -70,8 +70,8 @@ def fit(
 
     Args:
         model: The model to train.
-        train: Positive interactions, one an element.
-        validation: Later positive interactions, one an element.
+        train: Positive interactions.
+        validation: Positive interactions to stop by.
         config: The retrieval section.
         log_dir: Where TensorBoard logs go.
 
@@ -79,9 +79,8 @@ def fit(
         Loss and validation recall of every epoch, by name.
     """
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
-    batches = shuffled_batches(train, config.batch_size, config.seed)
     history = model.fit(
-        batches,
+        train.shuffled_batches(config.batch_size, config.seed),
         epochs=config.epochs,
         verbose=2,
         callbacks=[

@@ -17,7 +17,7 @@ from components.retrieval.config import TRAINING_HISTORY_FILE
 from components.retrieval.node import CANDIDATE_FILES_KEY, CANDIDATE_GRAPH_KEY
 from components.transform.candidate_table import CandidateTable, read_candidate_table
 from components.transform.encoding import EncodedFeature, encoded_features, vocabulary_size
-from components.transform.interaction_dataset import interaction_dataset
+from components.transform.interaction_dataset import EncodedInteractions, read_interactions
 from components.transform.interactions import DECLARATION_KEY
 
 
@@ -28,8 +28,8 @@ class TrainingInputs:
     Attributes:
         declaration: What the domain declares about its data.
         table: The catalogue.
-        train: Interactions of the train split, one an element.
-        validation: Interactions of the eval split, one an element.
+        train: Interactions of the train split.
+        validation: Interactions of the eval split.
         query_id: Name of the query id and the number of integers it can be.
         query_features: Shapes of context and attributes.
         candidate_features: Shapes of the catalogue's features.
@@ -37,8 +37,8 @@ class TrainingInputs:
 
     declaration: Declaration
     table: CandidateTable
-    train: tf.data.Dataset
-    validation: tf.data.Dataset
+    train: EncodedInteractions
+    validation: EncodedInteractions
     query_id: tuple[str, int]
     query_features: list[EncodedFeature]
     candidate_features: list[EncodedFeature]
@@ -63,17 +63,12 @@ def read_training_inputs(fn_args: FnArgs, *, positives_only: bool) -> TrainingIn
     )
     lookup = table.row_lookup()
     train, validation = (
-        interaction_dataset(files, declaration, queries, lookup, positives_only=positives_only)
+        read_interactions(files, declaration, queries, lookup, positives_only=positives_only)
         for files in (fn_args.train_files, fn_args.eval_files)
     )
-    for name, dataset in (("train", train), ("eval", validation)):
-        if next(iter(dataset.take(1)), None) is None:
-            wanted = "positive interaction" if positives_only else "interaction"
-            raise UserError(
-                f"the {name} split has no {wanted} of those in {declaration.interactions.files}: nothing "
-                "can be learnt or validated. Expected at least one; give more data, a larger split, "
-                "or a lower 'rating.positive_from'."
-            )
+    for name, interactions in (("train", train), ("eval", validation)):
+        if not len(interactions):
+            raise UserError(_nothing_in(name, declaration, positives_only=positives_only))
     id_name = declaration.interactions.query_id
     return TrainingInputs(
         declaration=declaration,
@@ -86,6 +81,17 @@ def read_training_inputs(fn_args: FnArgs, *, positives_only: bool) -> TrainingIn
     )
 
 
+def _nothing_in(split: str, declaration: Declaration, *, positives_only: bool) -> str:
+    log = declaration.interactions
+    wanted = "positive interaction" if positives_only else "interaction"
+    files = ", ".join(source.files for source in log.sources)
+    lower = ", or a lower 'rating.positive_from'" if positives_only and log.rating else ""
+    return (
+        f"the {split} split has no {wanted} of those in {files}: nothing can be learnt or validated. "
+        f"Expected at least one; give more data, a larger split{lower}."
+    )
+
+
 def write_training_history(model_run_dir: str, history: Mapping[str, list[float]]) -> None:
     """Leaves every epoch's metrics, by name, in a ModelRun artifact for the report."""
     with tf.io.gfile.GFile(os.path.join(model_run_dir, TRAINING_HISTORY_FILE), "w") as file:
@@ -94,6 +100,6 @@ def write_training_history(model_run_dir: str, history: Mapping[str, list[float]
 
 def encoded_query_signature(inputs: TrainingInputs) -> dict[str, tf.TensorSpec]:
     """Specs of an encoded query as both exported models take it: the dataset's own, less the labels."""
-    names = [inputs.query_id[0], HISTORY, HISTORY_AGE, *(f.name for f in inputs.query_features)]
-    specs = inputs.train.element_spec
-    return {name: tf.TensorSpec([None, *specs[name].shape], specs[name].dtype, name=name) for name in names}
+    return inputs.train.signature(
+        [inputs.query_id[0], HISTORY, HISTORY_AGE, *(feature.name for feature in inputs.query_features)]
+    )

@@ -15,6 +15,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.ingest.features import (
+    EmbeddingFeature,
     Feature,
     HashFeature,
     MultivalentFeature,
@@ -37,13 +38,14 @@ class EncodedFeature:
     Attributes:
         name: The feature's name, as declared.
         kind: ``category`` is int64 [batch]; ``categories`` is int64 [batch, width] with 0 for padding;
-            ``dense`` is float32 [batch, width].
+            ``dense`` is float32 [batch, width], model input as it is; ``vector`` is float32 [batch, width]
+            that models project to a width of their own.
         size: Number of distinct integers of a category or categories, unknown and padding included.
-        width: Second dimension of categories and dense; 1 for a category.
+        width: Second dimension of categories, dense and vector; 1 for a category.
     """
 
     name: str
-    kind: Literal["category", "categories", "dense"]
+    kind: Literal["category", "categories", "dense", "vector"]
     size: int
     width: int
 
@@ -66,9 +68,11 @@ def encoded_features(
     return [_encoded(name, feature, stream, transform_output) for name, feature in features.items()]
 
 
-def vocabulary_size(transform_output: tft.TFTransformOutput, stream: Stream, name: str) -> int:
-    """Number of integers a vocabulary feature can take; the last one is for unknown values."""
-    return int(transform_output.vocabulary_size_by_name(vocabulary_name(stream, name))) + 1
+def vocabulary_size(
+    transform_output: tft.TFTransformOutput, stream: Stream, name: str, oov_buckets: int = 1
+) -> int:
+    """Number of integers a vocabulary feature can take; the last ``oov_buckets`` are for unknown values."""
+    return int(transform_output.vocabulary_size_by_name(vocabulary_name(stream, name))) + oov_buckets
 
 
 def _encoded(
@@ -76,7 +80,8 @@ def _encoded(
 ) -> EncodedFeature:
     match feature:
         case VocabularyFeature():
-            return EncodedFeature(name, "category", vocabulary_size(transform_output, stream, name), 1)
+            size = vocabulary_size(transform_output, stream, name, feature.oov_buckets)
+            return EncodedFeature(name, "category", size, 1)
         case HashFeature():
             return EncodedFeature(name, "category", feature.bins, 1)
         case NumericFeature(scale="buckets"):
@@ -91,6 +96,8 @@ def _encoded(
             return EncodedFeature(name, "categories", size, feature.max_tokens)
         case TimestampFeature():
             return EncodedFeature(name, "dense", 0, 2 * len(feature.parts))
+        case EmbeddingFeature():
+            return EncodedFeature(name, "vector", 0, feature.dim)
     raise TypeError(f"feature {name!r}: no encoding for kind {feature!r}")
 
 
@@ -109,7 +116,7 @@ def encode(name: str, feature: Feature, values: tf.Tensor | tf.SparseTensor, str
     match feature:
         case VocabularyFeature():
             text = _single(values, "")
-            return apply_vocabulary(text, stream, name, feature.top_k)
+            return apply_vocabulary(text, stream, name, feature.top_k, feature.oov_buckets)
         case HashFeature():
             return tft.hash_strings(_single(values, ""), feature.bins)
         case NumericFeature(scale="buckets"):
@@ -127,15 +134,24 @@ def encode(name: str, feature: Feature, values: tf.Tensor | tf.SparseTensor, str
             return _categories(words, stream, name, feature.top_k, feature.max_tokens)
         case TimestampFeature():
             return cyclic_time(_single(values, tf.constant(0, tf.int64)), feature)
+        case EmbeddingFeature():
+            return _vector(values, feature.dim)
     raise TypeError(f"feature {name!r}: no encoding for kind {feature!r}")
 
 
 def apply_vocabulary(
-    values: tf.Tensor | tf.SparseTensor, stream: Stream, name: str, top_k: int | None = None
+    values: tf.Tensor | tf.SparseTensor,
+    stream: Stream,
+    name: str,
+    top_k: int | None = None,
+    oov_buckets: int = 1,
 ) -> tf.Tensor | tf.SparseTensor:
-    """Integers of the vocabulary, most frequent value first; unknown and empty ones get the last."""
+    """Integers of the vocabulary, most frequent value first.
+
+    Unknown and empty values are hashed into the last ``oov_buckets`` integers.
+    """
     return tft.compute_and_apply_vocabulary(
-        values, top_k=top_k, num_oov_buckets=1, vocab_filename=vocabulary_name(stream, name)
+        values, top_k=top_k, num_oov_buckets=oov_buckets, vocab_filename=vocabulary_name(stream, name)
     )
 
 
@@ -202,6 +218,15 @@ def _single(values: tf.Tensor | tf.SparseTensor, missing: tf.Tensor | str | floa
         first = tf.SparseTensor(values.indices, values.values, _one_column_at_least(values.dense_shape))
         return tf.sparse.to_dense(first, default_value=missing)[:, 0]
     return values[:, 0]
+
+
+def _vector(values: tf.Tensor | tf.SparseTensor, dim: int) -> tf.Tensor:
+    """The values as float32 [batch, dim], zeros in a row without any."""
+    if isinstance(values, tf.SparseTensor):
+        # Ingestion lets no other width through, but a batch may hold no vector at all.
+        shape = tf.stack([values.dense_shape[0], tf.constant(dim, tf.int64)])
+        values = tf.sparse.to_dense(tf.SparseTensor(values.indices, values.values, shape))
+    return tf.ensure_shape(values, [None, dim])
 
 
 def _one_column_at_least(shape: tf.Tensor) -> tf.Tensor:

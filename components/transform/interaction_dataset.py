@@ -1,8 +1,9 @@
-"""Transformed interactions as a dataset of integers: candidates by row, histories padded."""
+"""Transformed interactions in memory, as integers: candidates by row, histories padded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -11,21 +12,78 @@ from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, Declar
 from components.transform.candidate_table import UNKNOWN_ROW
 
 CANDIDATE_ROW = "candidate_row"
-"""Dataset feature: int64 row of the interaction's candidate in the candidate table."""
+"""Feature of encoded interactions: int64 row of the interaction's candidate in the candidate table."""
 
 _PARSE_BATCH = 4096
-_SHUFFLE_BUFFER = 200_000
 
 
-def interaction_dataset(
+@dataclass(frozen=True)
+class EncodedInteractions:
+    """All interactions of a split, a column a feature, ready to be gathered into batches.
+
+    Attributes:
+        columns: Tensors with one row an interaction. Those of candidate rows (``candidate_row`` and
+            ``history``) are int32 to halve the memory of long histories; batches hold them as int64.
+    """
+
+    columns: Mapping[str, tf.Tensor]
+
+    def __len__(self) -> int:
+        """Number of interactions."""
+        return int(self.columns[CANDIDATE_ROW].shape[0])
+
+    def batches(self, batch_size: int) -> tf.data.Dataset:
+        """All interactions in their order, ``batch_size`` at a time."""
+        return self._gathered(tf.data.Dataset.range(len(self)), batch_size)
+
+    def shuffled_batches(self, batch_size: int, seed: int) -> tf.data.Dataset:
+        """Batches in an order that differs each epoch and follows from the seed.
+
+        The whole split is shuffled: ingestion leaves a query's interactions side by side, and batches of
+        neighbours would be batches of one query's taste.
+        """
+        indices = tf.data.Dataset.range(len(self)).shuffle(max(1, len(self)), seed=seed)
+        return self._gathered(indices, batch_size)
+
+    def spread(self, count: int) -> EncodedInteractions:
+        """At most ``count`` interactions, evenly spaced over all of them."""
+        if count >= len(self):
+            return self
+        chosen = tf.range(count, dtype=tf.int64) * len(self) // count
+        return EncodedInteractions({name: tf.gather(column, chosen) for name, column in self.columns.items()})
+
+    def candidate_counts(self, candidates: int) -> tf.Tensor:
+        """How many interactions each of so many candidate rows has: int64 [candidates]."""
+        return tf.math.bincount(
+            self.columns[CANDIDATE_ROW], minlength=candidates, maxlength=candidates, dtype=tf.int64
+        )
+
+    def signature(self, names: Sequence[str]) -> dict[str, tf.TensorSpec]:
+        """Specs of a batch's features by name, for any number of interactions."""
+        return {
+            name: tf.TensorSpec([None, *self.columns[name].shape[1:]], _batch_dtype(self.columns[name]), name)
+            for name in names
+        }
+
+    def _gathered(self, indices: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        def gather(rows: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {
+                name: tf.cast(tf.gather(column, rows), _batch_dtype(column))
+                for name, column in self.columns.items()
+            }
+
+        return indices.batch(batch_size).map(gather, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+
+def read_interactions(
     files: Sequence[str],
     declaration: Declaration,
     transform_output: tft.TFTransformOutput,
     row_lookup: tf.lookup.StaticHashTable,
     *,
     positives_only: bool,
-) -> tf.data.Dataset:
-    """Reads transformed interactions, one element each, cached in memory after the first pass.
+) -> EncodedInteractions:
+    """Reads transformed interactions into memory.
 
     Ids become rows here, once, so that a training step only gathers integers. Interactions with a
     candidate that is not in the catalogue are left out: there is nothing to embed.
@@ -38,63 +96,59 @@ def interaction_dataset(
         positives_only: Whether only positive interactions are wanted.
 
     Returns:
-        A dataset of dicts: the encoded query id and features; ``history``, int64 [history.length] rows,
-        padded at the right with ``UNKNOWN_ROW``; ``history_age``, float32 [history.length] seconds,
-        padded with 0; ``candidate_row``; the rating, ``positive`` and ``weight``. Files are read in the
-        order of their names, so the order of elements is always the same.
+        The encoded query id and features; ``history``, [interactions, history.length] rows, padded at the
+        right with ``UNKNOWN_ROW``; ``history_age``, float32 [interactions, history.length] seconds, padded
+        with 0; ``candidate_row``; ``positive``, ``weight`` and, where declared, the rating. Files are read
+        in the order of their names, so the order of interactions is always the same.
     """
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
-    spec = transform_output.transformed_feature_spec()
+    ragged = {HISTORY: tf.io.RaggedFeature(tf.string), HISTORY_AGE: tf.io.RaggedFeature(tf.float32)}
+    spec = transform_output.transformed_feature_spec() | ragged
 
-    def to_rows(records: tf.Tensor) -> dict[str, tf.Tensor]:
+    def encode(records: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = tf.io.parse_example(records, spec)
-        batch[CANDIDATE_ROW] = row_lookup.lookup(batch.pop(declaration.interactions.candidate_id))
-        ids, ages = latest_history(
-            tf.sparse.to_dense(batch[HISTORY], default_value=""),
-            tf.sparse.to_dense(batch[HISTORY_AGE]),
-            declaration.history.length,
+        rows = tf.cast(row_lookup.lookup(batch.pop(declaration.interactions.candidate_id)), tf.int32)
+        kept = rows != UNKNOWN_ROW
+        if positives_only:
+            kept &= batch[POSITIVE] > 0
+        batch[CANDIDATE_ROW] = rows
+        batch = {name: tf.ragged.boolean_mask(column, kept) for name, column in batch.items()}
+        history = batch[HISTORY].with_flat_values(
+            tf.cast(row_lookup.lookup(batch[HISTORY].flat_values), tf.int32)
         )
-        batch[HISTORY], batch[HISTORY_AGE] = row_lookup.lookup(ids), ages
+        batch[HISTORY], batch[HISTORY_AGE] = latest_history(
+            history, batch[HISTORY_AGE], declaration.history.length
+        )
         return batch
 
-    def wanted(element: dict[str, tf.Tensor]) -> tf.Tensor:
-        known = element[CANDIDATE_ROW] != UNKNOWN_ROW
-        return known & (element[POSITIVE] > 0) if positives_only else known
-
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(_PARSE_BATCH)
-    return records.map(to_rows).unbatch().filter(wanted).cache()
+    chunks = list(records.map(encode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True))
+    if not chunks:
+        # Only for the shapes of its columns.
+        chunks = [encode(tf.constant([], tf.string))]
+    # One column at a time leaves the lists, so that no more than one is in memory twice.
+    return EncodedInteractions(
+        {name: tf.concat([chunk.pop(name) for chunk in chunks], axis=0) for name in sorted(chunks[0])}
+    )
 
 
-def latest_history(ids: tf.Tensor, ages: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
+def latest_history(rows: tf.RaggedTensor, ages: tf.RaggedTensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
     """The latest ``length`` events of each history; training and serving both come through here.
 
     Args:
-        ids: string [batch, any] candidate ids, oldest first; empty strings are padding, wherever.
-        ages: float32 [batch, any] seconds, aligned with ids.
+        rows: Integers [batch, any]: candidate rows, oldest first.
+        ages: float32 [batch, any] seconds, aligned with rows.
         length: Width of the result.
 
     Returns:
-        string and float32 [batch, length], oldest first, padded at the right with "" and 0.
+        Rows and float32 ages [batch, length], oldest first, padded at the right with ``UNKNOWN_ROW`` and 0.
     """
-    present = ids != ""
     shape = [None, length]
-    kept_ids = tf.ragged.boolean_mask(ids, present)[:, -length:].to_tensor("", shape=shape)
-    kept_ages = tf.ragged.boolean_mask(ages, present)[:, -length:].to_tensor(0.0, shape=shape)
-    return kept_ids, kept_ages
+    return (
+        rows[:, -length:].to_tensor(UNKNOWN_ROW, shape=shape),
+        ages[:, -length:].to_tensor(0.0, shape=shape),
+    )
 
 
-def shuffled_batches(dataset: tf.data.Dataset, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Batches of single interactions in an order that differs each epoch and follows from the seed."""
-    return dataset.shuffle(_SHUFFLE_BUFFER, seed=seed).batch(batch_size).prefetch(2)
-
-
-def candidate_counts(dataset: tf.data.Dataset, candidates: int) -> tf.Tensor:
-    """How many elements each candidate row has: int64 [candidates]."""
-    zeros = tf.zeros([candidates], tf.int64)
-
-    def add(counts: tf.Tensor, element: dict[str, tf.Tensor]) -> tf.Tensor:
-        return counts + tf.math.bincount(
-            tf.cast(element[CANDIDATE_ROW], tf.int32), minlength=candidates, dtype=tf.int64
-        )
-
-    return dataset.batch(_PARSE_BATCH).reduce(zeros, add)
+def _batch_dtype(column: tf.Tensor) -> tf.DType:
+    return tf.int64 if column.dtype == tf.int32 else column.dtype

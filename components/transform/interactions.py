@@ -27,8 +27,8 @@ def preprocessing_fn(
 
     Returns:
         Encoded query id (int64 [batch]) and query features by name (see ``EncodedFeature``); candidate
-        id (string [batch]); history and its ages (sparse [batch, any]); rating, positive and weight
-        (float32 [batch]).
+        id (string [batch]); history and its ages (sparse [batch, any]); positive, weight and, where one is
+        declared, the rating (float32 [batch]).
     """
     declaration = Declaration.model_validate_json(custom_config[DECLARATION_KEY])
     log = declaration.interactions
@@ -38,7 +38,7 @@ def preprocessing_fn(
         HISTORY: inputs[HISTORY],
         HISTORY_AGE: inputs[HISTORY_AGE],
     }
-    for name in (log.rating.column, POSITIVE, WEIGHT):
+    for name in (POSITIVE, WEIGHT, *([log.rating.column] if log.rating else [])):
         outputs[name] = inputs[name][:, 0]
     for name, feature in declaration.query_features.items():
         outputs[name] = encode(name, feature, inputs[name], "query")

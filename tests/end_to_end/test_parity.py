@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.transform.candidate_table import read_candidate_table
-from components.transform.interaction_dataset import interaction_dataset
+from components.transform.interaction_dataset import read_interactions
 from pipeline.domain import load_domain
 
 EXAMPLES = 256
@@ -67,8 +67,8 @@ def test_a_query_has_the_same_embedding_in_training_and_in_serving(
 ):
     graph = tft.TFTransformOutput(str(movielens.artifact("InteractionTransform", "transform_graph")))
     files = movielens.split("InteractionTransform", "transformed_examples", split)
-    dataset = interaction_dataset(files, declaration, graph, table.row_lookup(), positives_only=False)
-    batch = next(iter(dataset.batch(EXAMPLES)))
+    interactions = read_interactions(files, declaration, graph, table.row_lookup(), positives_only=False)
+    batch = next(iter(interactions.batches(EXAMPLES)))
     names = trained.signatures["embed_query"].structured_input_signature[1]
     expected = trained.embed_query({name: batch[name] for name in names})["embedding"]
     actual = served["embed_query"](**raw_queries(movielens, split))["embedding"]

@@ -5,25 +5,34 @@ import pytest
 import tensorflow as tf
 
 from components.ranking.config import RankingConfig
-from components.ranking.model import RankingModel, rating_statistics
+from components.ranking.model import RankingModel
+from components.ranking.statistics import training_statistics
 from components.ranking.training import fit
 from components.transform.candidate_table import CandidateTable
 from components.transform.encoding import EncodedFeature
+from components.transform.interaction_dataset import EncodedInteractions
 
 TABLE = CandidateTable(np.array([b"a", b"b", b"c"], object), {"genre": np.array([0, 1, 1])})
-STATISTICS = rating_statistics(np.array([0, 0, 1]), np.array([5.0, 3.0, 1.0]), 3)
+LOG = EncodedInteractions(
+    {
+        "candidate_row": tf.constant([0, 0, 1]),
+        "stars": tf.constant([5.0, 3.0, 1.0]),
+        "positive": tf.constant([1.0, 0.0, 0.0]),
+    }
+)
+STATISTICS = training_statistics(LOG, 3, "stars")
 
 
-def make(**settings):
+def make(statistics=STATISTICS, has_negatives=True, **settings):
     config = RankingConfig(**{"dropout": 0.0, "id_dropout": 0.0} | settings)
     return RankingModel(
         ("user", 3),
         [EncodedFeature("age", "dense", 0, 1)],
         [EncodedFeature("genre", "category", 2, 1)],
         TABLE,
-        STATISTICS,
-        "stars",
+        statistics,
         config,
+        has_negatives=has_negatives,
     )
 
 
@@ -32,6 +41,7 @@ def batch():
         "user": tf.constant([0, 1], tf.int64),
         "age": tf.constant([[0.5], [-0.5]]),
         "history": tf.constant([[1, -1], [-1, -1]], tf.int64),
+        "history_age": tf.constant([[86400.0, 0.0], [0.0, 0.0]]),
         "candidate_row": tf.constant([0, 2], tf.int64),
         "stars": tf.constant([5.0, 2.0]),
         "positive": tf.constant([1.0, 0.0]),
@@ -40,8 +50,14 @@ def batch():
 
 
 def test_offsets_are_damped_means():
-    assert STATISTICS.mean == pytest.approx(3.0)
-    np.testing.assert_allclose(STATISTICS.offsets, [2 / 7, -2 / 6, 0.0], rtol=1e-6)
+    assert STATISTICS.rating.mean == pytest.approx(3.0)
+    np.testing.assert_allclose(STATISTICS.rating.offsets, [2 / 7, -2 / 6, 0.0], rtol=1e-6)
+
+
+def test_log_odds_are_those_of_a_candidate_s_share_of_positives():
+    assert STATISTICS.positives.tolist() == [1, 0, 0]
+    shares = np.array([2, 1, 1]) / 5
+    np.testing.assert_allclose(STATISTICS.positive_log_odds(), np.log(shares / (1 - shares)), rtol=1e-6)
 
 
 def test_an_untrained_model_predicts_the_damped_mean_and_even_odds():
@@ -63,8 +79,8 @@ def test_loss_is_the_weighted_sum_of_squared_error_and_cross_entropy(rating_weig
 @pytest.mark.parametrize("cross_layers", [0, 2])
 def test_scoring_many_candidates_is_scoring_each(cross_layers, tmp_path):
     model = make(cross_layers=cross_layers, epochs=2)
-    data = tf.data.Dataset.from_tensors(batch()).unbatch()
-    fit(model, data.repeat(64), data, model._config, str(tmp_path))
+    log = EncodedInteractions({name: tf.repeat(column, 64, axis=0) for name, column in batch().items()})
+    fit(model, log, EncodedInteractions(batch()), model._config, str(tmp_path))
     together = model.score(batch(), tf.constant([[0, 1, 2], [2, 1, 0]], tf.int64))
     for column in range(3):
         rows = tf.constant([[[0, 1, 2][column]], [[2, 1, 0][column]]], tf.int64)
@@ -78,19 +94,20 @@ def test_fit_learns_who_likes_what(tmp_path):
     rng = np.random.default_rng(0)
     users, rows = rng.integers(0, 2, 4000), rng.integers(0, 3, 4000)
     likes = (users == np.minimum(rows, 1)).astype(np.float32)
-    data = tf.data.Dataset.from_tensor_slices(
+    log = EncodedInteractions(
         {
-            "user": users,
-            "age": np.zeros((4000, 1), np.float32),
-            "history": np.full((4000, 2), -1),
-            "candidate_row": rows,
-            "stars": 1 + 4 * likes,
-            "positive": likes,
-            "weight": np.ones(4000, np.float32),
+            "user": tf.constant(users),
+            "age": tf.zeros([4000, 1]),
+            "history": tf.fill([4000, 2], -1),
+            "history_age": tf.zeros([4000, 2]),
+            "candidate_row": tf.constant(rows, tf.int32),
+            "stars": tf.constant(1 + 4 * likes),
+            "positive": tf.constant(likes),
+            "weight": tf.ones([4000]),
         }
     )
     model = make(learning_rate=0.01, epochs=6)
-    history = fit(model, data, data.take(500), model._config, str(tmp_path))
+    history = fit(model, log, log.spread(500), model._config, str(tmp_path))
     assert history["val_epoch_loss"][-1] < 0.2 * history["val_epoch_loss"][0] or (
         history["val_epoch_loss"][-1] < 0.05
     )

@@ -10,6 +10,7 @@ from components.retrieval.towers import UNKNOWN_ID, CandidateTower, QueryTower, 
 from components.retrieval.training import catalogue_recall, fit
 from components.transform.candidate_table import CandidateTable
 from components.transform.encoding import EncodedFeature
+from components.transform.interaction_dataset import EncodedInteractions
 
 COUNTS = np.array([4, 0, 2, 2])
 TABLE = CandidateTable(
@@ -66,6 +67,22 @@ def test_loss_is_the_corrected_softmax_without_accidental_hits(normalize, temper
     inputs = batch(weights=weights)
     expected = softmax_loss(model, inputs, temperature, np.array(weights))
     assert float(model.compute_loss(inputs)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_uniform_negatives_join_the_batch_at_the_probability_of_the_mixture(monkeypatch):
+    model = make(uniform_negatives=3, temperature=0.5)
+    drawn = np.array([1, 2, 3])
+    monkeypatch.setattr(tf.random, "uniform", lambda *_, **__: tf.constant(drawn, tf.int64))
+    inputs = batch()
+    queries, own = model.embed_query(inputs).numpy(), inputs["candidate_row"].numpy()
+    rows = np.concatenate([own, drawn])
+    mixture = (3 * sampling_probabilities(COUNTS)[rows] + 3 / 4) / 6
+    logits = queries @ model.embed_rows(tf.constant(rows)).numpy().T / 0.5 - np.log(mixture)
+    losses = [
+        np.log(sum(np.exp(logits[i, j]) for j in range(6) if j == i or rows[j] != own[i])) - logits[i, i]
+        for i in range(3)
+    ]
+    assert float(model.compute_loss(inputs)) == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def test_sampling_probability_is_the_share_of_interactions_and_never_zero():
@@ -146,13 +163,13 @@ def learnable(n, interactions, seed):
     rng = np.random.default_rng(seed)
     users = rng.integers(0, 2, interactions)
     rows = rng.integers(0, n // 2, interactions) * 2 + users
-    return tf.data.Dataset.from_tensor_slices(
+    return EncodedInteractions(
         {
-            "user": users,
-            "age": np.zeros((interactions, 1), np.float32),
-            "history": np.full((interactions, 2), -1),
-            "candidate_row": rows,
-            "weight": np.ones(interactions, np.float32),
+            "user": tf.constant(users),
+            "age": tf.zeros([interactions, 1]),
+            "history": tf.fill([interactions, 2], -1),
+            "candidate_row": tf.constant(rows, tf.int32),
+            "weight": tf.ones([interactions]),
         }
     )
 
@@ -172,6 +189,6 @@ def test_fit_learns_stops_early_and_keeps_the_best_weights(tmp_path):
     recalls = history["val_recall@100"]
     assert len(recalls) < config.epochs
     assert max(recalls) > 0.8, "half of the catalogue suits each user: knowing which half finds all in 100"
-    restored = catalogue_recall(model, validation.batch(256))
+    restored = catalogue_recall(model, validation.batches(256))
     assert restored["val_recall@100"] == pytest.approx(max(recalls))
     assert list(tmp_path.rglob("events.out.tfevents.*")), "TensorBoard logs are written"
