@@ -148,7 +148,7 @@ def tensor(batch: pa.RecordBatch, name: str, spec: tf.TensorSpec) -> np.ndarray:
 
     Returns:
         An array of the spec's rank and dtype. Missing values and padding are "", NaN or, as in a
-        padded list of numbers and for integers, 0.
+        padded list of numbers and for integers, 0; a missing vector, whose width is the spec's, is all NaN.
     """
     dtype = object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype
     column = batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows)
@@ -157,15 +157,17 @@ def tensor(batch: pa.RecordBatch, name: str, spec: tf.TensorSpec) -> np.ndarray:
     else:
         lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
         values = column.flatten().to_numpy(zero_copy_only=False).astype(dtype)
+    missing: Any = b"" if dtype is object else np.nan if spec.dtype.is_floating else 0
     if spec.shape.rank == 1:
-        filler: Any = b"" if dtype is object else np.nan if spec.dtype.is_floating else 0
-        single = np.full(batch.num_rows, filler, dtype)
+        single = np.full(batch.num_rows, missing, dtype)
         present = lengths > 0
         single[present] = values[(np.cumsum(lengths) - lengths)[present]]
         return single
-    width = spec.shape[1] or max(1, lengths.max(initial=0))
-    padded = np.full((batch.num_rows, width), b"" if dtype is object else 0, dtype)
-    padded[np.arange(padded.shape[1]) < lengths[:, None]] = values
+    width = spec.shape[1]
+    if width is None:
+        width, missing = max(1, lengths.max(initial=0)), b"" if dtype is object else 0
+    padded = np.full((batch.num_rows, width), missing, dtype)
+    padded[np.arange(width) < lengths[:, None]] = values
     return padded
 
 

@@ -28,7 +28,12 @@ def batch(values: list[list | None], kind: pa.DataType) -> pa.RecordBatch:
             [[b"a", b"b"], [b"", b""], [b"c", b""]],
         ),
         ([[], [1.0]], pa.float32(), tf.TensorSpec([None, None], tf.float32), [[0.0], [1.0]]),
-        ([[1.0, 2.0], None], pa.float32(), tf.TensorSpec([None, 2], tf.float32), [[1.0, 2.0], [0.0, 0.0]]),
+        (
+            [[1.0, 2.0], None],
+            pa.float32(),
+            tf.TensorSpec([None, 2], tf.float32),
+            [[1.0, 2.0], [np.nan, np.nan]],
+        ),
         ([None, []], pa.large_binary(), tf.TensorSpec([None, None], tf.string), [[b""], [b""]]),
     ],
 )
