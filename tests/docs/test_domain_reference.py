@@ -1,44 +1,174 @@
-"""docs/domain.md knows every key there is."""
+"""docs/domain.md says of every key what the models say, and its examples are right."""
+
+from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
-from typing import get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import pytest
-from pydantic import BaseModel
+import yaml
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
 
-from components.ingest.declaration import Declaration
+from components.ingest.declaration import Source, Table
 from pipeline.domain import Domain
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
+TEXT = (DOCS / "domain.md").read_text(encoding="utf-8")
+TOP = "the file's"
+TABLE = "a table's"
+NOT_FOR_THE_FILE = {"name", "folder"}
 
 
-def models(annotation):
-    """All pydantic models an annotation is made of."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return {annotation}
-    return {model for part in get_args(annotation) for model in models(part)}
+class Row(NamedTuple):
+    """A documented key."""
+
+    type: str
+    default: str
+    meaning: str
+    example: str
 
 
-def keys(model):
-    """Every key a model and the models inside it accept."""
-    found = set()
-    for name, field in model.model_fields.items():
-        found.add(name)
-        for inner in models(field.annotation):
-            found |= keys(inner)
+def _documented() -> dict[str, dict[str, Row]]:
+    """Section (as the table's header names it) to key to row."""
+    found: dict[str, dict[str, Row]] = {}
+    section = None
+    for line in TEXT.splitlines():
+        cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if not cells:
+            section = None
+        elif cells[0].endswith(" key") and cells[1:] == ["type", "default", "meaning", "example"]:
+            section = cells[0].removesuffix(" key").replace("`", "")
+            assert section not in found, f"two tables of {section}"
+            found[section] = {}
+        elif section and not set(line) <= set("|-"):
+            found[section][cells[0].strip("`")] = Row(*cells[1:])
     return found
 
 
-@pytest.mark.parametrize("key", sorted(keys(Domain) - {"name", "folder"}))
-def test_every_key_of_the_domain_file_is_documented(key):
-    assert re.search(rf"\b{re.escape(key)}\b", (DOCS / "domain.md").read_text())
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    """What a union is made of; else the annotation itself. Without Annotated and None."""
+    if get_origin(annotation) is Annotated:
+        return _parts(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return tuple(p for arg in get_args(annotation) if arg is not NoneType for p in _parts(arg))
+    return (annotation,)
 
 
-def test_the_minimal_example_is_a_valid_declaration():
-    import yaml
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models an annotation is made of, wherever in it."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    else:
+        for part in get_args(annotation):
+            yield from _models(part)
 
-    example = re.search(r"```yaml\n(title: Our shop.*?)```", (DOCS / "domain.md").read_text(), re.DOTALL)
-    content = yaml.safe_load(example.group(1))
-    assert content.pop("title") == "Our shop"
-    assert Declaration(**content).queries.id == "user"
+
+def _section(path: str, model: type[BaseModel]) -> str:
+    kind = model.model_fields.get("kind")
+    if kind is None:
+        return path
+    (name,) = get_args(kind.annotation)
+    return f"{path} of kind: {name}" if path == "split" else f"kind: {name}"
+
+
+def _keys(model: type[BaseModel] = Domain, path: str = "") -> Iterator[tuple[str, str, FieldInfo]]:
+    """Section, name and field of every key a domain file can have."""
+    for name, field in model.model_fields.items():
+        if model is Domain and name in NOT_FOR_THE_FILE:
+            continue
+        of_table = issubclass(model, Table) and name in Table.model_fields
+        yield TABLE if of_table else _section(path, model) or TOP, name, field
+        for inner in _models(field.annotation):
+            yield from _keys(inner, f"{path}.{name}".lstrip("."))
+
+
+# Keys of a class that stands in several places are documented once, under the first.
+_FIRST: dict[int, tuple[str, str, FieldInfo]] = {}
+for _key in _keys():
+    _FIRST.setdefault(id(_key[2]), _key)
+ALL = {(section, name): field for section, name, field in _FIRST.values()}
+CASES = [pytest.param(*key, field, id=".".join(key)) for key, field in ALL.items()]
+
+
+def _type_words(annotation: Any) -> str:
+    """How the reference names a type."""
+    parts = _parts(annotation)
+    if all(isinstance(part, type) and issubclass(part, BaseModel) for part in parts):
+        return "section"
+    (part,) = parts
+    arguments = get_args(part)
+    if get_origin(part) is Literal:
+        names = [f"`{value}`" for value in arguments]
+        return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    if get_origin(part) is tuple:
+        inner = _type_words(arguments[0])
+        return f"list of {inner}{'s' if inner == 'section' else ''}"
+    if get_origin(part) is dict:
+        inner = _type_words(arguments[1])
+        if "kind" in next(_models(arguments[1]), Table).model_fields:
+            return "features by name"
+        if inner == "section" or inner.startswith("list"):
+            return re.sub(r"^(section|list).*", r"\1s by name", inner)
+        return f"text to {inner}"
+    return {str: "text", int: "whole number", float: "number", bool: "true or false", date: "date"}[part]
+
+
+def _value(cell: str) -> Any:
+    assert re.fullmatch(r"`[^`]+`", cell), f"{cell!r} is no value in backticks"
+    return yaml.safe_load(cell.strip("`"))
+
+
+def _validated(field: FieldInfo, value: Any) -> Any:
+    """A value as the model takes it, bounds included; raises where it does not."""
+    return TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+
+
+def test_the_reference_has_a_table_for_each_section_and_knows_no_key_too_many():
+    documented = {(section, name) for section, rows in _documented().items() for name in rows}
+    assert documented == set(ALL)
+
+
+@pytest.mark.parametrize(("section", "name", "field"), CASES)
+def test_type_default_meaning_and_example_of_every_key_are_those_of_the_models(section, name, field):
+    row = _documented()[section][name]
+    assert row.type == _type_words(field.annotation)
+    if field.is_required():
+        assert row.default == "**required**"
+    elif field.get_default(call_default_factory=True) is None:
+        assert row.default == "–"
+    else:
+        assert _validated(field, _value(row.default)) == field.get_default(call_default_factory=True)
+    assert row.meaning or name == "kind"
+    if row.example != "see there":
+        assert _validated(field, _value(row.example)) is not None
+
+
+def test_sources_take_the_keys_of_a_table_and_one_of_their_own():
+    assert set(Source.model_fields) - set(Table.model_fields) == {"action"}
+    assert set(_documented()["interactions.sources"]) == {"action"}
+
+
+def _blocks() -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.parametrize("block", _blocks(), ids=lambda block: block.split(":")[0] + f"-{len(block)}")
+def test_every_example_is_valid_in_a_domain_file(block):
+    minimal = yaml.safe_load(_blocks()[0])
+    content = {**minimal, **yaml.safe_load(block)}
+    domain = Domain(**content)
+    assert domain.title == "Our shop"
+    # Nothing was left to a default by mistake: each key written down is in what was read.
+    for key in content:
+        assert key in domain.model_fields_set
+
+
+def test_every_link_within_the_page_leads_somewhere():
+    headings = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]*)\)", TEXT)) <= anchors
