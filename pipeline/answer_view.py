@@ -16,7 +16,7 @@ from pipeline.recommend import Answer, Item, Recommendation
 
 
 def print_answer(console: Console, answer: Answer, k: int, ask: Sequence[str]) -> None:
-    """Print the list beside what the user liked most recently.
+    """Print the list beside the latest of the user's history.
 
     Args:
         console: Where to.
@@ -52,20 +52,21 @@ def _table(answer: Answer, title: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     table.add_column("#", justify="right")
     table.add_column("recommended", ratio=3)
-    for header in ("score", "rating", "P(liked)"):
+    rated = "rating" in answer.heads
+    headers = {"positive": "P(liked)" if rated else "P(positive)"}
+    for header in ("score", *(headers.get(head, head) for head in answer.heads)):
         table.add_column(header, justify="right", no_wrap=True)
-    if answer.liked:
-        table.add_column("liked most recently", ratio=2, style="dim")
-    liked = answer.liked[: len(answer.recommendations)]
-    for recommendation, item in zip_longest(answer.recommendations, liked):
-        beside = [_title(item)] if liked else []
+    if answer.history:
+        table.add_column("liked most recently" if rated else "most recently", ratio=2, style="dim")
+    history = answer.history[: len(answer.recommendations)]
+    for recommendation, item in zip_longest(answer.recommendations, history):
+        beside = [_title(item)] if history else []
         table.add_row(*_places(recommendation), *beside)
     return table
 
 
 def _places(item: Recommendation) -> tuple[str, ...]:
-    values = (item.score, item.rating, item.positive)
-    numbers = ("-" if value is None else f"{value:.2f}" for value in values)
+    numbers = ("-" if value is None else f"{value:.2f}" for value in (item.score, *item.heads.values()))
     return (str(item.rank), _title(item), *numbers)
 
 

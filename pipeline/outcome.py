@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from ml_metadata.proto import metadata_store_pb2
 
-from components.evaluate.results import OVERALL, read_metrics, read_validation
-from components.ingest.summary import read_ingestion_summary
+from components.evaluate.results import EVALUATED, OVERALL, read_metrics, read_validation
+from components.ingest.summary import IngestionSummary, read_ingestion_summary
 from pipeline.summary import Pushed, RunSummary, SplitFacts
 
 _EVALUATORS = {"test": "TestEvaluator", "eval": "Evaluator"}
@@ -24,17 +24,27 @@ def collect_summary(
     """
     ingestion = read_ingestion_summary(outputs["InteractionGen"]["examples"][0].uri)
     evaluations = {split: outputs[step]["evaluation"][0].uri for split, step in _EVALUATORS.items()}
+    metrics = {split: _overall(uri) for split, uri in evaluations.items()}
     return RunSummary(
         splits={
             name: SplitFacts(**split.model_dump(include=set(SplitFacts.model_fields)))
             for name, split in ingestion.splits.items()
         },
-        bad_rows=ingestion.bad,
+        bad_by_reason=ingestion.bad_by_reason,
+        left_out=left_out(ingestion),
         candidates=ingestion.candidates,
-        metrics={split: _overall(uri) for split, uri in evaluations.items()},
+        stubs=ingestion.stubs,
+        evaluated={split: int(values.get(EVALUATED) or 0) for split, values in metrics.items()},
+        metrics=metrics,
         failures=tuple(str(failure) for failure in read_validation(evaluations["eval"])),
         pushed=_pushed(outputs["Pusher"]["pushed_model"][0]),
     )
+
+
+def left_out(ingestion: IngestionSummary) -> dict[str, int]:
+    """Why rows that are not bad are in no split, and how many; without reasons that did not occur."""
+    counts = {"repeat another row": ingestion.duplicates, "older than since": ingestion.before_since}
+    return {why: count for why, count in counts.items() if count}
 
 
 def _overall(evaluation_uri: str) -> dict[str, float | None]:

@@ -1,27 +1,26 @@
-"""Recommendations from the newest pushed model, by title, beside what the user liked."""
+"""Recommendations from the newest pushed model, by title, beside the user's history."""
 
 from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import tensorflow as tf
 
+from components.ingest.columns import column_of
 from components.ingest.declaration import HISTORY, HISTORY_AGE, Declaration
 from components.ingest.errors import UserError
-from components.ingest.plan import InteractionPlan
 from components.ingest.query import QueryRecord, read_query
-from components.ingest.tables import check_columns, read_batches, table_files
 from serving.local_model import LocalModel, ModelError
 
-_HEADS = ("rating", "positive")
+_LIST = ("candidate_ids", "scores")
+"""Outputs of ``recommend`` that every model has; the others are the ranking model's heads."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,13 @@ class Recommendation(Item):
     Attributes:
         rank: From 1.
         score: What the list is ordered by.
-        rating: Predicted; None where the model does not say.
-        positive: Predicted probability that the user likes it; None where the model does not say.
+        heads: The ranking model's head to what it predicts: ``rating``, where ratings are declared, and
+            ``positive``, the probability of a positive interaction; None where the model does not say.
     """
 
     rank: int
     score: float
-    rating: float | None
-    positive: float | None
+    heads: Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,9 @@ class Answer:
         version: Of the model.
         model: The model's directory.
         catalogue: How many candidates there are.
+        heads: Which heads the model has.
         recommendations: Best first.
-        liked: What the user liked, latest first.
+        history: The user's history, latest first.
         another: Another user to ask for.
     """
 
@@ -73,13 +72,18 @@ class Answer:
     version: str
     model: str
     catalogue: int
+    heads: tuple[str, ...]
     recommendations: tuple[Recommendation, ...]
-    liked: tuple[Item, ...]
+    history: tuple[Item, ...]
     another: str
 
     def as_json(self) -> dict[str, Any]:
-        """The answer as JSON's types."""
-        return asdict(self)
+        """The answer as JSON's types; the heads stand beside a recommendation's score."""
+        answer = asdict(self)
+        del answer["heads"]
+        for recommendation in answer["recommendations"]:
+            recommendation |= recommendation.pop("heads")
+        return answer
 
 
 def load(version: Path) -> LocalModel:
@@ -106,6 +110,7 @@ def recommend(
     k: int,
     exclude_seen: bool = False,
     moment: int | None = None,
+    context: Mapping[str, str] | None = None,
 ) -> Answer:
     """Ask the model for one user's recommendations.
 
@@ -117,19 +122,20 @@ def recommend(
         exclude_seen: Whether to leave out everything the user interacted with.
         moment: When the request is made, seconds since 1970 UTC; by default the latest moment in the
             data, so that a log from long ago is not asked about today.
+        context: Context feature to its value, as a cell of the log would say it; others are missing.
 
     Raises:
-        UserError: If the data cannot be read, or the model does not answer.
+        UserError: If the data cannot be read, a context is none, or the model does not answer.
     """
     declaration = declaration_of(model)
-    log = _read_log(declaration, data_dir)
-    trained_on = set(model.vocabulary(f"query_{declaration.interactions.query_id}"))
+    given = context_values(declaration, context or {})
+    trained_on = model.vocabulary(f"query_{declaration.interactions.query_id}")
     if user is None:
-        user = example_user(log, declaration, trained_on)
-    if moment is None:
-        moment = pc.max(log["timestamp"]).as_py()
+        user = example_user(trained_on)
     record = read_query(declaration, str(data_dir), user)
-    inputs = query_inputs(model, declaration, record, moment)
+    if moment is None:
+        moment = record.latest_in_log
+    inputs = query_inputs(model, declaration, record, moment, given)
     inputs |= {"k": k, "exclude": np.array([record.seen if exclude_seen else []], dtype=object)}
     try:
         outputs = model.ask("recommend", inputs)
@@ -139,47 +145,72 @@ def recommend(
     return Answer(
         user=user,
         known=record.known,
-        trained_on=user in trained_on,
+        trained_on=user in set(trained_on),
         moment=moment,
         version=model.version,
         model=str(model.path),
         catalogue=len(titles),
+        heads=_heads(outputs),
         recommendations=_listed(outputs, titles),
-        liked=tuple(Item(id, titles.get(id, id)) for id in reversed(record.history)),
-        another=_user_after(user, log),
+        history=tuple(Item(id, titles.get(id, id)) for id in reversed(record.history)),
+        another=_user_after(user, trained_on),
     )
 
 
-def example_user(log: pa.Table, declaration: Declaration, trained_on: set[str]) -> str:
-    """The user with the median number of positive interactions among those the model was trained on.
+def example_user(trained_on: Sequence[str]) -> str:
+    """The user with the median number of interactions in train.
 
     Args:
-        log: ``query`` and ``rating`` of every interaction.
-        declaration: Says what counts as positive.
-        trained_on: Ids the model has seen; where empty, everybody in the log is eligible.
+        trained_on: Ids of the users, the most frequent first.
 
     Raises:
-        UserError: If nobody is eligible.
+        UserError: If there is nobody.
     """
-    positive = log.filter(pc.greater_equal(log["rating"], declaration.interactions.rating.positive_from))
-    counts = positive.group_by("query").aggregate([([], "count_all")])
-    if trained_on:
-        counts = counts.filter(pc.is_in(counts["query"], pa.array(sorted(trained_on))))
-    if not counts.num_rows:
-        raise UserError("no user with a positive interaction is known to the model. Name one with --user.")
-    # Ties are broken by id, so that the same data always give the same user.
-    ordered = counts.sort_by([("count_all", "ascending"), ("query", "ascending")])
-    return ordered["query"][ordered.num_rows // 2].as_py()
+    if not trained_on:
+        raise UserError("the model knows no user. Name one with --user.")
+    return trained_on[len(trained_on) // 2]
 
 
-def _user_after(user: str, log: pa.Table) -> str:
-    """The next id in bytewise order, and after the last one the first."""
-    users = sorted(pc.unique(log["query"]).to_pylist())
+def _user_after(user: str, trained_on: Sequence[str]) -> str:
+    """The next id that the model knows, bytewise, and after the last one the first."""
+    users = sorted(trained_on) or [user]
     return users[bisect.bisect_right(users, user) % len(users)]
 
 
+def context_values(declaration: Declaration, given: Mapping[str, str]) -> dict[str, Any]:
+    """Context features given as text, converted as ingestion converts a cell.
+
+    Args:
+        declaration: Says which there are, and of which kind.
+        given: Name to value.
+
+    Raises:
+        UserError: If there is no such context feature, or the value is none of its kind.
+    """
+    log, values = declaration.interactions, {}
+    for name, text in given.items():
+        if name == log.timestamp.column:
+            raise UserError(f"--context {name}={text}: the moment of the request is given with --at")
+        if name not in log.context:
+            others = [other for other in log.context if other != log.timestamp.column]
+            raise UserError(
+                f"--context {name}={text}: the model takes no such context; "
+                f"expected one of: {', '.join(others) or 'none, it has no context'}"
+            )
+        column = column_of(name, log.context[name])
+        converted = column.convert(pa.array([text]))
+        if converted.wrong[0]:
+            raise UserError(f"--context {name}={text}: found {text!r}, expected {column.expected}")
+        values[name] = converted.values[0].as_py()
+    return values
+
+
 def query_inputs(
-    model: LocalModel, declaration: Declaration, record: QueryRecord, moment: int
+    model: LocalModel,
+    declaration: Declaration,
+    record: QueryRecord,
+    moment: int,
+    context: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One query as the served signatures take it, a batch of 1.
 
@@ -188,11 +219,15 @@ def query_inputs(
         declaration: Names the columns.
         record: What the data knows of the query.
         moment: When the request is made, seconds since 1970 UTC.
+        context: Context feature to value, as ingestion converts it; others, the moment apart, are missing.
     """
+    log = declaration.interactions
     values: dict[str, Any] = {
         **record.attributes,
-        **dict.fromkeys(declaration.interactions.context, moment),
-        declaration.interactions.query_id: record.query_id,
+        **dict.fromkeys(log.context),
+        **(context or {}),
+        **({log.timestamp.column: moment} if log.timestamp.column in log.context else {}),
+        log.query_id: record.query_id,
     }
     specs = model.input_specs("embed_query")
     inputs = {name: _batch_of_one(specs[name], value) for name, value in values.items()}
@@ -203,48 +238,36 @@ def query_inputs(
 
 
 def _batch_of_one(spec: tf.TensorSpec, value: Any) -> np.ndarray:
-    """The value as a batch; a missing one as "", NaN, no values, or (a moment) 0."""
-    if spec.shape.rank == 2:
-        return np.array([value or []], dtype=object)
+    """The value as a batch; a missing one as "", NaN (a vector of them), no values, or (a moment) 0."""
     if spec.dtype == tf.string:
-        return np.array([value or ""], dtype=object)
+        missing: Any = "" if spec.shape.rank == 1 else []
+        return np.array([missing if value is None else value], dtype=object)
     missing = math.nan if spec.dtype.is_floating else 0
-    return np.array([missing if value is None else value], dtype=spec.dtype.as_numpy_dtype)
+    if value is None:
+        return np.full([1, *spec.shape[1:]], missing, dtype=spec.dtype.as_numpy_dtype)
+    return np.array([value], dtype=spec.dtype.as_numpy_dtype)
 
 
-def _read_log(declaration: Declaration, data_dir: Path) -> pa.Table:
-    """``query``, ``timestamp`` and ``rating`` of every interaction whose cells can be read."""
-    plan = InteractionPlan.of(declaration)
-    query, _, timestamp, rating = plan.columns
-    columns = {"query": query, "timestamp": timestamp, "rating": rating}
-    names = [column.name for column in columns.values()]
-    files = table_files(plan.interactions, str(data_dir))
-    check_columns(plan.interactions, files, names)
-    parts = [
-        pa.table(
-            {key: column.convert(rows.batch.column(column.name)).values for key, column in columns.items()}
-        )
-        for file in files
-        for rows in read_batches(plan.interactions, file, names)
-    ]
-    log = pa.concat_tables(parts).drop_null() if parts else None
-    if not log:
-        raise UserError(
-            f"there is no interaction in {', '.join(files)}; expected the log the model learnt from."
-        )
-    return log
+def _heads(outputs: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """The ranking model's heads among the outputs, always in the same order."""
+    return tuple(sorted(set(outputs) - set(_LIST), reverse=True))
 
 
-def _listed(outputs: dict[str, np.ndarray], titles: dict[str, str]) -> tuple[Recommendation, ...]:
+def _listed(outputs: Mapping[str, np.ndarray], titles: Mapping[str, str]) -> tuple[Recommendation, ...]:
     """The places of the one list that are filled."""
     ids = [id.decode() for id in outputs["candidate_ids"][0]]
-    heads = {name: _finite(outputs[name][0]) if name in outputs else [None] * len(ids) for name in _HEADS}
     return tuple(
-        Recommendation(id, titles.get(id, id), place + 1, float(outputs["scores"][0][place]), *values)
-        for place, (id, *values) in enumerate(zip(ids, *heads.values(), strict=True))
+        Recommendation(
+            id=id,
+            title=titles.get(id, id),
+            rank=place + 1,
+            score=float(outputs["scores"][0][place]),
+            heads={name: _finite(outputs[name][0][place]) for name in _heads(outputs)},
+        )
+        for place, id in enumerate(ids)
         if id
     )
 
 
-def _finite(values: Sequence[float] | np.ndarray) -> list[float | None]:
-    return [float(value) if math.isfinite(value) else None for value in values]
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

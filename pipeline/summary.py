@@ -15,15 +15,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from components.evaluate.config import (
+    ALL_LATER,
     CANDIDATE_MEAN,
     LIST_METRICS,
-    POPULARITY,
+    NEW_TO_QUERY,
+    OWN_FREQUENT,
     POSITIVE_PROBABILITY,
     RATING,
-    RECOMMEND,
-    RETRIEVE,
 )
 from components.ingest.errors import UserError
+from pipeline.against_baselines import NAMES, shortfalls
+
+_MOST_REASONS = 3
 
 
 class _Facts(BaseModel):
@@ -52,10 +55,19 @@ class RunSummary(_Facts):
 
     splits: dict[str, SplitFacts]
     """Oldest first."""
-    bad_rows: int
+    bad_by_reason: dict[str, int]
+    """Why rows became dead letters, and how many; the most frequent reason first."""
+    left_out: dict[str, int]
+    """Why other rows are in no split, and how many."""
     candidates: int
+    stubs: int = 0
+    """Candidates that only the log knows."""
+    warnings: tuple[str, ...] = ()
+    """What the gate on the data let pass, but wants to be looked at."""
+    evaluated: dict[str, int]
+    """Split to how many of its interactions were evaluated."""
     metrics: dict[str, dict[str, float | None]]
-    """Split (``test``, ``eval``) to ``<rival>/<metric>`` to value, over the whole split; None where NaN."""
+    """Split (``test``, ``eval``) to ``<rival>/<metric>`` to value, over all slices; None where NaN."""
     failures: tuple[str, ...]
     """A sentence for each bound that was not kept."""
     pushed: Pushed | None
@@ -88,13 +100,15 @@ def print_summary(
     """
     console.print()
     console.print(_splits(summary))
+    _print_rows(console, summary)
     console.print()
     _print_times(console, seconds)
+    for table in (*_list_tables(summary), _judgement_table(summary)):
+        if table.row_count:
+            console.print()
+            console.print(table)
     console.print()
-    console.print(_list_metrics(summary))
-    console.print()
-    console.print(_judgement_metrics(summary))
-    console.print()
+    _print_evaluation(console, summary)
     _print_verdict(console, summary, serving)
     if summary.report:
         _print_line(console, "report", summary.report)
@@ -141,13 +155,29 @@ def _table(*headers: str, title: str) -> Table:
 
 
 def _splits(summary: RunSummary) -> Table:
-    bad = f", {summary.bad_rows:,} bad rows left out" if summary.bad_rows else ""
-    title = f"Data: {summary.candidates:,} candidates{bad}"
+    stubs = f", {summary.stubs:,} of them known to the log alone" if summary.stubs else ""
+    title = f"Data: {summary.candidates:,} candidates{stubs}"
     table = _table("split", "interactions", "positive", "users", "from (UTC)", "to (UTC)", title=title)
     for name, split in summary.splits.items():
         numbers = (f"{number:,}" for number in (split.count, split.positives, split.queries))
         table.add_row(name, *numbers, _moment(split.first), _moment(split.last))
     return table
+
+
+def _print_rows(console: Console, summary: RunSummary) -> None:
+    """What became of the rows that are in no split, and what the gate on the data remarks."""
+    bad = summary.bad_by_reason
+    if bad:
+        reasons = [f"{count:,} {reason}" for reason, count in bad.items()]
+        more = [f"{len(bad) - _MOST_REASONS} more reasons, in the report"] if len(bad) > _MOST_REASONS else []
+        told = "; ".join([*reasons[:_MOST_REASONS], *more])
+        _print_line(console, "bad rows", f"{sum(bad.values()):,} left out: {told}")
+    if summary.left_out:
+        _print_line(console, "left out", "; ".join(f"{n:,} {why}" for why, n in summary.left_out.items()))
+    for warning in summary.warnings:
+        console.print(
+            f"[bold yellow]warning[/bold yellow]  {escape(warning)}", highlight=False, soft_wrap=True
+        )
 
 
 def _moment(seconds: int) -> str:
@@ -165,39 +195,77 @@ def _print_times(console: Console, seconds: Mapping[str, float | None]) -> None:
     )
 
 
-def _list_metrics(summary: RunSummary) -> Table:
-    rivals = (RETRIEVE, RECOMMEND, POPULARITY)
-    headers = [f"{split}\n{rival}" for split in summary.metrics for rival in rivals]
-    table = _table("metric", *headers, title="Retrieval beside popularity")
+def _list_tables(summary: RunSummary) -> list[Table]:
+    """The makers of lists, both splits side by side; where repeats make them four, a table each split."""
+    metrics = summary.metrics
+    if not any(f"{OWN_FREQUENT}/mrr" in values for values in metrics.values()):
+        return [_list_table("Retrieval beside popularity", metrics, ALL_LATER)]
+    later = [
+        _list_table(f"All later interactions, {split} split", {split: values}, (*ALL_LATER, OWN_FREQUENT))
+        for split, values in metrics.items()
+    ]
+    return [*later, _list_table("Interactions with candidates new to the user", metrics, NEW_TO_QUERY)]
+
+
+def _list_table(
+    title: str, metrics: Mapping[str, Mapping[str, float | None]], rivals: Sequence[str]
+) -> Table:
+    headers = [f"{split}\n{NAMES[rival]}" for split in metrics for rival in rivals]
+    table = _table("metric", *headers, title=title)
     for metric in LIST_METRICS:
-        values = (
-            _number(metrics.get(f"{rival}/{metric}"))
-            for metrics in summary.metrics.values()
-            for rival in rivals
-        )
-        table.add_row(metric, *values)
+        names = [(values, f"{rival}/{metric}") for values in metrics.values() for rival in rivals]
+        if any(name in values for values, name in names):
+            table.add_row(metric, *(_number(values.get(name)) for values, name in names))
     return table
 
 
-def _judgement_metrics(summary: RunSummary) -> Table:
-    headers = [f"{split}\n{side}" for split in summary.metrics for side in ("model", "item mean")]
-    table = _table("metric", *headers, title="Ranking beside each candidate's mean rating")
-    for label, model, other in (
-        ("rating RMSE", f"{RATING}/rmse", f"{CANDIDATE_MEAN}/rmse"),
-        ("rating NDCG@10", f"{RATING}/ndcg@10", f"{CANDIDATE_MEAN}/ndcg@10"),
-        ("positive AUC", f"{POSITIVE_PROBABILITY}/auc", None),
-    ):
-        values = (
-            _number(metrics.get(name)) if name else "-"
-            for metrics in summary.metrics.values()
-            for name in (model, other)
+def _judgement_table(summary: RunSummary) -> Table:
+    """The ranking model's heads; only those it has, and beside the item mean only ratings."""
+    rows = [
+        (label, model, other)
+        for label, model, other in (
+            ("rating RMSE", f"{RATING}/rmse", f"{CANDIDATE_MEAN}/rmse"),
+            ("rating NDCG@10", f"{RATING}/ndcg@10", f"{CANDIDATE_MEAN}/ndcg@10"),
+            ("positive AUC", f"{POSITIVE_PROBABILITY}/auc", ""),
         )
-        table.add_row(label, *values)
+        if any(model in values for values in summary.metrics.values())
+    ]
+    rated = any(other for _, _, other in rows)
+    sides = ("model", NAMES[CANDIDATE_MEAN]) if rated else ("model",)
+    title = "Ranking beside each candidate's mean rating" if rated else "Ranking"
+    table = _table(
+        "metric", *(f"{split}\n{side}" for split in summary.metrics for side in sides), title=title
+    )
+    for label, *names in rows:
+        table.add_row(
+            label,
+            *(
+                _number(values.get(name))
+                for values in summary.metrics.values()
+                for name in names[: len(sides)]
+            ),
+        )
     return table
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def _print_evaluation(console: Console, summary: RunSummary) -> None:
+    """How much was evaluated, if not all, and where the model is not above a baseline."""
+    for split, evaluated in summary.evaluated.items():
+        available = summary.splits[split].count if split in summary.splits else evaluated
+        if evaluated < available:
+            sample = f"{evaluated:,} of {available:,} interactions, a sample (evaluation.max_interactions)"
+            _print_line(console, split, sample)
+    for split, values in summary.metrics.items():
+        for sentence in shortfalls(values):
+            console.print(
+                f"[bold yellow]{escape(split):<9}[/bold yellow]{escape(sentence)}",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _print_verdict(console: Console, summary: RunSummary, serving: Path) -> None:

@@ -11,6 +11,12 @@ from tensorflow_model_analysis.proto import config_pb2
 
 OVERALL: Final = "overall"
 """The slice of all interactions."""
+EVALUATED: Final = "retrieve/interactions"
+"""Number of interactions that were evaluated."""
+EVALUATED_POSITIVES: Final = "retrieve/positives"
+"""How many of them are positive: what the list metrics are means over."""
+EVALUATED_NEW: Final = "retrieve_new/positives"
+"""How many of these are of candidates new to the query; only with repeats."""
 
 
 @dataclasses.dataclass(frozen=True)

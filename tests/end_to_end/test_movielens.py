@@ -66,7 +66,7 @@ def test_recommend_names_films_the_user_has_not_seen(movielens):
     answer = json.loads(asked.stdout)
     recommended = [film["id"] for film in answer["recommendations"]]
     assert len(set(recommended)) == 10
-    assert not set(recommended) & {film["id"] for film in answer["liked"]}
+    assert not set(recommended) & {film["id"] for film in answer["history"]}
     assert all(film["title"] for film in answer["recommendations"])
 
 

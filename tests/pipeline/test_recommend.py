@@ -11,12 +11,24 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from rich.console import Console
 
+from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
-from components.ingest.query import read_query
+from components.ingest.query import QueryRecord, read_query
 from pipeline.answer_view import print_answer
-from pipeline.recommend import declaration_of, load, query_inputs, recommend
+from pipeline.recommend import (
+    Answer,
+    Item,
+    Recommendation,
+    context_values,
+    declaration_of,
+    example_user,
+    load,
+    query_inputs,
+    recommend,
+)
 from pipeline.run_process import environment
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -52,14 +64,17 @@ def ask(root, model):
 def test_the_history_reaches_the_model_and_is_shown_latest_first(ask):
     answer = ask("ada")
     # ada's positives from 3.5 stars up, the latest three: 104, 105, 106.
-    assert [item.id for item in answer.liked] == ["106", "105", "104"]
-    assert answer.liked[0].title == "Rivers, Roads and Rails"
+    assert [item.id for item in answer.history] == ["106", "105", "104"]
+    assert answer.history[0].title == "Rivers, Roads and Rails"
     assert [(item.rank, item.id, item.score) for item in answer.recommendations] == [
         (1, "104", 104.0),
         (2, "105", 103.0),
         (3, "106", 102.0),
     ]
-    assert (answer.recommendations[0].title, answer.recommendations[0].rating) == ("The Last Lighthouse", 3.5)
+    assert (answer.recommendations[0].title, answer.recommendations[0].heads["rating"]) == (
+        "The Last Lighthouse",
+        3.5,
+    )
     assert (answer.known, answer.trained_on, answer.another) == (True, True, "bob")
 
 
@@ -74,7 +89,7 @@ def test_k_larger_than_the_catalogue_gives_the_catalogue(ask):
 
 def test_an_unknown_user_is_recommended_to_from_the_context_alone(ask):
     answer = ask("nobody")
-    assert (answer.known, answer.trained_on, answer.liked) == (False, False, ())
+    assert (answer.known, answer.trained_on, answer.history) == (False, False, ())
     assert [item.id for item in answer.recommendations] == ["007", "101", "102"]
     shown = _printed(answer, k=3)
     assert "User nobody is not in the data" in shown
@@ -87,9 +102,11 @@ def test_a_user_later_than_train_is_said_to_be_one(ask):
     assert "was not there when the model was trained" in _printed(answer, k=3)
 
 
-def test_the_example_user_has_the_median_number_of_positives(ask):
-    # Positives: ada 6, bob 3, cyd 5, dee 3 (dee rated 104 with 1); eli is not in the vocabulary.
+def test_the_example_user_is_in_the_middle_of_those_the_model_knows(ask):
+    # The vocabulary has ada, bob, cyd and dee, the most frequent first.
     assert ask(None).user == "cyd"
+    with pytest.raises(UserError, match="Name one with --user"):
+        example_user([])
 
 
 def test_the_request_is_made_at_the_latest_moment_unless_told(ask, root, model):
@@ -114,6 +131,85 @@ def test_the_table_shows_titles_beside_what_was_liked_and_how_to_ask_for_another
     assert "westwork recommend --user bob" in shown
 
 
+@pytest.fixture(scope="module")
+def salon() -> Declaration:
+    """A log without ratings whose requests have context of every kind."""
+    context = {
+        "device": {"kind": "vocabulary"},
+        "room": {"kind": "numeric"},
+        "tags": {"kind": "multivalent", "separator": "|"},
+        "since": {"kind": "timestamp"},
+        "mood": {"kind": "embedding", "dim": 2},
+        "at": {"kind": "timestamp"},
+    }
+    log = {"sources": [{"files": "x.csv"}], "query_id": "guest", "candidate_id": "song", "context": context}
+    log["timestamp"] = {"column": "at"}
+    return Declaration.model_validate({"interactions": log, "candidates": {"files": "y.csv", "id": "song"}})
+
+
+def test_context_is_sent_as_given_and_else_as_missing(salon, tmp_path):
+    specs = {
+        "guest": tf.TensorSpec([None], tf.string),
+        "device": tf.TensorSpec([None], tf.string),
+        "room": tf.TensorSpec([None], tf.float32),
+        "tags": tf.TensorSpec([None, None], tf.string),
+        "since": tf.TensorSpec([None], tf.int64),
+        "mood": tf.TensorSpec([None, 2], tf.float32),
+        "at": tf.TensorSpec([None], tf.int64),
+    }
+    module = tf.Module()
+    signature = tf.function(
+        lambda inputs: {"guest": inputs["guest"]},
+        input_signature=[{name: tf.TensorSpec(s.shape, s.dtype, name=name) for name, s in specs.items()}],
+    ).get_concrete_function()
+    tf.saved_model.save(module, str(tmp_path / "1"), signatures={"embed_query": signature})
+    (tmp_path / "1" / "assets.extra").mkdir()
+    (tmp_path / "1" / "assets.extra" / "model.json").write_text("{}")
+    model = load(tmp_path / "1")
+    record = QueryRecord("eve", False, {}, [], [], [], 77)
+
+    missing = query_inputs(model, salon, record, 77)
+    assert (missing["device"].tolist(), missing["tags"].shape, missing["since"].tolist()) == (
+        [""],
+        (1, 0),
+        [0],
+    )
+    assert math.isnan(missing["room"][0]) and missing["mood"].shape == (1, 2)
+    assert all(math.isnan(number) for number in missing["mood"][0])
+    assert missing["at"].tolist() == [77]
+
+    said = {"device": "phone", "room": "7.5", "tags": "calm|loud", "since": "1970-01-02", "mood": "0.5 -1"}
+    given = query_inputs(model, salon, record, 77, context_values(salon, said))
+    assert (given["device"].tolist(), given["room"].tolist()) == (["phone"], [7.5])
+    assert (given["tags"].tolist(), given["since"].tolist()) == ([["calm", "loud"]], [86_400])
+    assert given["mood"].tolist() == [[0.5, -1.0]]
+    del given["history"], given["history_age"]
+    model.ask("embed_query", given)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("room", "upstairs", r"--context room=upstairs: found 'upstairs', expected a finite number"),
+        ("rom", "7", r"no such context; expected one of: device, room, tags, since, mood$"),
+        ("at", "7", r"the moment of the request is given with --at"),
+    ],
+)
+def test_a_context_that_is_none_is_refused(salon, name, value, message):
+    with pytest.raises(UserError, match=message):
+        context_values(salon, {name: value})
+
+
+def test_only_the_heads_that_the_model_has_are_shown():
+    items = (Recommendation("1", "Song", 1, 0.5, {"positive": 0.25}),)
+    answer = Answer("eve", True, True, 0, "1", "m", 9, ("positive",), items, (Item("2", "Hymn"),), "fay")
+    shown = _printed(answer, k=1)
+    assert "P(positive)" in shown and "0.25" in shown and "Hymn" in shown
+    assert "rating" not in shown and "liked" not in shown
+    first = answer.as_json()["recommendations"][0]
+    assert first == {"id": "1", "title": "Song", "rank": 1, "score": 0.5, "positive": 0.25}
+
+
 def test_a_version_that_is_no_model_is_refused(root):
     with pytest.raises(UserError, match=r"999.*cannot be read.*westwork run --no-cache"):
         load(root / "serving" / "999")
@@ -129,7 +225,7 @@ def test_json_is_all_that_is_printed(root, tmp_path):
     first = answer["recommendations"][0]
     assert (first["rank"], first["id"], first["title"]) == (1, "104", "The Last Lighthouse")
     assert (first["score"], first["rating"], first["positive"]) == (104.0, 3.5, 0.75)
-    assert answer["liked"][0] == {"id": "106", "title": "Rivers, Roads and Rails"}
+    assert answer["history"][0] == {"id": "106", "title": "Rivers, Roads and Rails"}
 
 
 def test_an_error_while_the_output_is_captured_still_shows(root, tmp_path):

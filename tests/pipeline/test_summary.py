@@ -40,7 +40,9 @@ def _summary(**changes) -> RunSummary:
     }
     values = {
         "splits": splits,
-        "bad_rows": 0,
+        "bad_by_reason": {},
+        "left_out": {},
+        "evaluated": {"test": 10_000, "eval": 10_000},
         "candidates": 1682,
         "metrics": {"test": METRICS, "eval": {**METRICS, "retrieve/recall@10": 0.3456}},
         "failures": (),
@@ -66,6 +68,69 @@ def test_splits_times_and_metrics_beside_the_baselines_fit_80_columns(serving):
     assert re.search(r"rating RMSE +0\.9500 +1\.0200 +0\.9500 +1\.0200", shown)
     assert re.search(r"positive AUC +- +- +- +-", shown)
     assert "…" not in shown
+
+
+def test_a_domain_without_ratings_and_negatives_has_no_table_of_them(serving):
+    lists = {name: value for name, value in METRICS.items() if name.endswith("recall@10")}
+    shown = _print(_summary(metrics={"test": lists}), serving)
+    assert re.search(r"recall@10 +0\.1234 +0\.2345 +0\.0567", shown)
+    assert not re.search("Ranking beside|rating |item mean|AUC|ndcg", shown)
+    only_auc = _print(_summary(metrics={"test": {**lists, "positive/auc": 0.7}}), serving)
+    assert re.search(r"Ranking +\n +test +\nmetric +model +\n[^\n]+\npositive AUC +0\.7000", only_auc)
+
+
+REPEATS = {
+    f"{rival}/{metric}": value
+    for metric in ("recall@10", "mrr")
+    for rival, value in {
+        "retrieve": 0.11,
+        "recommend": 0.22,
+        "popularity": 0.12,
+        "own_frequent": 0.33,
+        "retrieve_new": 0.04,
+        "recommend_new": 0.05,
+        "popularity_new": 0.05,
+    }.items()
+}
+
+
+def test_with_repeats_both_tables_are_shown_and_what_the_model_is_not_above(serving):
+    shown = _print(_summary(metrics={"test": REPEATS, "eval": REPEATS}), serving)
+    print(shown)
+    assert all(len(line) <= 80 for line in shown.splitlines() if line.startswith(("metric", "recall", "mrr")))
+    later = shown.split("All later interactions, test split")[1].split("All later")[0]
+    assert "own most frequent" in later
+    assert re.search(r"recall@10 +0\.1100 +0\.2200 +0\.1200 +0\.3300", later)
+    assert "All later interactions, eval split" in shown
+    new = shown.split("Interactions with candidates new to the user")[1]
+    assert re.search(r"recall@10 +0\.0400 +0\.0500 +0\.0500 +0\.0400 +0\.0500 +0\.0500", new)
+    for sentence in (
+        "retrieve is not above popularity: recall@10 0.1100 against 0.1200, mrr 0.1100 against 0.1200",
+        "recommend is not above own most frequent: recall@10 0.2200 against 0.3300",
+        "recommend is not above popularity on candidates new to the user: recall@10 0.0500 against 0.0500",
+    ):
+        assert f"test     {sentence}" in shown and f"eval     {sentence}" in shown
+    assert "recommend is not above popularity:" not in shown
+
+
+def test_rows_in_no_split_are_told_with_the_commonest_reasons(serving):
+    reasons = {"unknown candidate": 1200, "no timestamp": 7, "rating out of range": 2, "no query id": 1}
+    left_out = {"repeat another row": 31}
+    shown = _print(_summary(bad_by_reason=reasons, left_out=left_out, stubs=4), serving)
+    assert (
+        "bad rows 1,210 left out: 1,200 unknown candidate; 7 no timestamp; 2 rating out of range; "
+        "1 more reasons, in the report\n" in shown
+    )
+    assert "left out 31 repeat another row\n" in shown
+    assert "1,682 candidates, 4 of them known to the log alone" in shown
+    assert "bad rows" not in _print(_summary(), serving)
+
+
+def test_a_sample_is_said_to_be_one_and_warnings_are_shown(serving):
+    shown = _print(_summary(evaluated={"test": 2_000}, warnings=("town: drift 0.2 above 0.1",)), serving)
+    assert "test     2,000 of 10,000 interactions, a sample (evaluation.max_interactions)\n" in shown
+    assert "warning  town: drift 0.2 above 0.1\n" in shown
+    assert "a sample" not in _print(_summary(), serving)
 
 
 def test_a_blessed_run_says_where_the_model_is_and_how_to_ask_it(serving):
