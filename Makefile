@@ -27,9 +27,9 @@ help: ## show this list
 
 setup: $(STAMPS)/ready ## install everything into .venv (the other targets do this by themselves)
 
-demo: setup ## run the whole pipeline on MovieLens-100K (DOMAIN=movielens) and recommend films
-	$(VENV)/bin/westwork run --domain $(DOMAIN) $(ARGS)
-	$(VENV)/bin/westwork recommend --domain $(DOMAIN) --example --exclude-seen
+demo: setup ## run the whole pipeline on public data and recommend (DOMAIN=movielens or retail)
+	$(VENV)/bin/westwork run --domain $(DOMAIN) --demo $(ARGS)
+	$(VENV)/bin/westwork recommend --domain $(DOMAIN) --example
 
 test: setup ## run every test (ARGS="-k history" narrows it)
 	$(VENV)/bin/python -m pytest $(ARGS)

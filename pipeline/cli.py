@@ -84,6 +84,7 @@ def main() -> None:
     epilog="""\b
 Examples:
   westwork run --domain movielens
+  westwork run --domain retail --demo
   westwork run --set retrieval.epochs=3 --set evaluation.max_regression=0.05
   westwork run --domain ./mine --root /data/runs/mine
   westwork run --source ~/Downloads/ml-100k.zip
@@ -103,6 +104,7 @@ command again. One root takes one run at a time.
     metavar="KEY=VALUE",
     help="Set a key of the domain file for this run, dotted; may be repeated.",
 )
+@click.option("--demo", is_flag=True, help="Apply the domain file's `demo` settings: done within minutes.")
 @click.option("--source", metavar="PATH|URL", help="The publisher's own archive of the data set.")
 @click.option("--no-cache", is_flag=True, help="Run every step, changed or not.")
 @click.pass_context
@@ -111,6 +113,7 @@ def run(
     domain: str,
     root: Path | None,
     overrides: tuple[str, ...],
+    demo: bool,
     source: str | None,
     no_cache: bool,
 ) -> None:
@@ -119,6 +122,9 @@ def run(
     from pipeline.run_command import RunRequest, run_pipeline
     from pipeline.run_root import RunRoot
 
+    if demo:
+        # What the user sets comes last, and so holds.
+        overrides = (*load_domain(domain).demo_overrides, *overrides)
     loaded = load_domain(domain, overrides)
     places = RunRoot.of(root, loaded.name)
     request = RunRequest(domain, overrides, source, use_cache=not no_cache)
@@ -150,7 +156,11 @@ A user the data do not know gets recommendations from the request's context alon
 @click.option("--user", metavar="ID", help="Whom to recommend to.")
 @click.option("--example", is_flag=True, help="Take a user with a history of middling length.")
 @click.option("--k", type=click.IntRange(min=1), default=10, show_default=True, help="How many.")
-@click.option("--exclude-seen", is_flag=True, help="Leave out what the user has interacted with.")
+@click.option(
+    "--exclude-seen/--keep-seen",
+    default=None,
+    help="Leave out what the user has interacted with.  [default: unless the domain's evaluation.repeats]",
+)
 @click.option(
     "--at",
     "moment",
@@ -164,7 +174,7 @@ def recommend(
     user: str | None,
     example: bool,
     k: int,
-    exclude_seen: bool,
+    exclude_seen: bool | None,
     moment: datetime | None,
     as_json: bool,
 ) -> None:
@@ -177,8 +187,11 @@ def recommend(
     from pipeline.run_root import RunRoot
     from pipeline.summary import newest_version_or_refuse
 
-    places = RunRoot.of(root, load_domain(domain).name)
+    loaded = load_domain(domain)
+    places = RunRoot.of(root, loaded.name)
     version = newest_version_or_refuse(places.serving)
+    if exclude_seen is None:
+        exclude_seen = not loaded.evaluation.repeats
     os.environ.update(environment())
     with output_into(places.logs / "recommend.log"):
         from pipeline.answer_view import print_answer

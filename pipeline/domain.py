@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ class Domain(Declaration):
     ranking: RankingConfig = RankingConfig()
     assemble: AssembleConfig = AssembleConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    demo: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Dotted key to value: what `westwork run --demo` sets, to be done within minutes.",
+    )
 
     name: str = Field(default="", description="The folder's name; not written in the file.")
     folder: Path = Field(default=Path(), description="Where the file is; not written in the file.")
@@ -47,6 +52,11 @@ class Domain(Declaration):
     def declaration(self) -> Declaration:
         """The data half alone: steps get no more, so that tuning a model invalidates no ingestion."""
         return Declaration(**{name: getattr(self, name) for name in Declaration.model_fields})
+
+    @property
+    def demo_overrides(self) -> tuple[str, ...]:
+        """The ``demo`` section as overrides for :func:`load_domain`."""
+        return tuple(f"{key}={json.dumps(value, default=str)}" for key, value in self.demo.items())
 
 
 def load_domain(name_or_path: str, overrides: Sequence[str] = ()) -> Domain:

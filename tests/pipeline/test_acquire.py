@@ -5,6 +5,7 @@ import os
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -79,6 +80,7 @@ def section(index: Path | None = None, **changes: object) -> Acquire:
                 "numbers": ["year"],
                 "package": {
                     "member": f"{PACKAGE}/books.tsv",
+                    "sha256": sha256(BOOKS.encode()),
                     "rename": {"book:id": "book", "name": "title", "year": "published"},
                     "missing": {"title": ["unkonwn"]},
                     "extract": {"year": {"column": "published", "pattern": r"^(\d{4})$"}},
@@ -205,6 +207,143 @@ def test_movielens_section_reads_the_layout_of_grouplens_archive(tmp_path: Path)
     assert pq.read_table(data / "interactions.parquet")["timestamp"].to_pylist() == [881250949, 881250950]
 
 
+def make_shop(folder: Path) -> None:
+    """A package's files: Parquet with numbers for ids, a log with moments, a catalogue without prices."""
+    (folder / "shop").mkdir(parents=True)
+    moments = np.array(["2017-01-01T09:30:00", "2017-02-01", "2017-03-01", "2017-04-01"], "datetime64[ns]")
+    log = {"user": [9, 8, 9, 9], "item": [1, 1, 1, 3], "paid": [4.0, 9.0, 1.0, 5.0], "n": [2, 3, 0, 1]}
+    pq.write_table(pa.table(log | {"when": moments}), folder / "shop" / "log.parquet")
+    goods = {"item": [1, 2, 3], "kind": ["OAT MILK", None, "TEA"], "size": ["1 L", None, None]}
+    pq.write_table(pa.table(goods), folder / "shop" / "goods.parquet")
+
+
+def shop_section(folder: Path, wheel: Path | None = None) -> Acquire:
+    """Tables of :func:`make_shop`'s files; there is no archive."""
+    log = {"member": "shop/log.parquet", "sha256": sha256((folder / "shop" / "log.parquet").read_bytes())}
+    goods = sha256((folder / "shop" / "goods.parquet").read_bytes())
+    before = {"column": "when", "moment": "2017-04-01"}
+    price = log | {"key": "item", "value": "paid", "per": "n", "statistic": "median", "before": before}
+    return Acquire.model_validate(
+        {
+            "terms": "Be kind.",
+            "package": {
+                "name": "corner-shop",
+                "version": "1.0",
+                "sha256": sha256(wheel.read_bytes()) if wheel else "0" * 64,
+            },
+            "tables": {
+                "log.parquet": {
+                    "columns": ["household", "item", "when"],
+                    "package": log | {"rename": {"user": "household"}},
+                },
+                "goods.parquet": {
+                    "columns": ["item", "title", "price"],
+                    "numbers": ["price"],
+                    "package": {
+                        "member": "shop/goods.parquet",
+                        "sha256": goods,
+                        "compose": {
+                            "title": {"columns": ["kind", "size"], "separator": ", ", "capitalize": True}
+                        },
+                        "lookup": {"price": price},
+                    },
+                },
+            },
+        }
+    )
+
+
+def check_shop(data: Path) -> None:
+    log = pq.read_table(data / "log.parquet")
+    assert log.schema == pa.schema(
+        [("household", pa.string()), ("item", pa.string()), ("when", pa.timestamp("ns"))]
+    )
+    assert log["household"].to_pylist() == ["9", "8", "9", "9"]
+    assert str(log["when"][0].as_py()) == "2017-01-01 09:30:00"
+    # Item 1 cost 2 and 3 apiece, and nothing can be said of a row of none; 3 sold too late, 2 never did.
+    assert pq.read_table(data / "goods.parquet").to_pylist() == [
+        {"item": "1", "title": "Oat milk, 1 l", "price": 2.5},
+        {"item": "2", "title": None, "price": None},
+        {"item": "3", "title": "Tea", "price": None},
+    ]
+
+
+def test_parquet_members_keep_moments_and_get_composed_and_looked_up_columns(
+    tmp_path: Path, index: Path
+) -> None:
+    make_shop(tmp_path)
+    wheel = index / "corner_shop-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as opened:
+        for name in ("log", "goods"):
+            opened.write(tmp_path / "shop" / f"{name}.parquet", f"shop/{name}.parquet")
+        opened.writestr("corner_shop-1.0.dist-info/METADATA", "Name: corner-shop\nVersion: 1.0\n")
+        opened.writestr("corner_shop-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+        opened.writestr("corner_shop-1.0.dist-info/RECORD", "")
+    said: list[str] = []
+    acquire(shop_section(tmp_path, wheel), tmp_path / "data", None, said.append)
+    check_shop(tmp_path / "data")
+    assert said == ["Be kind.", "fetching corner-shop 1.0"]
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the import path in which the shop's package is installed."""
+    folder = tmp_path / "site-packages"
+    make_shop(folder)
+    (folder / "corner_shop-1.0.dist-info").mkdir()
+    (folder / "corner_shop-1.0.dist-info" / "METADATA").write_text("Name: corner-shop\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def test_an_installed_package_is_taken_without_pip(
+    tmp_path: Path, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("subprocess.run", pytest.fail)
+    said: list[str] = []
+    acquire(shop_section(installed), tmp_path / "data", None, said.append)
+    check_shop(tmp_path / "data")
+    assert said[-1] == "taking corner-shop 1.0 as installed"
+
+
+def test_another_version_than_declared_is_not_taken_as_installed(
+    tmp_path: Path, installed: Path, index: Path
+) -> None:
+    what = shop_section(installed)
+    what = what.model_copy(update={"package": what.package.model_copy(update={"version": "1.1"})})
+    message = refused(tmp_path, what, None)
+    # Nor is there an archive to advise.
+    assert "could not fetch corner-shop==1.1" in message and "--source" not in message
+
+
+def test_an_installed_file_that_was_changed_is_refused(tmp_path: Path, installed: Path) -> None:
+    what = shop_section(installed)
+    (installed / "shop" / "goods.parquet").write_bytes(b"other")
+    message = refused(tmp_path, what, None)
+    assert (
+        "shop/goods.parquet has the checksum" in message and "--force-reinstall corner-shop==1.0" in message
+    )
+    (installed / "shop" / "log.parquet").unlink()
+    assert "shop/log.parquet cannot be read" in refused(tmp_path, what, None)
+
+
+def test_a_source_is_refused_where_only_the_package_is_described(tmp_path: Path) -> None:
+    make_shop(tmp_path)
+    with pytest.raises(UserError, match=r"the package corner-shop 1\.0 only.*Leave --source out"):
+        acquire(shop_section(tmp_path), tmp_path / "data", "shop.zip", pytest.fail)
+    assert not (tmp_path / "data").exists()
+
+
+def test_parquet_that_is_none_or_lacks_a_column_is_refused(tmp_path: Path, installed: Path) -> None:
+    log = installed / "shop" / "log.parquet"
+    pq.write_table(pq.read_table(log).drop_columns(["n"]), log)
+    assert "shop/log.parquet has no column 'n'; there are: " in refused(
+        tmp_path, shop_section(installed), None
+    )
+    log.write_bytes(b"PAR1 no more")
+    assert "cannot be read as Parquet" in refused(tmp_path, shop_section(installed), None)
+
+
 def refused(tmp_path: Path, what: Acquire, source: str | None) -> str:
     """The message of a refusal, which must leave nothing behind."""
     data = tmp_path / "data"
@@ -258,6 +397,17 @@ def test_a_data_directory_that_cannot_be_written_is_explained(tmp_path: Path, ar
 
 
 def test_the_section_is_checked_when_it_is_read() -> None:
+    tables = section().model_dump()["tables"]
+    tables["interactions.parquet"]["package"]["sha256"] = None
+    with pytest.raises(ValidationError, match=r"ratings\.tsv has no sha256"):
+        section(tables=tables)
+    tables = section().model_dump()["tables"]
+    tables["interactions.parquet"]["archive"] = None
+    with pytest.raises(ValidationError, match="some tables have an archive and some have none"):
+        section(tables=tables)
+    tables["interactions.parquet"]["package"] |= {"member": "log.parquet", "header": ["user"]}
+    with pytest.raises(ValidationError, match=r"log\.parquet is Parquet and names its columns itself"):
+        section(tables=tables)
     tables = section().model_dump()["tables"]
     tables["interactions.parquet"]["numbers"] = ["price"]
     with pytest.raises(ValidationError, match="'price' is among the numbers but not among the columns"):

@@ -1,0 +1,51 @@
+"""The domain file as a whole, and the domains that come with Westwork."""
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from components.ingest.declaration import DERIVED
+from pipeline.cli import main
+from pipeline.domain import SCHEMAS, available_domains, load_domain
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_demo_settings_hold_only_where_they_are_asked_for():
+    domain = load_domain("retail")
+    assert domain.interactions.since is None
+    assert load_domain("retail", domain.demo_overrides).interactions.since == date(2017, 10, 1)
+    assert load_domain("movielens").demo_overrides == ()
+
+
+def test_demo_applies_its_settings_before_those_of_the_command_line(tmp_path):
+    content = yaml.safe_load((ROOT / "tests" / "fixtures" / "tiny" / "domain.yaml").read_text())
+    content["demo"] = {"retrieval.epochs": 0, "history.length": 0}
+    (tmp_path / "domain.yaml").write_text(yaml.safe_dump(content))
+    arguments = ["run", "--domain", str(tmp_path), "--root", str(tmp_path / "root")]
+    result = CliRunner().invoke(main, [*arguments, "--demo", "--set", "history.length=-1"])
+    assert result.exit_code == 1
+    assert "with history.length=0 retrieval.epochs=0 history.length=-1" in result.stderr
+    assert "retrieval.epochs: found 0" in result.stderr and "history.length: found -1" in result.stderr
+
+
+@pytest.mark.parametrize("name", available_domains())
+def test_a_domains_schemas_know_exactly_what_its_examples_hold(name):
+    declaration = load_domain(name).declaration
+    log = declaration.interactions
+    candidates = {declaration.candidates.id, *declaration.candidates.features}
+    interactions = {log.query_id, log.candidate_id, log.timestamp.column, *declaration.query_features}
+    interactions |= {log.rating.column} if log.rating else set()
+    interactions |= {*DERIVED} if log.actions else {*DERIVED} - {"action"}
+    for stream, names in (("candidates", candidates), ("interactions", interactions)):
+        text = (SCHEMAS / name / f"{stream}.pbtxt").read_text()
+        schema = text_format.Parse(text, schema_pb2.Schema())
+        assert {feature.name for feature in schema.feature} == names
+    (longest,) = {f.value_count.max for f in schema.feature if re.match("history", f.name)}
+    assert longest == declaration.history.length
