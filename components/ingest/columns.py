@@ -7,25 +7,19 @@ and returns the converted array together with the places where the cell was neit
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.features import Feature
+from components.ingest.moments import TimeUnit, to_seconds
+from components.ingest.numbers import is_number, parse_numbers, to_double
 from components.ingest.strict import Strict
 
-ColumnType = Literal["string", "strings", "number", "moment"]
-TimeUnit = Literal["s", "ms", "us"]
-
-MISSING_NUMBERS = ("", "na", "n/a", "nan", "null", "none")
-"""Cells (lower case) of a number or moment column that stand for no value."""
-
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
-_LATEST_SECOND = 253_402_300_799  # 9999-12-31: anything later is a mistaken unit, not a time
+ColumnType = Literal["string", "strings", "number", "moment", "numbers"]
 
 _TYPE_OF_KIND: dict[str, ColumnType] = {
     "vocabulary": "string",
@@ -34,20 +28,42 @@ _TYPE_OF_KIND: dict[str, ColumnType] = {
     "numeric": "number",
     "multivalent": "strings",
     "timestamp": "moment",
+    "embedding": "numbers",
+}
+_ARROW_TYPES: dict[ColumnType, pa.DataType] = {
+    "string": pa.string(),
+    "strings": pa.list_(pa.string()),
+    "number": pa.float64(),
+    "moment": pa.int64(),
+    "numbers": pa.list_(pa.float32()),
 }
 
 
 class Column(Strict):
-    """One column to read: its name in the file and what its cells must be.
+    """One column to read: its declared name and what its cells must be.
 
     ``string`` becomes an Arrow string, ``strings`` a list of strings (cut at ``separator``), ``number``
-    a double, ``moment`` an int64 of seconds since 1970, UTC (given in ``unit``, or as a date).
+    a double, ``moment`` an int64 of seconds since 1970, UTC (given in ``unit``, or as a date), ``numbers``
+    a list of exactly ``dim`` floats (cut at ``separator``).
     """
 
     name: str
     type: ColumnType = "string"
     separator: str = ""
+    dim: int = 0
+    """Of ``numbers``."""
     unit: TimeUnit = "s"
+    timezone: str = "UTC"
+    """Of moments given as a date or time without an offset."""
+    earliest: int | None = None
+    """Moments before this second are wrong."""
+    latest: int | None = None
+    """Moments from this second on are wrong."""
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The type of the converted values."""
+        return _ARROW_TYPES[self.type]
 
     @property
     def expected(self) -> str:
@@ -57,6 +73,7 @@ class Column(Strict):
             "strings": f"values separated by {self.separator!r}, or a list of text",
             "number": "a finite number, or nothing",
             "moment": f"a time: {self.unit} since 1970-01-01 UTC, or ISO 8601 such as 2024-05-31T12:00:00Z",
+            "numbers": f"{self.dim} finite numbers separated by {self.separator!r}, or a list of so many",
         }[self.type]
 
     def convert(self, cells: pa.Array) -> Converted:
@@ -66,9 +83,45 @@ class Column(Strict):
             cells: [n] Arrow array of any type, as read.
 
         Returns:
-            [n] values, null where missing or wrong, and the [n] mask of those that are wrong.
+            [n] values of :attr:`arrow_type`, null where missing or wrong, and the [n] mask of those that
+            are wrong.
         """
-        return _CONVERSIONS[self.type](self, cells)
+        return _CONVERSIONS[self.type](self, _decoded(cells))
+
+    def reasons(self, cells: pa.Array, what: str) -> pa.Array:
+        """Why cells are wrong.
+
+        Args:
+            cells: [n] Arrow array as given to :meth:`convert`.
+            what: What the reasons call the column, such as "timestamp".
+
+        Returns:
+            [n] strings; those of cells that are not wrong mean nothing.
+        """
+        reasons = pa.repeat(f"{what} is not {self.expected}", len(cells))
+        if self.type != "moment":
+            return reasons
+        cells = _decoded(cells)
+        moments = to_seconds(cells, self.unit, self.timezone)
+        hint = f": is the unit {self.unit!r} right?"
+        for second, relation, outside in self._bounds(moments.seconds):
+            reason = f"{what} {relation} {_day(second)}"
+            hinted = pc.if_else(pa.array(moments.counted), reason + hint, reason)
+            reasons = pc.if_else(pa.array(outside), hinted, reasons)
+        return reasons
+
+    def _bounds(self, seconds: pa.Array) -> list[tuple[int, str, np.ndarray]]:
+        """Each bound of a moment, how it is broken, and the [n] mask of the moments that break it."""
+        bounds = []
+        if self.earliest is not None:
+            bounds.append((self.earliest, "before", _mask(pc.less(seconds, self.earliest))))
+        if self.latest is not None:
+            bounds.append((self.latest, "not before", _mask(pc.greater_equal(seconds, self.latest))))
+        return bounds
+
+
+def _day(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).date().isoformat()
 
 
 class Converted(NamedTuple):
@@ -80,14 +133,17 @@ class Converted(NamedTuple):
 
 def column_of(name: str, feature: Feature) -> Column:
     """The column a declared feature is read from."""
-    separator = feature.separator if feature.kind == "multivalent" else ""
-    return Column(name=name, type=_TYPE_OF_KIND[feature.kind], separator=separator)
+    kind = _TYPE_OF_KIND[feature.kind]
+    if feature.kind == "multivalent":
+        return Column(name=name, type=kind, separator=feature.separator)
+    if feature.kind == "embedding":
+        return Column(name=name, type=kind, separator=feature.separator, dim=feature.dim)
+    return Column(name=name, type=kind)
 
 
 def as_text(cells: pa.Array) -> pa.Array:
     """The cells as a person would write them, [n] strings; null stays null."""
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
+    cells = _decoded(cells)
     if pa.types.is_floating(cells.type):
         # An integer column with gaps arrives as floats; its 42.0 is still the id 42.
         whole = pc.fill_null(pc.and_(pc.is_finite(cells), pc.equal(pc.floor(cells), cells)), False)
@@ -109,8 +165,6 @@ def _to_string(column: Column, cells: pa.Array) -> Converted:
 
 
 def _to_strings(column: Column, cells: pa.Array) -> Converted:
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
     if not _is_list(cells.type):
         text, wrong = _to_string(column, cells)
         if wrong.any():
@@ -130,76 +184,54 @@ def _to_strings(column: Column, cells: pa.Array) -> Converted:
 
 
 def _to_number(column: Column, cells: pa.Array) -> Converted:
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
-    if pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
-        return _parse_numbers(cells)
-    if not (_is_number(cells.type) or pa.types.is_null(cells.type)):
+    if _is_text(cells.type):
+        return Converted(*parse_numbers(cells))
+    if not (is_number(cells.type) or pa.types.is_null(cells.type)):
         return _all_wrong(cells, pa.float64())
-    numbers = pc.cast(cells, pa.float64(), safe=False)
-    numbers = pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
-    return Converted(*_finite(numbers))
-
-
-def _parse_numbers(text: pa.Array) -> Converted:
-    text = pc.utf8_trim_whitespace(text)
-    readable = pc.fill_null(pc.match_substring_regex(text, pattern=_NUMBER), False)
-    numbers = pc.cast(pc.if_else(readable, text, pa.scalar(None, text.type)), pa.float64())
-    finite, infinite = _finite(numbers)
-    absent = pc.fill_null(pc.is_in(pc.utf8_lower(text), value_set=pa.array(MISSING_NUMBERS, text.type)), True)
-    missing = _mask(pc.or_(absent, pc.is_null(text)))
-    return Converted(finite, infinite | (~_mask(readable) & ~missing))
+    return Converted(*to_double(cells))
 
 
 def _to_moment(column: Column, cells: pa.Array) -> Converted:
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
-    if pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type):
-        # By way of microseconds, floored: a plain cast to seconds refuses any fraction.
-        micros = pc.cast(pc.cast(cells, pa.timestamp("us"), safe=False), pa.int64())
-        return _in_calendar(_floor_divide(micros, _PER_SECOND["us"]), np.zeros(len(cells), bool))
-    if pa.types.is_integer(cells.type):
-        signed = pc.cast(cells, pa.int64(), safe=False)
-        return _in_calendar(_floor_divide(signed, _PER_SECOND[column.unit]), np.zeros(len(cells), bool))
-    numbers, wrong = _to_number(column, cells)
-    seconds = pc.floor(pc.divide(numbers, float(_PER_SECOND[column.unit])))
-    too_far = _mask(pc.greater(pc.abs(seconds), float(_LATEST_SECOND)))
-    seconds = pc.cast(pc.if_else(too_far, pa.scalar(None, pa.float64()), seconds), pa.int64())
-    if wrong.any() and (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
-        dates = _parse_dates(cells.filter(pa.array(wrong)))
-        seconds = pc.replace_with_mask(seconds, pa.array(wrong), dates)
-        wrong = wrong & ~_mask(pc.is_valid(seconds))
-    return Converted(seconds, wrong | too_far)
+    if pa.types.is_nested(cells.type):
+        return _all_wrong(cells, pa.int64())
+    seconds, wrong, _ = to_seconds(cells, column.unit, column.timezone)
+    for _, _, outside in column._bounds(seconds):
+        if outside.any():
+            wrong = wrong | outside
+            seconds = pc.if_else(pa.array(outside), pa.scalar(None, pa.int64()), seconds)
+    return Converted(seconds, wrong)
 
 
-def _parse_dates(text: pa.Array) -> pa.Array:
-    """[n] seconds since 1970 of ISO 8601 text, UTC where no offset is given; null where it is none."""
-    moments = pd.to_datetime(
-        pd.Series(text.to_pandas(), dtype=object), format="ISO8601", utc=True, errors="coerce"
-    )
-    micros = pa.array(moments.dt.tz_localize(None).astype("datetime64[us]"), pa.timestamp("us"))
-    return _floor_divide(pc.cast(micros, pa.int64()), _PER_SECOND["us"])
-
-
-def _in_calendar(seconds: pa.Array, wrong: np.ndarray) -> Converted:
-    too_far = _mask(pc.or_(pc.greater(seconds, _LATEST_SECOND), pc.less(seconds, -_LATEST_SECOND)))
-    return Converted(pc.if_else(too_far, pa.scalar(None, pa.int64()), seconds), wrong | too_far)
-
-
-def _floor_divide(values: pa.Array, divisor: int) -> pa.Array:
-    """Arrow's integer division rounds towards zero, which before 1970 is the wrong way."""
-    remainder = pc.subtract(values, pc.multiply(pc.divide(values, divisor), divisor))
-    quotient = pc.divide(values, divisor)
-    return pc.if_else(pc.less(remainder, 0), pc.subtract(quotient, 1), quotient)
-
-
-def _finite(numbers: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    infinite = pc.fill_null(pc.is_inf(numbers), False)
-    return pc.if_else(infinite, pa.scalar(None, pa.float64()), numbers), _mask(infinite)
+def _to_numbers(column: Column, cells: pa.Array) -> Converted:
+    """Lists of one length: a null within is as wrong as a number too many."""
+    if not _is_list(cells.type):
+        if not (_is_text(cells.type) or pa.types.is_null(cells.type)):
+            return _all_wrong(cells, column.arrow_type)
+        text = _null_if_empty(pc.utf8_trim_whitespace(as_text(cells)))
+        blank = column.separator.isspace()
+        cells = pc.utf8_split_whitespace(text) if blank else pc.split_pattern(text, pattern=column.separator)
+    wrong = _mask(pc.not_equal(pc.list_value_length(cells), column.dim))
+    values = pc.list_flatten(cells)
+    owners = pc.list_parent_indices(cells).to_numpy()
+    numbers, unreadable = _to_number(column, values)
+    single = pc.cast(numbers, pa.float32(), safe=False)
+    useless = unreadable | ~_mask(pc.is_finite(single))
+    wrong[owners[useless]] = True
+    kept = _mask(pc.is_valid(cells)) & ~wrong
+    offsets = np.concatenate([[0], np.cumsum(kept * column.dim)]).astype(np.int32)
+    chosen = single.filter(pa.array(kept[owners]))
+    return Converted(pa.ListArray.from_arrays(pa.array(offsets), chosen, mask=pa.array(~kept)), wrong)
 
 
 def _null_if_empty(text: pa.Array) -> pa.Array:
-    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    empty = pc.equal(pc.binary_length(text), 0)
+    if not pc.any(empty).as_py():
+        return text
+    return pc.if_else(empty, pa.scalar(None, pa.string()), text)
+
+
+def _decoded(cells: pa.Array) -> pa.Array:
+    return cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells
 
 
 def _all_wrong(cells: pa.Array, wanted: pa.DataType) -> Converted:
@@ -211,8 +243,8 @@ def _mask(values: pa.Array) -> np.ndarray:
     return pc.fill_null(values, False).to_numpy(zero_copy_only=False)
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -224,4 +256,5 @@ _CONVERSIONS: dict[str, Callable[[Column, pa.Array], Converted]] = {
     "strings": _to_strings,
     "number": _to_number,
     "moment": _to_moment,
+    "numbers": _to_numbers,
 }

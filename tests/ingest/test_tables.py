@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.ingest import tables
+from components.ingest import csv_reader
 from components.ingest.columns import Column
 from components.ingest.declaration import Table
 from components.ingest.errors import UserError
@@ -46,7 +46,7 @@ def test_parquet_integers_become_string_ids(tmp_path: Path) -> None:
 def test_row_numbers_are_the_files_also_past_malformed_rows(
     tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "BLOCK_BYTES", block)
+    monkeypatch.setattr(csv_reader, "BLOCK_BYTES", block)
     lines = [f"{row}" if row % 5 == 0 else f"{row},x" for row in range(1, 101)]
     file = write(tmp_path / "t.csv", "id,size\n" + "\n".join(lines) + "\n")
     parts = list(read_batches(Table(files="t.csv"), file, ["id"]))
