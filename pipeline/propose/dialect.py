@@ -104,7 +104,9 @@ def _refuse_other_forms(file: str, magic: bytes) -> None:
         form, mend = "a zip archive or a spreadsheet", "Unpack it, or save the sheet as CSV"
     elif magic.startswith(b"SQLite"):
         form, mend = "an SQLite database", "Write its tables as CSV or Parquet"
-    elif magic.startswith((b"ARROW1", b"Obj\x01", b"ORC", b"\x89HDF", b"\x93NUMPY", b"\x80\x04", b"\x80\x05")):
+    elif magic.startswith(
+        (b"ARROW1", b"Obj\x01", b"ORC", b"\x89HDF", b"\x93NUMPY", b"\x80\x04", b"\x80\x05")
+    ):
         form, mend = "in a binary form of another library", "Write it as Parquet"
     if form:
         raise UserError(
@@ -145,10 +147,8 @@ def _guess_encoding(file: str, head: bytes) -> tuple[str, str, str]:
     western = next((name for name in guesses if name in _WESTERN), None)
     # C1 control characters stand in no table: bytes 0x80-0x9f mean Windows' variant.
     has_c1 = any(0x80 <= byte <= 0x9F for byte in telling)
-    if western or not guesses:
-        encoding = "cp1252" if has_c1 else "iso8859-1"
-    else:
-        encoding = guesses[0]
+    latin = "cp1252" if has_c1 else "iso8859-1"
+    encoding = latin if western or not guesses else guesses[0]
     try:
         text = _decode_as(file, head, encoding)
     except UserError:

@@ -107,14 +107,14 @@ def given_tables(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[GivenTab
         for part in parts:
             format_, compression, _ = facts[part[0]]
             # One file out of UTF-8 is enough: Latin-1 and its kin read plain ASCII just as well.
-            dialect = next((d for _, _, d in map(facts.__getitem__, part) if d.encoding != "utf-8"), None)
+            other = next((d for _, _, d in map(facts.__getitem__, part) if d.encoding != "utf-8"), None)
             tables.append(
                 GivenTable(
                     pattern or glob.escape(part[0]),
                     tuple(part),
                     format_,
                     compression,
-                    dialect or facts[part[0]][2],
+                    other or facts[part[0]][2],
                 )
             )
     return sorted(tables, key=lambda table: table.pattern), remarks

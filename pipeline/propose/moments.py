@@ -13,16 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.columns import Column
+from pipeline.propose import words
 
 Unit = Literal["s", "ms", "us", "ns"]
 
 _PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()
 _LATEST = datetime(2060, 1, 1, tzinfo=UTC).timestamp()
-_TIME_WORDS = frozenset(
-    "time timestamp datetime date day when at ts stamp created updated started ended clock epoch moment "
-    "unixtime eventtime".split()
-)
 _OFFSET = r"(?i)(z|[+-]\d\d:?(\d\d)?)\s*$"
 _LOOKED_AT = 20_000
 _DAY = 86_400
@@ -68,7 +65,7 @@ def find_moments(name_words: Sequence[str], cells: pa.Array) -> Moments | None:
     """
     if not len(cells):
         return None
-    named = any(word in _TIME_WORDS for word in name_words)
+    named = any(word in words.TIMES for word in name_words)
     if pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type):
         zoned = pa.types.is_timestamp(cells.type) and cells.type.tz is not None
         seconds = Column(name="", type="moment").convert(cells).values
@@ -137,5 +134,3 @@ def _moments(unit: Unit | None, seconds: np.ndarray, has_offset: bool, named: bo
         named,
         len(np.unique(seconds)),
     )
-
-

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.columns import MISSING_NUMBERS, Column, as_text
+from components.ingest.columns import Column, as_text
 from components.ingest.errors import UserError
+from components.ingest.numbers import MISSING_NUMBERS
 from pipeline.propose.given import GivenTable
 from pipeline.propose.moments import Moments, find_moments
 from pipeline.propose.sample import Sample, take_sample, whole_column
@@ -254,9 +255,7 @@ def _look_at_numbers(name: str, declared: str, cells: pa.Array) -> ColumnProfile
 def _of_numbers(name: str, declared: str, numbers: np.ndarray, text: pa.Array) -> ColumnProfile:
     whole = bool(len(numbers)) and bool((numbers == np.floor(numbers)).all())
     moments = find_moments(words_of(declared), pa.array(numbers)) if whole or len(numbers) else None
-    return _plain(
-        name, declared, "integer" if whole else "number", text, numbers=numbers, moments=moments
-    )
+    return _plain(name, declared, "integer" if whole else "number", text, numbers=numbers, moments=moments)
 
 
 def _look_at_moments(name: str, declared: str, cells: pa.Array) -> ColumnProfile:

@@ -99,9 +99,7 @@ def _sample_parquet(given: GivenTable) -> Sample:
     if total <= WHOLE_PARQUET_ROWS and sum(map(os.path.getsize, given.files)) <= 4 * WHOLE_BYTES:
         return _everything(given)
     groups = [
-        (file, group)
-        for file in given.files
-        for group in range(pq.ParquetFile(file).metadata.num_row_groups)
+        (file, group) for file in given.files for group in range(pq.ParquetFile(file).metadata.num_row_groups)
     ]
     chosen = [groups[at] for at in _spread(len(groups))]
     rows_each = STRETCHES * STRETCH_ROWS // len(chosen)
@@ -149,8 +147,10 @@ def _sample_beginnings(given: GivenTable) -> Sample:
         malformed += wrong
         looked_at += _compressed_size(file, compression, len(head))
     rows = _joined(parts, given)
-    total = rows.num_rows if whole else round(
-        rows.num_rows * sum(map(os.path.getsize, given.files)) / max(1, looked_at)
+    total = (
+        rows.num_rows
+        if whole
+        else round(rows.num_rows * sum(map(os.path.getsize, given.files)) / max(1, looked_at))
     )
     note = f"{rows.num_rows:,} of about {total:,} rows, from the beginnings of the files"
     return Sample(rows, total, whole, malformed, note)

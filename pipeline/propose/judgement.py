@@ -1,0 +1,170 @@
+"""What in the event log says that somebody liked something: a rating, actions, or that it happened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.propose import words
+from pipeline.propose.profile import ColumnProfile, TableProfile, words_of
+
+_MOST_ACTIONS = 20
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What makes an interaction positive.
+
+    Attributes:
+        rating: Column of grades, if any, with ``minimum``, ``maximum`` and ``positive_from``.
+        bounds: Those three.
+        action_column: Column of actions, if rows say theirs.
+        source_actions: Action of each source, where the files' names say it; else empty.
+        weights: Action to weight.
+        why: What says so.
+        unsure: What else was considered.
+    """
+
+    why: str
+    rating: ColumnProfile | None = None
+    bounds: tuple[float, float, float] = (0, 0, 0)
+    action_column: ColumnProfile | None = None
+    source_actions: tuple[str, ...] = ()
+    weights: dict[str, float] | None = None
+    unsure: str = ""
+
+
+def find_judgement(logs: Sequence[TableProfile], keys: Sequence[ColumnProfile]) -> Judgement:
+    """Looks for actions, then for a rating, among the log's columns that are no keys.
+
+    Args:
+        logs: The tables of the event log, main one first.
+        keys: Its columns of who, what and when.
+    """
+    columns = [column for column in logs[0].columns if column not in keys]
+    shared = set.intersection(*({column.declared for column in log.columns} for log in logs))
+    columns = [column for column in columns if column.declared in shared]
+    return (
+        _action_column(columns)
+        or _source_actions(logs)
+        or _rating(columns)
+        or Judgement(
+            "neither a rating nor actions: that an interaction happened makes it positive",
+            unsure=_numbers_left(columns),
+        )
+    )
+
+
+def split_column(columns: Sequence[ColumnProfile]) -> ColumnProfile | None:
+    """A column that says which split a row is in."""
+    for column in columns:
+        values = {value.lower() for value in column.values.slice(0, 6).to_pylist()}
+        if column.shape == "text" and len(values) > 1 and values <= words.SPLITS:
+            return column
+    return None
+
+
+def _action_column(columns: Sequence[ColumnProfile]) -> Judgement | None:
+    able = [
+        c for c in columns if c.shape == "text" and c.moments is None and 2 <= c.distinct <= _MOST_ACTIONS
+    ]
+    told = [c for c in able if any(_known_weight(value) is not None for value in c.values.to_pylist())]
+    named = [c for c in told if words.ACTIONS.intersection(c.words)]
+    best = next(iter(named or told), None)
+    if best is None:
+        return None
+    values, counts = best.values.to_pylist(), best.counts
+    known = {value: _known_weight(value) for value in values}
+    weights = {
+        value: _by_rarity(counts[at], counts[0]) if weight is None else weight
+        for at, (value, weight) in enumerate(known.items())
+    }
+    if not any(weights.values()):
+        weights = dict.fromkeys(weights, 1.0)
+    seen = ", ".join(
+        f"{value} {count / counts.sum():.1%}" for value, count in zip(values, counts, strict=True)
+    )
+    guessed = [value for value, weight in known.items() if weight is None]
+    unsure = "the weights are a guess by what the actions are called; 0 makes an action a negative"
+    if guessed:
+        unsure += f"; {', '.join(guessed)} by how rare they are"
+    return Judgement(f"column {best.name}: {seen}", action_column=best, weights=weights, unsure=unsure)
+
+
+def _source_actions(logs: Sequence[TableProfile]) -> Judgement | None:
+    names = [log.given.stem for log in logs]
+    if len(logs) < 2 or len(set(names)) < len(names) or any(_known_weight(name) is None for name in names):
+        return None
+    weights = {name: _known_weight(name) or 0.0 for name in names}
+    if not any(weights.values()):
+        return None
+    return Judgement(
+        "the files' names say what happened",
+        source_actions=tuple(names),
+        weights=weights,
+        unsure="the weights are a guess by what the files are called; 0 makes an action a negative",
+    )
+
+
+def _known_weight(action: str) -> float | None:
+    said = {*words_of(action), action.lower().replace("_", "").replace("-", "")}
+    return next((weight for weight, names in words.ACTION_WEIGHTS if said & names), None)
+
+
+def _by_rarity(count: int, most: int) -> float:
+    return float(min(5, 1 + round(math.log2(most / count))))
+
+
+def _rating(columns: Sequence[ColumnProfile]) -> Judgement | None:
+    able = [c for c in columns if c.shape in ("integer", "number") and c.moments is None and c.distinct > 1]
+    named = [c for c in able if words.RATINGS.intersection(c.words)]
+    graded = [c for c in able if _looks_graded(c) and not words.NO_RATINGS.intersection(c.words)]
+    best = next(iter(named or graded), None)
+    if best is None:
+        return None
+    numbers = best.numbers
+    minimum, maximum = _scale(float(numbers.min()), float(numbers.max()))
+    # Seven tenths up the scale: 4 of 1 to 5, 8 of 1 to 10, 1 of 0 and 1.
+    values = np.unique(numbers)
+    high = values[values >= minimum + 0.7 * (maximum - minimum) - 1e-9]
+    positive_from = float(high[0]) if len(high) else float(values[-1])
+    share = float((numbers >= positive_from).mean())
+    others = [c.name for c in (named or graded) if c is not best]
+    unsure = f"positive_from: {positive_from:g} makes {share:.0%} of the rows positive"
+    lower = [value for value in values if minimum < value < positive_from]
+    if lower:
+        unsure += f", {lower[-1]:g} would make it {(numbers >= lower[-1]).mean():.0%}"
+    if not named:
+        unsure = f"no name says it is a rating, only the few numbers; {unsure}"
+    if others:
+        unsure += f"; could also be {', '.join(others)}"
+    return Judgement(
+        f"{best.distinct:,} different numbers from {numbers.min():g} to {numbers.max():g}",
+        rating=best,
+        bounds=(minimum, maximum, positive_from),
+        unsure=unsure,
+    )
+
+
+def _looks_graded(column: ColumnProfile) -> bool:
+    numbers = column.numbers
+    halves = (numbers * 2 == np.floor(numbers * 2)).all()
+    return bool(column.distinct <= 11 and halves and numbers.min() >= 0 and numbers.max() <= 10)
+
+
+def _scale(low: float, high: float) -> tuple[float, float]:
+    """The usual scale that the numbers seen lie on."""
+    for top in (1, 5, 10, 100):
+        if low >= 0 and high <= top:
+            if top == 1 or low == 0 or low < 0.5:
+                return 0.0, float(top)
+            return (0.5 if low < 1 else 1.0), float(top)
+    return low, high
+
+
+def _numbers_left(columns: Sequence[ColumnProfile]) -> str:
+    names = [c.name for c in columns if c.shape in ("integer", "number", "text") and c.distinct > 1][:6]
+    return f"a column that grades could be among {', '.join(names)}" if names else ""

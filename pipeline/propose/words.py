@@ -1,0 +1,46 @@
+"""Words in the names of columns, files and values, and what they speak for."""
+
+from __future__ import annotations
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+QUERIES = _words(
+    """user customer client household member visitor person people account buyer reader listener viewer
+    subscriber session guest patron shopper student patient reviewer uid"""
+)
+"""Those who are recommended to."""
+CANDIDATES = _words(
+    """item product movie film song track artist book article sku asin isbn candidate offer ad listing video
+    recipe game new news content course job business restaurant beer anime post hotel property"""
+)
+"""What is recommended."""
+IDS = _words("id code sku key uuid guid nr no number zip postcode postal")
+"""Numbers that name something."""
+TIMES = _words(
+    """time timestamp datetime date day when at ts stamp created updated started ended clock epoch moment
+    unixtime eventtime"""
+)
+RATINGS = _words("rating rate star score grade mark stars label liked like relevance")
+NO_RATINGS = _words(
+    """quantity qty count price amount value cost week month day hour year discount disc duration position
+    rank page length size age id"""
+)
+"""Numbers that are small and few, but judge nothing."""
+ACTIONS = _words("action event type behavior behaviour interaction activity kind")
+CONTEXT = _words("device platform os browser country locale language channel query search useragent")
+"""What is known when a request is made."""
+SPLITS = _words("train training test testing eval valid validation dev")
+TITLES = ("title", "name", "headline", "label", "description")
+"""What people know a candidate by, best first."""
+
+ACTION_WEIGHTS: tuple[tuple[float, frozenset[str]], ...] = (
+    (0.0, _words("impression show shown seen display skip dislike remove removed unlike delete hide")),
+    (5.0, _words("purchase buy bought order ordered transaction checkout pay paid conversion sale")),
+    (3.0, _words("cart basket addtocart rent borrow download subscribe")),
+    (2.0, _words("fav favorite favourite like wishlist save bookmark share follow wish collect")),
+    (1.0, _words("view pv click detail visit open play listen read watch browse stream")),
+)
+"""Words in an action's name and the weight they suggest; the first that fits counts."""
