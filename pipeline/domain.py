@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from components.assemble.config import AssembleConfig
 from components.evaluate.config import EvaluationConfig
 from components.ingest.declaration import Declaration
+from components.ingest.distributions import Distributions
 from components.ingest.errors import UserError
 from components.ranking.config import RankingConfig
 from components.retrieval.config import RetrievalConfig
@@ -28,6 +29,7 @@ class Domain(Declaration):
 
     title: str = Field(description="What people call the data set.")
     acquire: Acquire | None = Field(default=None, description="Where the data can be had, if it can.")
+    distributions: Distributions = Distributions()
     retrieval: RetrievalConfig = RetrievalConfig()
     ranking: RankingConfig = RankingConfig()
     assemble: AssembleConfig = AssembleConfig()
@@ -47,6 +49,11 @@ class Domain(Declaration):
         if "interactions" in info.data:
             evaluation.check(info.data["interactions"])
         return evaluation
+
+    @model_validator(mode="after")
+    def _thresholds_are_of_features_there_are(self) -> Domain:
+        self.distributions.check(self.declaration)
+        return self
 
     @property
     def declaration(self) -> Declaration:
