@@ -120,9 +120,10 @@ class _Reader:
     def place(self, count: int) -> tuple[np.ndarray, tuple[MalformedRow, ...]]:
         """The [count] numbers of the next well-formed rows, and the rows left out since last asked."""
         ordinals = np.arange(self._good + 1, self._good + count + 1)
-        skipped = np.array(self._skipped, np.int64)
-        # The j-th skipped row stands before a good one if no more than number - j good ones precede it.
-        ordinals += np.searchsorted(skipped - np.arange(len(skipped)), ordinals, side="right")
+        if self._skipped:
+            # The j-th skipped row stands before a good one if no more than number - j good ones precede it.
+            skipped = np.array(self._skipped, np.int64) - np.arange(len(self._skipped))
+            ordinals += np.searchsorted(skipped, ordinals, side="right")
         self._good += count
         malformed, self._malformed = tuple(self._malformed), []
         return ordinals + self._part.first_row - 1, malformed

@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.ingest.cell_bytes import bytes_of
+
 MISSING_NUMBERS = ("", "na", "n/a", "nan", "null", "none")
 """Cells (lower case) of a number or moment column that stand for no value."""
 
@@ -45,12 +47,13 @@ def parse_numbers(text: pa.Array) -> tuple[pa.Array, np.ndarray]:
 
 def parse_integers(text: pa.Array) -> pa.Array | None:
     """[n] int64 if every cell is plain digits or empty (then null); else None."""
-    if pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py():
-        return None  # Arrow reads 0x10 as sixteen.
     try:
-        return pc.cast(_null_if_empty(text), pa.int64())
+        integers = pc.cast(_null_if_empty(text), pa.int64())
     except pa.ArrowInvalid:
         return None
+    letters, _ = bytes_of(text)
+    # Arrow reads 0x10 as sixteen.
+    return None if b"x" in letters or b"X" in letters else integers
 
 
 def _null_if_empty(text: pa.Array) -> pa.Array:

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.byte_streams import MARKED_BYTES, unmarked
+from components.ingest.cell_bytes import bytes_of, is_large
 from components.ingest.rows import MalformedRow, Rows, shorten
 
 LATIN_1_HINT = "if the file is Latin-1, say encoding: latin-1"
 
-_MARK = chr(MARKED_BYTES).encode()[0]
+_SUSPECT = (b"\0", chr(MARKED_BYTES).encode()[:1])
 
 
 class _Fault(NamedTuple):
@@ -40,7 +41,7 @@ def check_text(rows: Rows, encoding: str, hint: str = "") -> Rows:
         if pa.types.is_dictionary(cells.type):
             cells = cells.dictionary_decode()
         if _is_text(cells.type):
-            octets = pc.cast(cells, pa.large_binary() if _is_large(cells.type) else pa.binary())
+            octets = pc.cast(cells, pa.large_binary() if is_large(cells.type) else pa.binary())
             cells = octets
             faults += _faults(name, octets, encoding, hint)
         arrays.append(cells)
@@ -64,12 +65,14 @@ def _without(rows: Rows, arrays: list[pa.Array], faults: list[_Fault]) -> Rows:
 
 
 def _faults(name: str, octets: pa.Array, encoding: str, hint: str) -> list[_Fault]:
-    data, offsets = _octets(octets)
-    suspect = (data == 0) | (data == _MARK)
-    if not _is_utf8(octets):
-        suspect |= data >= 0x80
-    if not suspect.any():
+    data, offsets = bytes_of(octets)
+    valid = _is_utf8(octets)
+    if valid and not any(byte in data for byte in _SUSPECT):
         return []
+    values = np.frombuffer(data, np.uint8)
+    suspect = np.isin(values, np.frombuffer(b"".join(_SUSPECT), np.uint8))
+    if not valid:
+        suspect |= values >= 0x80
     places = np.unique(np.searchsorted(offsets, np.flatnonzero(suspect), side="right") - 1)
     cells = octets.take(pa.array(places)).to_pylist()
     found = (
@@ -101,25 +104,11 @@ def _fault(row: int, name: str, cell: bytes | None, encoding: str, hint: str) ->
 
 def _is_utf8(octets: pa.Array) -> bool:
     try:
-        pc.cast(octets, pa.large_string() if _is_large(octets.type) else pa.string())
+        pc.cast(octets, pa.large_string() if is_large(octets.type) else pa.string())
     except pa.ArrowInvalid:
         return False
     return True
 
 
-def _octets(cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """The [n] cells' bytes, one after the other, and the [n + 1] places where each begins."""
-    _, offsets, data = cells.buffers()
-    if data is None or not len(cells):
-        return np.empty(0, np.uint8), np.zeros(len(cells) + 1, np.int64)
-    width = np.int64 if _is_large(cells.type) else np.int32
-    places = np.frombuffer(offsets, width)[cells.offset : cells.offset + len(cells) + 1]
-    return np.frombuffer(data, np.uint8)[places[0] : places[-1]], places - places[0]
-
-
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_binary(kind) or _is_large(kind)
-
-
-def _is_large(kind: pa.DataType) -> bool:
-    return pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
+    return pa.types.is_string(kind) or pa.types.is_binary(kind) or is_large(kind)
