@@ -43,6 +43,7 @@ Where things are:
   --data       the tables; the domain file's relative file names are under it
   --artifacts  the steps' outputs (Kubeflow's pipeline root); gs:// only
   --serving    pushed versions, for TensorFlow Serving to watch
+  --statistics statistics of data that passed, which the next are compared with; by default under --artifacts
   --schemas    the domain's two .pbtxt, by default those inside the image
 The others may be gs:// URIs or absolute paths, then of the image or of a volume mounted into every step.
 """
@@ -73,6 +74,7 @@ class Request:
         data: Directory or URI of the tables.
         artifacts: URI of Kubeflow's pipeline root.
         serving: Directory or URI of the pushed versions.
+        statistics: Directory or URI of the statistics of data that passed the gate.
         schemas: Directory or URI of the domain's two schemas, as the steps see it.
         image: The steps' container image.
         beam_args: Beam's arguments, whole.
@@ -83,6 +85,7 @@ class Request:
     data: str
     artifacts: str
     serving: str
+    statistics: str
     schemas: str
     image: str
     beam_args: tuple[str, ...]
@@ -97,6 +100,7 @@ def make_request(
     serving: str,
     schemas: str | None,
     image: str,
+    statistics: str | None = None,
     beam_args: Sequence[str] = (),
     cache: bool = False,
 ) -> Request:
@@ -126,6 +130,7 @@ def make_request(
         data=_place("--data", data),
         artifacts=_place("--artifacts", artifacts),
         serving=_place("--serving", serving),
+        statistics=_place("--statistics", statistics or f"{artifacts.rstrip('/')}/statistics"),
         schemas=_place("--schemas", schemas or _schemas_in_image(domain)),
         image=image,
         beam_args=complete_beam_args(beam_args, image),
@@ -172,6 +177,7 @@ def compile_pipeline(request: Request) -> dict[str, Any]:
             data=request.data,
             artifacts=request.artifacts,
             serving=request.serving,
+            statistics=request.statistics,
             schemas=request.schemas,
         ),
         beam_args=request.beam_args,
@@ -242,6 +248,11 @@ def _schemas_in_image(domain: Domain) -> str:
 @click.option("--artifacts", required=True, metavar="URI", help="Where the steps' outputs go.")
 @click.option("--serving", required=True, metavar="URI|PATH", help="Where pushed versions go.")
 @click.option(
+    "--statistics",
+    metavar="URI|PATH",
+    help="Where statistics of data that passed are kept.  [default: ARTIFACTS/statistics]",
+)
+@click.option(
     "--schemas",
     metavar="URI|PATH",
     help=f"Where the domain's schemas are.  [default: {IMAGE_SCHEMAS}/DOMAIN, in the image]",
@@ -280,6 +291,7 @@ def main(
     data: str,
     artifacts: str,
     serving: str,
+    statistics: str | None,
     schemas: str | None,
     image: str,
     overrides: tuple[str, ...],
@@ -298,6 +310,7 @@ def main(
             data=data,
             artifacts=artifacts,
             serving=serving,
+            statistics=statistics,
             schemas=schemas,
             image=image,
             beam_args=beam_args,
