@@ -28,6 +28,7 @@ Start here:
   westwork run --domain movielens       get the data, train, evaluate, push
   westwork recommend --example          ask the pushed model
   westwork report --open                look at the last run
+  westwork init FILES... --to mine      describe your own data
 """
 _EXIT_CODES = """\b
 Exit codes:
@@ -229,6 +230,35 @@ def report(domain: str, root: Path | None, open_it: bool) -> None:
     click.echo(path)
     if open_it:
         click.launch(path.absolute().as_uri())
+
+
+@main.command(
+    name="init",
+    epilog="""\b
+Examples:
+  westwork init events.csv items.csv users.csv --to mine
+  westwork init /data/shop --to mine --name "Our shop"
+  westwork init logs/2024-*.parquet catalogue.jsonl.gz --to mine
+
+CSV with a header row, Parquet and JSON Lines, each perhaps compressed. Of large files only parts are looked
+at. The domain refers to the files where they are.
+""",
+)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the domain file and its two schemas.",
+)
+@click.option("--name", help="What people call the data set.  [default: the folder's name]")
+@click.option("--force", is_flag=True, help="Replace a domain that is there already.")
+def init_command(files: tuple[Path, ...], folder: Path, name: str | None, force: bool) -> None:
+    """Look at raw files or folders and propose a domain for them."""
+    from pipeline.propose.command import init_domain
+
+    init_domain(_console(), files, folder, name, force)
 
 
 @main.command(epilog="Exit code 1 if any line is not ok.")

@@ -27,6 +27,14 @@ _MAGIC: tuple[tuple[bytes, Compression], ...] = (
     (b"\x04\x22\x4d\x18", "lz4"),
 )
 _WESTERN = ("cp1252", "iso8859-1")
+_WESTERN_NAMES = frozenset({"cp1252", "latin_1"})  # As charset-normalizer calls them.
+# Encodings whole files were commonly written in; the rarer ones differ from these in a few signs only, and
+# a short text would be taken for one of them as easily.
+_USUAL = [
+    *("cp1252", "latin_1", "cp1250", "iso8859_2", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256"),
+    *("cp932", "euc_jp", "gb18030", "big5", "euc_kr"),
+]
+_AS_GOOD = 0.02
 
 
 @dataclass(frozen=True)
@@ -143,8 +151,13 @@ def _decode(file: str, head: bytes) -> tuple[str, str, str]:
 def _guess_encoding(file: str, head: bytes) -> tuple[str, str, str]:
     # Plain lines teach nothing about the encoding; those with other bytes do.
     telling = b"\n".join(line for line in head.splitlines() if not line.isascii())[: 1 << 18]
-    guesses = [codecs.lookup(match.encoding).name for match in from_bytes(telling)]
-    western = next((name for name in guesses if name in _WESTERN), None)
+    matches = list(from_bytes(telling, cp_isolation=_USUAL))
+    guesses = [codecs.lookup(match.encoding).name for match in matches]
+    western = any(
+        _WESTERN_NAMES.intersection((match.encoding, *match.could_be_from_charset))
+        and match.chaos <= matches[0].chaos + _AS_GOOD
+        for match in matches
+    )
     # C1 control characters stand in no table: bytes 0x80-0x9f mean Windows' variant.
     has_c1 = any(0x80 <= byte <= 0x9F for byte in telling)
     latin = "cp1252" if has_c1 else "iso8859-1"

@@ -54,14 +54,15 @@ def _interactions(proposal: Proposal) -> list[str]:
         *_context(proposal),
         *_comment(
             2,
-            f"{facts.duplicates:.2%} of the rows repeat who, what and when of another; keep would keep them"
+            f"{facts.duplicates:,} of {facts.rows:,} rows repeat who, what and when of another; keep would "
+            "keep them."
             if facts.duplicates
             else "No row repeats who, what and when of another.",
         ),
         "  duplicates: drop",
         *_comment(
             2,
-            f"{facts.unknown:.2%} of the rows have a candidate that the catalogue lacks.",
+            f"{facts.unknown:,} of {facts.rows:,} rows have a candidate that the catalogue lacks.",
             proposal.doubts("interactions.unknown_candidates"),
         ),
         f"  unknown_candidates: {'stub' if proposal.keeps_unknown_candidates else 'dead_letter'}",
@@ -152,7 +153,7 @@ def _judgement(proposal: Proposal) -> list[str]:
             lines.append(f"    column: {_flow(judgement.action_column.declared)}")
         weights = {action: _plain(weight) for action, weight in judgement.weights.items()}
         return [*lines, f"    weights: {_flow(weights)}"]
-    return _comment(2, f"No rating and no actions: {judgement.why}", judgement.unsure)
+    return _comment(2, judgement.why, judgement.unsure)
 
 
 def _context(proposal: Proposal) -> list[str]:
@@ -255,8 +256,8 @@ def _bad_evidence(proposal: Proposal) -> str:
     facts = proposal.facts
     found = list(facts.bad_reasons)
     if facts.unknown and not proposal.keeps_unknown_candidates:
-        found.append(f"{facts.unknown:.2%} with a candidate that the catalogue lacks")
-    where = "" if facts.whole else f" among {facts.rows:,}, of all that there are"
+        found.append(f"{facts.unknown:,} rows with a candidate that the catalogue lacks")
+    where = "" if facts.whole else f" among the {facts.rows:,} looked at"
     if not found:
         return f"Bad rows: none{where}."
     return f"Bad rows: {'; '.join(found)}{where}. Over twice their share the run stops."

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from components.ingest.declaration import Compression, Format, Table
 from components.ingest.errors import UserError
+from components.ingest.file_patterns import as_glob
 from pipeline.propose.dialect import Dialect, dialect_of
 
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".jsonl", ".ndjson", ".json")
@@ -55,6 +56,11 @@ class GivenTable:
     def has_spans(self) -> bool:
         """Whether the pattern numbers spans."""
         return "{" in self.pattern
+
+    @property
+    def as_glob(self) -> str:
+        """The pattern as a glob."""
+        return as_glob(self.pattern)
 
     @property
     def stem(self) -> str:

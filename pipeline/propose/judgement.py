@@ -52,7 +52,7 @@ def find_judgement(logs: Sequence[TableProfile], keys: Sequence[ColumnProfile]) 
         or _source_actions(logs)
         or _rating(columns)
         or Judgement(
-            "neither a rating nor actions: that an interaction happened makes it positive",
+            "Neither a rating nor actions: an interaction is positive for having happened.",
             unsure=_numbers_left(columns),
         )
     )

@@ -24,8 +24,8 @@ class LogFacts:
         rows: Rows looked at.
         bad: Share of rows that ingestion would refuse for other reasons than an unknown candidate.
         bad_reasons: What is wrong with them, in words.
-        unknown: Share of rows whose candidate the catalogue lacks.
-        duplicates: Share of rows that repeat who, what, when (and action) of an earlier one.
+        unknown: Rows, not bad, whose candidate the catalogue lacks.
+        duplicates: Rows that repeat who, what, when (and action) of an earlier one.
         repeats: Share of rows in which somebody meets a candidate again, at another time.
         history: Interactions of each query: median and nine tenths.
         whole: Whether all rows were looked at.
@@ -34,11 +34,16 @@ class LogFacts:
     rows: int
     bad: float
     bad_reasons: tuple[str, ...]
-    unknown: float
-    duplicates: float
+    unknown: int
+    duplicates: int
     repeats: float
     history: tuple[int, int]
     whole: bool
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of the rows whose candidate the catalogue lacks."""
+        return self.unknown / self.rows
 
     @property
     def repeats_are_common(self) -> bool:
@@ -52,7 +57,7 @@ class LogFacts:
 
     def max_bad_fraction(self, unknown_refused: bool) -> float:
         """Room for the share of bad rows that was found, and twice that; never none for a sample."""
-        share = self.bad + (self.unknown if unknown_refused else 0.0)
+        share = self.bad + (self.unknown_share if unknown_refused else 0.0)
         if share == 0:
             return 0.0 if self.whole else 0.001
         digits = 2 - math.floor(math.log10(2 * share)) - 1
@@ -94,8 +99,8 @@ def look_at_log(roles: Roles, judgement: Judgement) -> LogFacts:
         rows=rows,
         bad=(int(bad.sum()) + log.sample.malformed) / (rows + log.sample.malformed),
         bad_reasons=tuple(reasons),
-        unknown=float(unknown.sum()) / rows,
-        duplicates=1 - events / total,
+        unknown=int(unknown.sum()),
+        duplicates=good.num_rows - events,
         repeats=(moments - pairs.num_rows) / total,
         history=(int(np.median(lengths)), int(np.quantile(lengths, 0.9))) if len(lengths) else (0, 0),
         whole=log.sample.whole,

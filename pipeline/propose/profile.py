@@ -158,15 +158,16 @@ def profile_table(given: GivenTable) -> TableProfile:
     Raises:
         UserError: If the table cannot be read or holds no rows.
     """
-    sample = take_sample(given)
-    names = declared_names(given.dialect.columns)
-    columns = []
-    for name, declared in names.items():
+    for name in given.dialect.columns:
         if given.dialect.columns.count(name) > 1:
             raise UserError(
                 f"{given.files[0]} has {given.dialect.columns.count(name)} columns called {name!r}. Expected "
                 "every name once; rename them in the header."
             )
+    sample = take_sample(given)
+    names = declared_names(given.dialect.columns)
+    columns = []
+    for name, declared in names.items():
         columns.append(profile_column(name, declared, sample.rows[name].combine_chunks()))
     return TableProfile(given, sample, tuple(columns))
 

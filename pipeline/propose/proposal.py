@@ -52,7 +52,7 @@ class Proposal:
     @property
     def keeps_unknown_candidates(self) -> bool:
         """Whether so many rows have a candidate the catalogue lacks that they had better stay."""
-        return self.facts.unknown > _MOST_MISSING_CANDIDATES
+        return self.facts.unknown_share > _MOST_MISSING_CANDIDATES
 
     @property
     def max_bad_fraction(self) -> float:
@@ -158,7 +158,7 @@ def _doubts(proposal: Proposal, title_doubt: str) -> list[tuple[str, str]]:
         _add(
             found,
             "interactions.unknown_candidates",
-            f"{facts.unknown:.1%} of the rows have a {roles.candidate.name} that the catalogue lacks; "
+            f"{facts.unknown_share:.1%} of the rows have a {roles.candidate.name} that the catalogue lacks; "
             "stub keeps them, dead_letter would refuse them",
         )
     _add(found, "candidates", roles.unsure.get("candidates"))

@@ -17,6 +17,7 @@ _JOINED_ROWS = 50_000
 _JOINS = 0.5
 """Least share of the log's rows that must find their row for columns to be joined by values alone."""
 _JOINS_BY_NAME = 0.05
+_ABOUT_ITS_ITEM = 0.95
 _MOST_REPEATED = 0.9
 """A column with more different values than this share of its rows names events, not what they are about."""
 
@@ -315,26 +316,42 @@ def _no_catalogue(
         if others
         else "No other file was given."
     )
-    reader = {"parquet": "read_parquet", "jsonl": "read_json", "csv": "read_csv"}[log.given.format]
-    options = {
-        "parquet": "",
-        "jsonl": ", lines=True",
-        "csv": f", sep={log.given.dialect.delimiter!r}, dtype=str",
-    }[log.given.format]
-    about = [
-        column.name
-        for column in log.columns
-        if column is not item and column.shape == "text" and column.distinct <= item.distinct
-    ]
+    about = [column.name for column in log.columns if _is_about(column, item, log)]
+    columns = ", ".join(map(repr, [item.name, *about]))
     return (
         f"{log.given.label} is the event log (what people did, with the time {timestamp.name}), but the "
         f"catalogue is missing: a table with one row for each {item.name}, and what is known of it: name, "
         f"category, price. {seen}\n"
         f"  Give that table too. If there is none, make one of the {item.distinct:,} values the log has, and "
-        "keep the columns that are about the item"
-        + (f" (perhaps of: {', '.join(about[:8])})" if about else "")
-        + ":\n"
-        f'  python -c "import pandas; '
-        f"pandas.{reader}({log.given.files[-1]!r}{options})[[{item.name!r}]]"
-        f".drop_duplicates({item.name!r}).to_csv('catalogue.csv', index=False)\""
+        + (
+            f"the columns that have one value for each ({', '.join(about)})"
+            if about
+            else "though no other column of it has one value for each"
+        )
+        + f':\n  python -c "import glob, pandas; pandas.concat({_reader(log)} for file in '
+        f"glob.glob({log.given.as_glob!r}))[[{columns}]].drop_duplicates({item.name!r})"
+        ".to_csv('catalogue.csv', index=False)\""
     )
+
+
+def _reader(table: TableProfile) -> str:
+    """The pandas call that reads one ``file`` of a table."""
+    given = table.given
+    if given.format == "parquet":
+        return "pandas.read_parquet(file)"
+    more = f", encoding={given.dialect.encoding!r}" if given.dialect.encoding != "utf-8" else ""
+    more += f", compression={given.compression!r}" if given.compression != "none" else ""
+    if given.format == "jsonl":
+        return f"pandas.read_json(file, lines=True, dtype=str{more})"
+    return f"pandas.read_csv(file, sep={given.dialect.delimiter!r}, dtype=str{more})"
+
+
+def _is_about(column: ColumnProfile, item: ColumnProfile, log: TableProfile) -> bool:
+    """Whether nearly every item has one value of the column."""
+    if column is item or column.distinct < 2 or len(column.present) < len(column.text) / 2:
+        return False
+    pairs = pa.table({"item": item.text, "value": column.text}).drop_null()
+    counts = pairs.group_by("item").aggregate([("value", "count_distinct"), ("value", "count")])
+    several = counts.filter(pc.greater(counts["value_count"], 1))
+    alike = pc.mean(pc.equal(several["value_count_distinct"], 1)).as_py()
+    return alike is not None and alike >= _ABOUT_ITS_ITEM

@@ -163,4 +163,6 @@ def _commented(block: str) -> str:
 
 def _quoted(text: str) -> str:
     """A string in protocol buffers' text format."""
-    return f'"{text_encoding.CEscape(text.encode(), as_utf8=True)}"'
+    # The quotes are double: an apostrophe needs no escape.
+    escaped = text_encoding.CEscape(text.encode(), as_utf8=True).replace("\\'", "'")
+    return f'"{escaped}"'

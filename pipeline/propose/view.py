@@ -139,11 +139,14 @@ def _range(column: ColumnProfile) -> str:
     if column.moments and (column.moments.named or column.shape == "moment"):
         return column.moments.shown()
     if len(column.numbers):
-        return f"{column.numbers.min():,g} – {column.numbers.max():,g}"
+        form = ",.0f" if column.shape == "integer" else ",.6g"
+        return f"{column.numbers.min():{form}} – {column.numbers.max():{form}}"
     if len(column.part_counts):
         return f"{column.part_counts.min()} – {column.part_counts.max()} values"
     words = column.words_per_cell
-    return f"{words.min()} – {words.max()} words" if len(words) else "-"
+    if not len(words):
+        return "-"
+    return "1 word" if words.max() == 1 else f"{words.min()} – {words.max()} words"
 
 
 def _examples(column: ColumnProfile) -> str:
