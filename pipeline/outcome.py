@@ -9,6 +9,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 from components.evaluate.results import EVALUATED, OVERALL, read_metrics, read_validation
 from components.ingest.summary import IngestionSummary, read_ingestion_summary
+from components.ingest.verdict import read_verdict
 from pipeline.summary import Pushed, RunSummary, SplitFacts
 
 _EVALUATORS = {"test": "TestEvaluator", "eval": "Evaluator"}
@@ -34,6 +35,7 @@ def collect_summary(
         left_out=left_out(ingestion),
         candidates=ingestion.candidates,
         stubs=ingestion.stubs,
+        warnings=read_verdict(outputs["AnomalyGate"]["verdict"][0].uri).warnings,
         evaluated={split: int(values.get(EVALUATED) or 0) for split, values in metrics.items()},
         metrics=metrics,
         failures=tuple(str(failure) for failure in read_validation(evaluations["eval"])),

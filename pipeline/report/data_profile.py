@@ -7,15 +7,26 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, WEIGHT, Declaration
+from components.ingest.declaration import (
+    ACTION,
+    HISTORY,
+    HISTORY_AGE,
+    POSITIVE,
+    REPEAT,
+    WEIGHT,
+    Declaration,
+)
 from components.ingest.features import Feature, TimestampFeature
+from components.ingest.summary import IngestionSummary
 from pipeline.report import figures, formats
 from pipeline.report.statistics import FeatureProfile, SplitProfile
 
 _DERIVED = {
-    HISTORY: "history: earlier positive candidates",
+    ACTION: "what the user did",
+    HISTORY: "history: earlier candidates",
     HISTORY_AGE: "history: seconds before this interaction",
     POSITIVE: "label: positive or not",
+    REPEAT: "whether the user had the candidate before",
     WEIGHT: "weight in the losses",
 }
 _TOP_VALUES = 3
@@ -47,6 +58,68 @@ class FeatureRow:
     summary: tuple[str, ...]
     plot: Markup | None
     axis: tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class CountTable:
+    """What there is how often.
+
+    Attributes:
+        caption: Of the table.
+        headers: Of the columns, from the second on.
+        rows: Name and numbers, written out.
+    """
+
+    caption: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+_SPLITS_BY = {
+    "time": "Splits by time",
+    "leave_last_out": "Splits: the last positive interaction of each user is test, the one before it eval",
+    "column": "Splits by a column of the log",
+}
+
+
+def splits_caption(ingestion: IngestionSummary) -> str:
+    """How the splits were made."""
+    return _SPLITS_BY.get(ingestion.split, "Splits")
+
+
+def row_tables(ingestion: IngestionSummary) -> list[CountTable]:
+    """What became of the rows, where they are from, and what they say was done; only what tells something."""
+    used = sum(split.count for split in ingestion.splits.values())
+    became = [
+        ("in a split", used),
+        ("bad", ingestion.bad),
+        ("repeat another row, dropped", ingestion.duplicates),
+        ("older than since", ingestion.before_since),
+    ]
+    tables = []
+    if used != ingestion.rows:
+        rows = [(name, (formats.count(n), formats.share(n / ingestion.rows))) for name, n in became if n]
+        tables.append(CountTable("What became of the rows", ("Rows", "Share"), tuple(rows)))
+    if ingestion.bad:
+        reasons = [
+            (reason, (formats.count(n), formats.share(n / ingestion.rows)))
+            for reason, n in ingestion.bad_by_reason.items()
+        ]
+        tables.append(CountTable("Bad rows, by reason", ("Rows", "Share"), tuple(reasons)))
+    if len(ingestion.rows_by_source) > 1:
+        sources = [(files, (formats.count(n),)) for files, n in ingestion.rows_by_source.items()]
+        tables.append(CountTable("Rows by source", ("Rows",), tuple(sources)))
+    actions = [*dict.fromkeys(action for split in ingestion.splits.values() for action in split.actions)]
+    if actions:
+        counts = [
+            (
+                action,
+                tuple(formats.count(split.actions.get(action, 0)) for split in ingestion.splits.values()),
+            )
+            for action in actions
+        ]
+        tables.append(CountTable("Interactions by action", tuple(ingestion.splits), tuple(counts)))
+    return tables
 
 
 def interaction_rows(split: SplitProfile, declaration: Declaration | None) -> list[FeatureRow]:
@@ -85,8 +158,9 @@ def _interaction_roles(declaration: Declaration) -> dict[str, str]:
         interactions.query_id: "user's id",
         interactions.candidate_id: "candidate's id",
         interactions.timestamp.column: "timestamp",
-        interactions.rating.column: f"rating, positive from {interactions.rating.positive_from:g}",
     }
+    if interactions.rating:
+        roles[interactions.rating.column] = f"rating, positive from {interactions.rating.positive_from:g}"
     for name, feature in declaration.query_features.items():
         roles[name] = f"{roles[name]}, context" if name in roles else feature.kind
     return roles | _DERIVED

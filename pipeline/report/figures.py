@@ -24,6 +24,7 @@ _COLOURS: Final[Mapping[str, str]] = {
     "retrieve": "#010201",
     "recommend": "#010202",
     "baseline": "#010203",
+    "own": "#01020a",
     "text": "#010204",
     "muted": "#010205",
     "grid": "#010206",

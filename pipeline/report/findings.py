@@ -14,6 +14,7 @@ from components.evaluate.results import Failure, read_metrics, read_validation
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
 from components.ingest.errors import UserError
 from components.ingest.summary import SUMMARY_FILE, IngestionSummary, read_ingestion_summary
+from components.ingest.verdict import read_verdict
 from components.retrieval.config import TRAINING_HISTORY_FILE
 from pipeline.domain import load_domain
 from pipeline.report.lineage import Artifact, Execution, Record, locate, read_record
@@ -48,6 +49,7 @@ class Findings:
         candidates: Statistics of the catalogue.
         scores: Evaluation by split.
         failures: Bounds that were not kept.
+        warnings: What the gate on the data let pass, but wants to be looked at.
         training: Trainer to metric to its value in each epoch.
         lineage: Executions that the model came from, oldest first.
         gone: Artifacts that are recorded, but are not on disk any more.
@@ -67,6 +69,7 @@ class Findings:
     candidates: SplitProfile | None
     scores: Mapping[str, Scores]
     failures: tuple[Failure, ...]
+    warnings: tuple[str, ...]
     training: Mapping[str, Mapping[str, list[float]]]
     lineage: tuple[Execution, ...]
     gone: tuple[str, ...]
@@ -86,6 +89,7 @@ def gather(root: RunRoot) -> Findings:
     folder = pushed and Path(str(pushed.properties.get("pushed_destination", "")))
     ingestion = outputs.folder("InteractionGen", "examples", SUMMARY_FILE)
     gate = outputs.folder("Evaluator", "evaluation")
+    verdict = outputs.folder("AnomalyGate", "verdict")
     title, declaration = _declared(record)
     return Findings(
         title=title,
@@ -106,6 +110,7 @@ def gather(root: RunRoot) -> Findings:
             if (evaluation := outputs.folder(step, "evaluation"))
         },
         failures=tuple(read_validation(str(gate))) if gate else (),
+        warnings=read_verdict(str(verdict)).warnings if verdict else (),
         training=outputs.training(),
         lineage=_lineage(record),
         gone=tuple(outputs.gone),

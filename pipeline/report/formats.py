@@ -28,6 +28,11 @@ def share(value: float) -> str:
     return f"{value:.1%}" if value % 1 else f"{value:.0%}"
 
 
+def times(ratio: float) -> str:
+    """How many times as much; near 1 more exactly, so that more never reads as less or as the same."""
+    return f"{ratio:.2f}×" if 0.9 < ratio < 1.1 else f"{ratio:.1f}×"
+
+
 def quantity(value: float) -> str:
     """Any number, in about four digits."""
     if math.isnan(value):

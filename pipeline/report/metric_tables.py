@@ -1,4 +1,4 @@
-"""The evaluation as the report shows it: headline, tables, and plots by slice."""
+"""The evaluation's numbers in words and tables: headline and metric tables."""
 
 from __future__ import annotations
 
@@ -7,37 +7,45 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from markupsafe import Markup
-
 from components.evaluate.config import (
+    ALL_LATER,
     CANDIDATE_MEAN,
     LIST_METRICS,
+    NEW_TO_QUERY,
+    OWN_FREQUENT,
     POPULARITY,
+    POPULARITY_NEW,
     POSITIVE_PROBABILITY,
     RATING,
     RECOMMEND,
+    RECOMMEND_NEW,
     RETRIEVE,
+    RETRIEVE_NEW,
 )
-from components.evaluate.results import OVERALL
-from pipeline.report import figures, formats
-from pipeline.report.scores import COUNT_OF_INTERACTIONS, COUNT_OF_POSITIVES, Scores, is_better
+from components.evaluate.results import EVALUATED, EVALUATED_NEW, EVALUATED_POSITIVES
+from pipeline.report import formats
+from pipeline.report.scores import Scores, is_better
 
-RIVALS: Final[Mapping[str, str]] = {
+NAMES: Final[Mapping[str, str]] = {
     RETRIEVE: "Retrieval",
     RECOMMEND: "Re-ranked",
     POPULARITY: "Popularity",
+    OWN_FREQUENT: "Own most frequent",
+    RETRIEVE_NEW: "Retrieval",
+    RECOMMEND_NEW: "Re-ranked",
+    POPULARITY_NEW: "Popularity",
 }
 """Who makes lists of candidates, and what the report calls them."""
 
-_COLOURS: Final = {RETRIEVE: "retrieve", RECOMMEND: "recommend", POPULARITY: "baseline"}
 _LABELS: Final = {"recall": "Recall", "ndcg": "NDCG", "mrr": "MRR", "coverage": "Coverage"}
-_SLICE_TITLES: Final = {
-    "query_activity": "By activity of the user: earlier positive interactions in the history",
-    "query_known": "By whether training knew the user",
-    "candidate_popularity": "By popularity of the candidate in training: thirds of the positive interactions",
-}
-_RMSE, _MEAN_RMSE = f"{RATING}/rmse", f"{CANDIDATE_MEAN}/rmse"
-_AUC = f"{POSITIVE_PROBABILITY}/auc"
+_ANN_RECALL: Final = "ann_recall@100"
+RMSE, MEAN_RMSE = f"{RATING}/rmse", f"{CANDIDATE_MEAN}/rmse"
+AUC: Final = f"{POSITIVE_PROBABILITY}/auc"
+_JUDGEMENTS: Final = (
+    ("Rating RMSE (lower is better)", RMSE, MEAN_RMSE),
+    ("Rating NDCG@10", f"{RATING}/ndcg@10", f"{CANDIDATE_MEAN}/ndcg@10"),
+    ("Positive AUC", AUC, ""),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Headline:
         label: The metric.
         value: The model's.
         others: Name and value of those it stands beside.
-        verdict: How it compares with the last of them, in words.
+        verdict: How it compares with the strongest baseline, in words.
         good: Whether it beats it; None where there is nothing to beat.
     """
 
@@ -76,81 +84,115 @@ class MetricTable:
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class SliceGroup:
-    """Plots of the slices by one feature."""
-
-    title: str
-    plots: tuple[Markup, ...]
-
-
 def label(metric: str) -> str:
     """``ndcg@10`` as people write it."""
     name, at, cutoff = metric.partition("@")
     return f"{_LABELS.get(name, name)}{at}{cutoff}"
 
 
+def later_rivals(scores: Scores) -> tuple[str, ...]:
+    """Makers of lists over all later interactions."""
+    return (*ALL_LATER, OWN_FREQUENT) if scores.has_repeats else ALL_LATER
+
+
 def headlines(scores: Scores) -> list[Headline]:
-    """The numbers of the report's head."""
-    cards = [_list_headline(scores, metric) for metric in LIST_METRICS]
-    rmse, mean, auc = scores.value(_RMSE), scores.value(_MEAN_RMSE), scores.value(_AUC)
-    ratio = rmse / mean if mean else math.nan
-    cards.append(
-        Headline(
-            "Rating RMSE",
-            formats.score(rmse),
-            (("item mean", formats.score(mean)),),
-            "" if math.isnan(ratio) else f"{abs(1 - ratio):.1%} {'less' if ratio < 1 else 'more'} error",
-            None if math.isnan(ratio) else is_better(_RMSE, rmse, mean),
-        )
-    )
-    good = None if math.isnan(auc) else auc > 0.5
-    cards.append(Headline("Positive AUC", formats.score(auc), (("chance", "0.5"),), "", good))
+    """The numbers of the report's head: retrieval's, but with repeats those of the re-ranked list."""
+    measured = [metric for metric in LIST_METRICS if scores.has(f"{RETRIEVE}/{metric}")]
+    if scores.has_repeats:
+        later = (RECOMMEND, RETRIEVE, (POPULARITY, OWN_FREQUENT))
+        cards = [_list_headline(scores, metric, *later) for metric in measured]
+        cards += [
+            _list_headline(
+                scores, metric, RECOMMEND_NEW, RETRIEVE_NEW, (POPULARITY_NEW,), ", new to the user"
+            )
+            for metric in ("recall@10", "ndcg@10")
+        ]
+    else:
+        cards = [_list_headline(scores, m, RETRIEVE, RECOMMEND, (POPULARITY,)) for m in measured]
+    if scores.has(RMSE):
+        cards.append(_rating_headline(scores))
+    if scores.has(AUC):
+        auc = scores.value(AUC)
+        good = None if math.isnan(auc) else auc > 0.5
+        verdict = "" if good is None else f"{'above' if good else 'not above'} chance"
+        cards.append(Headline("Positive AUC", formats.score(auc), (("chance", "0.5"),), verdict, good))
     return cards
 
 
-def _list_headline(scores: Scores, metric: str) -> Headline:
-    value, popular = scores.value(f"{RETRIEVE}/{metric}"), scores.value(f"{POPULARITY}/{metric}")
-    known = not math.isnan(value) and not math.isnan(popular)
-    others = ((RIVALS[RECOMMEND].lower(), scores.value(f"{RECOMMEND}/{metric}")), ("popularity", popular))
+def _list_headline(
+    scores: Scores, metric: str, rival: str, beside: str, baselines: Sequence[str], suffix: str = ""
+) -> Headline:
+    """A metric of the model, beside its other list and the baselines; the strongest is to be beaten."""
+    value = scores.value(f"{rival}/{metric}")
+    known = {name: scores.value(f"{name}/{metric}") for name in (beside, *baselines)}
+    known = {name: other for name, other in known.items() if not math.isnan(other)}
+    rated = [(other, name) for name, other in known.items() if name in baselines]
+    best, name = max(rated, default=(math.nan, ""))
+    verdict = ""
+    if not math.isnan(value) and best > 0:
+        verdict = f"{formats.times(value / best)} {NAMES[name].lower()}"
     return Headline(
-        label(metric),
+        label(metric) + suffix,
         formats.score(value),
-        tuple((name, formats.score(other)) for name, other in others),
-        f"{value / popular:.1f}× popularity" if known and popular else "",
-        value > popular if known else None,
+        tuple((NAMES[name].lower(), formats.score(other)) for name, other in known.items()),
+        verdict,
+        None if math.isnan(value) or math.isnan(best) else value > best,
+    )
+
+
+def _rating_headline(scores: Scores) -> Headline:
+    rmse, mean = scores.value(RMSE), scores.value(MEAN_RMSE)
+    ratio = rmse / mean if mean else math.nan
+    return Headline(
+        "Rating RMSE",
+        formats.score(rmse),
+        (("item mean", formats.score(mean)),),
+        "" if math.isnan(ratio) else f"{abs(1 - ratio):.1%} {'less' if ratio < 1 else 'more'} error",
+        None if math.isnan(ratio) else is_better(RMSE, rmse, mean),
     )
 
 
 def list_table(scores: Scores, split: str) -> MetricTable:
-    """Metrics of the lists, of the model and its rivals, and of the model pushed before."""
-    metrics = [*LIST_METRICS, "ann_recall@100"]
-    columns = [(rival, "candidate") for rival in RIVALS]
-    columns += [(rival, "baseline") for rival in (RETRIEVE, RECOMMEND) if scores.has_baseline]
-    rows = []
-    for metric in metrics:
-        values = [scores.value(f"{rival}/{metric}", model=model) for rival, model in columns]
-        name = "Index recall@100" if metric == "ann_recall@100" else label(metric)
-        rows.append((name, _cells(values, f"{RETRIEVE}/{metric}", len(RIVALS))))
-    headers = [RIVALS[rival] + (" before" if model == "baseline" else "") for rival, model in columns]
-    of = formats.count(scores.value(COUNT_OF_POSITIVES)) if _has(scores, COUNT_OF_POSITIVES) else "the"
-    return MetricTable(f"{split}: lists, over {of} positive interactions", tuple(headers), tuple(rows))
+    """Metrics of the lists over all later interactions, and of the model pushed before."""
+    return _list_table(scores, f"{split}: lists", later_rivals(scores), EVALUATED_POSITIVES)
 
 
-def judgement_table(scores: Scores, split: str) -> MetricTable:
-    """Metrics of the predicted rating and probability."""
-    metrics = (
-        ("Rating RMSE (lower is better)", _RMSE, _MEAN_RMSE),
-        ("Rating NDCG@10", f"{RATING}/ndcg@10", f"{CANDIDATE_MEAN}/ndcg@10"),
-        ("Positive AUC", _AUC, ""),
-    )
+def new_table(scores: Scores, split: str) -> MetricTable:
+    """Metrics of the lists over interactions with candidates new to the user."""
+    return _list_table(scores, f"{split}: new to the user", NEW_TO_QUERY, EVALUATED_NEW)
+
+
+def _list_table(scores: Scores, caption: str, rivals: Sequence[str], counted: str) -> MetricTable:
+    columns = [(rival, "candidate") for rival in rivals]
+    columns += [(rival, "baseline") for rival in rivals[:2] if scores.has_baseline]
     rows = []
-    for name, model, other in metrics:
-        values = [scores.value(model), scores.value(other)]
+    for metric in (*LIST_METRICS, _ANN_RECALL):
+        if scores.has(f"{rivals[0]}/{metric}"):
+            values = [scores.value(f"{rival}/{metric}", model=model) for rival, model in columns]
+            name = "Index recall@100" if metric == _ANN_RECALL else label(metric)
+            rows.append((name, _cells(values, f"{rivals[0]}/{metric}", len(rivals))))
+    headers = [NAMES[rival] + (" before" if model == "baseline" else "") for rival, model in columns]
+    of = formats.count(scores.value(counted)) if scores.has(counted) else "the"
+    return MetricTable(f"{caption}, over {of} positive interactions", tuple(headers), tuple(rows))
+
+
+def judgement_table(scores: Scores, split: str) -> MetricTable | None:
+    """Metrics of the predicted rating and probability; only of those the model has, None without any."""
+    known = [judgement for judgement in _JUDGEMENTS if scores.has(judgement[1])]
+    if not known:
+        return None
+    rated = scores.has(RMSE)
+    rows = []
+    for name, model, other in known:
+        values = [scores.value(model), *([scores.value(other)] if rated else [])]
         values += [scores.value(model, model="baseline")] if scores.has_baseline else []
-        rows.append((name, _cells(values, model, 2)))
-    headers = ("Model", "Item mean", *(("Model before",) if scores.has_baseline else ()))
-    of = formats.count(scores.value(COUNT_OF_INTERACTIONS)) if _has(scores, COUNT_OF_INTERACTIONS) else "all"
+        rows.append((name, _cells(values, model, 2 if rated else 1)))
+    headers = (
+        "Model",
+        *(("Item mean",) if rated else ()),
+        *(("Model before",) if scores.has_baseline else ()),
+    )
+    of = formats.count(scores.value(EVALUATED)) if scores.has(EVALUATED) else "all"
     return MetricTable(f"{split}: judgements, over {of} interactions", headers, tuple(rows))
 
 
@@ -163,59 +205,3 @@ def _cells(values: Sequence[float], metric: str, rivals: int) -> tuple[Cell, ...
     return tuple(
         Cell(formats.score(value), place < rivals and value == best) for place, value in enumerate(values)
     )
-
-
-def overall_plot(scores: Scores, split: str) -> Markup:
-    """All list metrics beside popularity."""
-    series = [
-        (name, _COLOURS[rival], [scores.value(f"{rival}/{metric}") for metric in LIST_METRICS])
-        for rival, name in RIVALS.items()
-    ]
-    return figures.bars(f"{split.capitalize()} split", [label(metric) for metric in LIST_METRICS], series)
-
-
-def slice_groups(scores: Scores) -> list[SliceGroup]:
-    """Recall and rating error of each slice."""
-    return [
-        SliceGroup(_SLICE_TITLES.get(feature, f"By {feature}"), tuple(_slice_plots(scores, feature)))
-        for feature in sorted(scores.slice_features(), key=_slice_place)
-    ]
-
-
-def _slice_place(feature: str) -> tuple[int, str]:
-    titles = [*_SLICE_TITLES]
-    return titles.index(feature) if feature in titles else len(titles), feature
-
-
-def _slice_plots(scores: Scores, feature: str) -> list[Markup]:
-    values = scores.slice_values(feature)
-    slices = [f"{feature}:{value}" for value in values]
-    positives, all_ = (
-        [
-            _with_count(value, scores.value(metric, slice_))
-            for value, slice_ in zip(values, slices, strict=True)
-        ]
-        for metric in (COUNT_OF_POSITIVES, COUNT_OF_INTERACTIONS)
-    )
-    plots = []
-    for metric in ("recall@10", "recall@100"):
-        series = [
-            (name, _COLOURS[rival], [scores.value(f"{rival}/{metric}", slice_) for slice_ in slices])
-            for rival, name in RIVALS.items()
-        ]
-        plots.append(figures.columns(label(metric), positives, series))
-    judged = [
-        ("Item mean", "baseline", [scores.value(_MEAN_RMSE, slice_) for slice_ in slices]),
-        ("Model", "recommend", [scores.value(_RMSE, slice_) for slice_ in slices]),
-    ]
-    if any(not math.isnan(value) for _, _, series_values in judged for value in series_values):
-        plots.append(figures.columns("Rating RMSE (lower is better)", all_, judged, from_zero=False))
-    return plots
-
-
-def _with_count(value: str, number: float) -> str:
-    return value if math.isnan(number) else f"{value}\n({formats.count(number)})"
-
-
-def _has(scores: Scores, metric: str) -> bool:
-    return not math.isnan(scores.value(metric, OVERALL))

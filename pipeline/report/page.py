@@ -11,9 +11,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.report import data_profile, diagram, figures, formats, metric_tables
+from components.evaluate.results import EVALUATED
+from pipeline.against_baselines import shortfalls
+from pipeline.report import data_profile, diagram, figures, formats, metric_plots, metric_tables
 from pipeline.report.findings import Findings, gather
 from pipeline.report.lineage import Execution, locate, read_fingerprints
+from pipeline.report.scores import Scores
 from pipeline.run_root import RunRoot
 
 TEMPLATE = "report.html.jinja"
@@ -82,19 +85,48 @@ def _took(findings: Findings) -> float | None:
 
 
 def _metrics(findings: Findings) -> dict[str, Any]:
-    splits = [split for split in _SPLITS if split in findings.scores]
-    scores = [(f"{split.capitalize()} split", findings.scores[split]) for split in splits]
-    first = findings.scores[splits[0]] if splits else None
+    scores = {split: findings.scores[split] for split in _SPLITS if split in findings.scores}
+    headline_split = next(iter(scores), "")
+    first = scores.get(headline_split)
     return {
-        "headline_split": splits[0] if splits else "",
+        "headline_split": headline_split,
+        "split_is_later": findings.ingestion is None or findings.ingestion.split == "time",
         "headlines": metric_tables.headlines(first) if first else [],
-        "tables": [
-            (metric_tables.list_table(s, name), metric_tables.judgement_table(s, name)) for name, s in scores
+        "has_repeats": first.has_repeats if first else False,
+        "has_ratings": first.has(metric_tables.RMSE) if first else False,
+        "has_negatives": first.has(metric_tables.AUC) if first else False,
+        "legend": metric_plots.legend(first) if first else [],
+        "slice_legend": metric_plots.legend(first, judged=True) if first else [],
+        "shortfalls": [(split, shortfalls(s.overall())) for split, s in scores.items()],
+        "samples": _samples(findings, scores),
+        "tables": [_tables(s, split) for split, s in scores.items()],
+        "later_plots": [metric_plots.later_plot(s, split) for split, s in scores.items()],
+        "new_tables": [
+            metric_tables.new_table(s, _title(split)) for split, s in scores.items() if s.has_repeats
         ],
-        "overall_plots": [metric_tables.overall_plot(findings.scores[split], split) for split in splits],
-        "slices": metric_tables.slice_groups(first) if first else [],
-        "has_baseline": any(s.has_baseline for _, s in scores),
+        "new_plots": [metric_plots.new_plot(s, split) for split, s in scores.items() if s.has_repeats],
+        "slices": metric_plots.slice_groups(first) if first else [],
+        "has_baseline": any(s.has_baseline for s in scores.values()),
     }
+
+
+def _title(split: str) -> str:
+    return f"{split.capitalize()} split"
+
+
+def _tables(scores: Scores, split: str) -> list[metric_tables.MetricTable]:
+    judged = metric_tables.judgement_table(scores, _title(split))
+    return [metric_tables.list_table(scores, _title(split)), *([judged] if judged else [])]
+
+
+def _samples(findings: Findings, scores: Mapping[str, Scores]) -> list[tuple[str, float, int]]:
+    """Split, interactions evaluated and those there are, where only a sample was evaluated."""
+    splits = findings.ingestion.splits if findings.ingestion else {}
+    return [
+        (split, evaluated, splits[split].count)
+        for split, s in scores.items()
+        if split in splits and (evaluated := s.value(EVALUATED)) < splits[split].count
+    ]
 
 
 def _curves(training: Mapping[str, Mapping[str, Sequence[float]]]) -> list[tuple[str, str, list[Markup]]]:
@@ -122,7 +154,10 @@ def _curves(training: Mapping[str, Mapping[str, Sequence[float]]]) -> list[tuple
 
 def _data(findings: Findings) -> dict[str, Any]:
     declared, train = findings.declaration, findings.interactions.get("train")
+    ingestion = findings.ingestion
     return {
+        "splits_caption": data_profile.splits_caption(ingestion) if ingestion else "",
+        "row_tables": data_profile.row_tables(ingestion) if ingestion else [],
         "timeline": data_profile.timeline(findings.interactions, declared),
         "interaction_rows": data_profile.interaction_rows(train, declared) if train else [],
         "candidate_rows": data_profile.candidate_rows(findings.candidates, declared)

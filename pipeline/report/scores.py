@@ -7,13 +7,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from components.evaluate.config import LOWER_IS_BETTER
+from components.evaluate.config import LOWER_IS_BETTER, OWN_FREQUENT
 from components.evaluate.results import OVERALL, MetricValue
-
-COUNT_OF_POSITIVES = "retrieve/positives"
-"""Number of positive interactions: what the list metrics are means over."""
-COUNT_OF_INTERACTIONS = "rating/interactions"
-"""Number of interactions: what the rating metrics are means over."""
 
 # From the busiest or best known to the unknown; other values keep their own order.
 _ORDER = ("known", "head", "middle", "tail", "cold")
@@ -43,6 +38,21 @@ class Scores:
             model: ``candidate``, or ``baseline`` for the model pushed before.
         """
         return self.values.get((slice_, model, metric), math.nan)
+
+    def has(self, metric: str) -> bool:
+        """Whether a metric was measured at all, be it over nothing."""
+        return (OVERALL, "candidate", metric) in self.values
+
+    def overall(self) -> dict[str, float]:
+        """The numbers of the model and its rivals over all slices, by ``<rival>/<metric>``."""
+        return {
+            m: v for (slice_, model, m), v in self.values.items() if (slice_, model) == (OVERALL, "candidate")
+        }
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether lists were measured with repeats, and once more over candidates new to the query."""
+        return self.has(f"{OWN_FREQUENT}/mrr")
 
     @property
     def has_baseline(self) -> bool:

@@ -20,7 +20,7 @@ from pipeline.run_root import RunRoot
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "fixtures"))
 
-from finished_run import CACHED, FAILED, HOSTILE, RUNNING, Store, _write_statistics, run
+from finished_run import CACHED, FAILED, HOSTILE, RUNNING, WARNING, Store, _write_statistics, run
 
 
 class Page(HTMLParser):
@@ -155,7 +155,8 @@ def test_training_shows_losses_and_validation_metrics_once_each(pushed):
 
 def test_the_data_profile_tells_splits_bad_rows_and_features(pushed):
     assert re.search(r"train 800 50\.0% 5 1970-01-01 00:00 1970-01-10 00:00", pushed.text)
-    assert "3 bad rows left out" in pushed.text and "no timestamp 1" in pushed.text
+    assert "What became of the rows Rows Share in a split 1,000 99.7% bad 3 0.3%" in pushed.text
+    assert "'<b>' is no number 2 0.2% no timestamp 1 < 0.1%" in pushed.text
     assert "Interactions, train split: 200 examples" in pushed.text
     assert re.search(
         r"stars rating, positive from 3\.5 float 0% – mean 3\.25, sd 1\.5 min 0\.5,", pushed.text
@@ -163,6 +164,57 @@ def test_the_data_profile_tells_splits_bad_rows_and_features(pushed):
     assert re.search(r"town vocabulary string 50\.0% 2 ", pushed.text)
     assert "rated_at timestamp, context int 0% – 1970-01-01 00:00 to 1970-01-10 00:00" in pushed.text
     assert "Interactions over time" in pushed.text
+
+
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory):
+    """The report on a run without ratings, with repeats, several sources and actions."""
+    root = tmp_path_factory.mktemp("repeated")
+    run(root, repeats=True)
+    return report(root)
+
+
+def test_with_repeats_the_metrics_stand_twice_beside_their_baselines(repeated):
+    metrics = repeated.part("metrics")
+    assert metrics.count('class="plot"') == 4
+    for split in ("Test", "Eval"):
+        later = repeated.text.split(f"{split} split: lists, over 50 positive interactions")[1]
+        assert later.startswith(
+            " Metric Retrieval Re-ranked Popularity Own most frequent Recall@10 0.2500 0.2500 0.1250 0.3125"
+        )
+        new = repeated.text.split(f"{split} split: new to the user, over 20 positive interactions")[1]
+        assert new.startswith(" Metric Retrieval Re-ranked Popularity Recall@10 0.1000 0.1250 0.0625 Rec")
+    assert "Recall@10 0.2500 0.8× own most frequent" in repeated.text
+    assert "Recall@10, new to the user 0.1250 2.0× popularity" in repeated.text
+    assert repeated.part("slices").count("new to the user") == repeated.part("slices").count("<h3>") * 2
+
+
+def test_the_report_says_in_words_where_the_model_is_not_above_a_baseline(repeated, pushed):
+    said = (
+        "recommend is not above own most frequent: recall@10 0.2500 against 0.3125, "
+        "recall@100 0.7500 against 0.9375, ndcg@10 0.2000 against 0.2500, mrr 0.1000 against 0.1250"
+    )
+    for split in ("test", "eval"):
+        assert f"Where the model is not above a baseline, {split} split: {said}" in repeated.text
+    assert "On the test split the model is above every baseline, in every metric of the lists" in pushed.text
+    assert "Where the model is not above" not in pushed.text
+
+
+def test_a_domain_without_ratings_and_negatives_is_reported_without_them(repeated):
+    assert not re.search(r"rating|RMSE|item mean|AUC|judgements", repeated.text, re.IGNORECASE)
+
+
+def test_the_report_tells_what_was_left_out_where_rows_came_from_and_what_they_did(repeated):
+    for expected in (
+        "8 candidates, 2 of them known to the log alone. The newest span is 7.",
+        "Splits: the last positive interaction of each user is test",
+        "in a split 1,000 83.3% bad 3 0.2% repeat another row, dropped 150 12.5% older than since 47 3.9%",
+        "Rows by source Rows views-*.csv 900 orders.csv 300",
+        "Interactions by action train eval test view 790 90 90 order 10 10 10",
+        "Of the test split’s 100 interactions 60 were evaluated",
+        f"The data passed its gate with a warning: {WARNING}",
+    ):
+        assert expected in repeated.text, expected
 
 
 def test_lineage_walks_from_the_pushed_model_back_to_the_raw_files(pushed):
@@ -178,7 +230,11 @@ def test_lineage_walks_from_the_pushed_model_back_to_the_raw_files(pushed):
         "Evaluator",
         "Pusher",
     ]
-    assert re.findall(r'<th scope="row">(\w+)', bystanders) == ["InteractionStatistics", "TestEvaluator"]
+    assert re.findall(r'<th scope="row">(\w+)', bystanders) == [
+        "InteractionStatistics",
+        "AnomalyGate",
+        "TestEvaluator",
+    ]
     assert "artifacts/Assembler/model/" in ancestry
     assert "InteractionGen interactions 2 1.2 MB 77 / 88" in pushed.text
 
