@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,12 @@ from components.assemble.node import Assembler
 from components.evaluate.baseline import BaselineResolver
 from components.evaluate.evaluator import evaluator, reporting_evaluator
 from components.ingest.anomaly_gate import AnomalyGate
+from components.ingest.comparison import DistributionComparison, drift_comparison, skew_comparison
 from components.ingest.declaration import CATALOGUE_SPLIT
+from components.ingest.distributions import Distributions
 from components.ingest.nodes import candidate_gen, interaction_gen
+from components.ingest.published_statistics import StatisticsBaselineResolver
+from components.ingest.split import SPLITS
 from components.push.pusher import pusher
 from components.ranking.node import ranking_trainer
 from components.retrieval.node import retrieval_trainer
@@ -38,12 +42,14 @@ class Places:
         data: Directory that the domain file's relative file names are under.
         artifacts: Where the steps' outputs go.
         serving: Base directory of the pushed versions.
+        statistics: Where statistics of data that passed are kept, for the next data to be compared with.
         schemas: Directory with the domain's two schemas.
     """
 
     data: str
     artifacts: str
     serving: str
+    statistics: str
     schemas: str
 
 
@@ -82,10 +88,19 @@ def create_pipeline(
     candidate_validator = tfx.components.ExampleValidator(
         candidate_statistics.outputs["statistics"], item_schema
     ).with_id("CandidateValidator")
+    statistics = {
+        "interaction": interaction_statistics.outputs["statistics"],
+        "candidate": candidate_statistics.outputs["statistics"],
+    }
+    baselines, comparisons = _comparisons(domain.distributions, places, statistics)
     gate = AnomalyGate(
         interaction_anomalies=interaction_validator.outputs["anomalies"],
         candidate_anomalies=candidate_validator.outputs["anomalies"],
+        comparisons={key: node.outputs["anomalies"] for key, node in comparisons.items()},
+        statistics=statistics,
         declaration=data,
+        over_threshold=domain.distributions.over_threshold,
+        published=places.statistics if domain.distributions.compares_spans else "",
     )
 
     interaction_transform = tfx.components.Transform(
@@ -143,6 +158,8 @@ def create_pipeline(
             candidate_schema,
             interaction_validator,
             candidate_validator,
+            *baselines,
+            *comparisons.values(),
             gate,
             interaction_transform,
             candidate_transform,
@@ -166,9 +183,38 @@ def local_places(domain: Domain, root: Path) -> Places:
         data=str(root / "data"),
         artifacts=str(root / "artifacts"),
         serving=str(root / "serving"),
+        statistics=str(root / "statistics"),
         schemas=str(domain.folder),
     )
 
 
 def _schema(places: Places, stream: str) -> tfx.components.ImportSchemaGen:
     return tfx.components.ImportSchemaGen(schema_file=f"{places.schemas}/{stream}.pbtxt")
+
+
+def _comparisons(
+    wanted: Distributions, places: Places, statistics: Mapping[str, tfx.dsl.Channel]
+) -> tuple[list[StatisticsBaselineResolver], dict[str, DistributionComparison]]:
+    """The nodes that compare distributions, as far as there are thresholds for them.
+
+    Returns:
+        The nodes that find what to compare with, and the comparisons by the gate's input.
+    """
+    baselines, comparisons = [], {}
+    if wanted.compares_spans:
+        baseline = StatisticsBaselineResolver(
+            statistics["interaction"], statistics["candidate"], places.statistics
+        )
+        baselines.append(baseline)
+        for stream, splits, thresholds in (
+            ("interaction", SPLITS, wanted.drift.interactions),
+            ("candidate", (CATALOGUE_SPLIT,), wanted.drift.candidates),
+        ):
+            if thresholds:
+                comparisons[f"{stream}_drift"] = drift_comparison(
+                    statistics[stream], baseline.outputs[f"{stream}_baseline"], splits, thresholds
+                ).with_id(f"{stream.title()}Drift")
+    if wanted.skew:
+        skew = skew_comparison(statistics["interaction"], wanted.skew)
+        comparisons["interaction_skew"] = skew.with_id("InteractionSkew")
+    return baselines, comparisons
