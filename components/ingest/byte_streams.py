@@ -19,15 +19,15 @@ MARKED_BYTES = 0x10FF00
 """A byte that its encoding does not know becomes the (private) character of this code plus the byte."""
 
 _MARKING = "westwork-mark"
-_DECODED_BYTES = 1 << 20
+_READ_BYTES = 1 << 20
 _CUT_OFF = ("truncated", "unexpected end", "ended before", "eof", "end-of-stream", "incomplete")
 
 
 @dataclass
 class Progress:
-    """How far the reading of a file got."""
+    """How far the reading of a file got: the number of the last row read."""
 
-    rows: int = 0
+    row: int = 0
 
 
 def is_utf8(table: Table) -> bool:
@@ -47,47 +47,90 @@ def open_bytes(table: Table, part: FilePart) -> pa.NativeFile:
     return system.open_input_stream(path, compression=None if compression == "none" else compression)
 
 
-def open_text(table: Table, part: FilePart, marking: bool = False) -> pa.NativeFile:
-    """A part's text in UTF-8, decompressed.
+def open_text(table: Table, part: FilePart) -> Text:
+    """A part's text, decompressed."""
+    encoding = "utf-8" if is_utf8(table) else table.encoding
+    return Text(open_bytes(table, part), encoding)
 
-    Args:
-        table: Says compression and encoding.
-        part: What to read.
-        marking: Whether to mark bytes that are no UTF-8 (see :data:`MARKED_BYTES`) instead of leaving
-            them as they are. Other encodings' are always marked.
+
+class Text(io.RawIOBase):
+    """A stream of bytes as valid UTF-8 that ends in a newline.
+
+    Bytes that are none of the encoding's text are marked: see :data:`MARKED_BYTES`.
+
+    Attributes:
+        quotes: How many double quotes were read.
+        fault: Why the stream ended early, after its last whole line; None if it did not.
     """
-    stream = open_bytes(table, part)
-    if is_utf8(table) and not marking:
-        return stream
-    return pa.PythonFile(_Transcoded(stream, "utf-8" if is_utf8(table) else table.encoding), "r")
-
-
-class _Transcoded(io.RawIOBase):
-    """Another stream's text, decoded and encoded again as UTF-8."""
 
     def __init__(self, source: pa.NativeFile, encoding: str) -> None:
+        """Args: the stream, and what its text is encoded in."""
         self._source = source
         self._decoder = codecs.getincrementaldecoder(encoding)(_MARKING)
+        self._plain = encoding == "utf-8"
+        self._undecoded = b""
         self._ready = b""
+        self._last = b"\n"
         self._ended = False
+        self.quotes = 0
+        self.fault: OSError | None = None
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes; fewer only at the end."""
-        pieces, missing = [self._ready], size - len(self._ready)
-        while (size < 0 or missing > 0) and not self._ended:
-            encoded = self._source.read(_DECODED_BYTES)
-            self._ended = not encoded
-            pieces.append(self._decoder.decode(encoded, self._ended).encode())
-            missing -= len(pieces[-1])
-        whole = b"".join(pieces)
-        size = len(whole) if size < 0 else size
-        self._ready = whole[size:]
-        return whole[:size]
+        """The next bytes, at most ``size`` or all for -1; none only at the end."""
+        if size < 0:
+            return b"".join(iter(lambda: self.read(_READ_BYTES), b""))
+        while not self._ready and not self._ended:
+            self._ready = self._next(size)
+        taken, self._ready = self._ready[:size], self._ready[size:]
+        return taken
+
+    def _next(self, size: int) -> bytes:
+        encoded = self._fetch(size)
+        self._ended = len(encoded) < size
+        decoded = self._decode(encoded)
+        if self.fault is not None:
+            # What comes after the last newline is not a whole row.
+            decoded = decoded[: decoded.rfind(b"\n") + 1]
+        self._last = decoded[-1:] or self._last
+        self.quotes += decoded.count(b'"')
+        return decoded + b"\n" if self._ended and self._last != b"\n" else decoded
+
+    def _fetch(self, size: int) -> bytes:
+        """Exactly ``size`` bytes, unless the stream ends; in pieces, so as to get close to a fault."""
+        pieces: list[bytes] = []
+        while size:
+            try:
+                pieces.append(self._source.read(min(size, _READ_BYTES)))
+            except OSError as error:
+                self.fault = error
+                break
+            if not pieces[-1]:
+                break
+            size -= len(pieces[-1])
+        return b"".join(pieces)
+
+    def _decode(self, encoded: bytes) -> bytes:
+        if not self._plain:
+            return self._decoder.decode(encoded, self._ended).encode()
+        encoded = self._undecoded + encoded
+        if encoded.isascii():
+            self._undecoded = b""
+            return encoded
+        try:
+            _, length = codecs.utf_8_decode(encoded, "strict", self._ended)
+        except UnicodeDecodeError:
+            text, length = codecs.utf_8_decode(encoded, _MARKING, self._ended)
+            self._undecoded = encoded[length:]
+            return text.encode()
+        self._undecoded = encoded[length:]
+        return encoded[:length]
 
     def close(self) -> None:
+        """Closes the bytes' stream, too."""
         self._source.close()
         super().close()
 
@@ -111,7 +154,7 @@ def unmarked(text: str) -> str:
 
 @contextmanager
 def blaming(table: Table, file: str) -> Iterator[Progress]:
-    """Turns a reader's refusal into advice; whoever reads keeps count of the rows in what this yields.
+    """Turns a reader's refusal into advice; whoever reads keeps what this yields up to date.
 
     Raises:
         UserError: Names the file, how far it could be read, and what was expected.
@@ -119,21 +162,16 @@ def blaming(table: Table, file: str) -> Iterator[Progress]:
     progress = Progress()
     try:
         yield progress
-    except (pa.ArrowException, OSError, EOFError, UnicodeError) as error:
-        raise UserError(_advice(table, file, progress.rows, error)) from error
+    except (pa.ArrowException, OSError, EOFError, KeyError, UnicodeError) as error:
+        raise UserError(_advice(table, file, progress.row, error)) from error
 
 
-def _advice(table: Table, file: str, rows: int, error: Exception) -> str:
+def _advice(table: Table, file: str, row: int, error: Exception) -> str:
     text = str(error).strip().rstrip(".")
-    after = f" after {rows:,} rows" if rows else ""
-    if isinstance(error, UnicodeDecodeError):
-        return (
-            f"{file}: the header is not UTF-8 (byte 0x{error.object[error.start]:02X}). If the file is "
-            "Latin-1, say encoding: latin-1 beside its 'files' in domain.yaml; or write it again in UTF-8."
-        )
+    after = f" after row {row:,}" if row else ""
     if any(sign in text.lower() for sign in _CUT_OFF):
         return (
-            f"{file} was cut off: {rows:,} rows could be read, then its compressed data ended too early "
+            f"{file} was cut off{after or ' before the first row'}: its compressed data ended too early "
             f"({text}). Expected the whole file. Fetch or write it again."
         )
     if "straddles" in text:

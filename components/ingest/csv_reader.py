@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +17,13 @@ from components.ingest.text_check import LATIN_1_HINT, check_text
 BLOCK_BYTES = 8 << 20
 """Bytes of a batch; no row can be longer."""
 
+_UNCLOSED = "a double quote is opened in this row and never closed"
+
 
 def column_names(table: Table, file: str) -> list[str]:
     """The header's columns, in the file's order."""
     with _Reader(table, FilePart(file), []) as reader:
-        return list(reader.names)
+        return [unmarked(name) for name in reader.names]
 
 
 def read(table: Table, part: FilePart, columns: Sequence[str], progress: Progress) -> Iterator[Rows]:
@@ -31,66 +33,110 @@ def read(table: Table, part: FilePart, columns: Sequence[str], progress: Progres
         table: Says delimiter, compression and encoding.
         part: What to read.
         columns: Names in the file, each once.
-        progress: Is told how many rows were read.
+        progress: Is told how far it got.
     """
-    told = part.first_row - 1
-    try:
-        for rows in _read(table, part, columns, False):
-            told = max([told, *rows.numbers[-1:].tolist(), *(row.number for row in rows.malformed)])
-            progress.rows = told
-            yield rows
-    except pa.ArrowInvalid as error:
-        # What Arrow says when it cannot show us a row of the wrong length because it is not UTF-8.
-        if "Expected" not in str(error) or not is_utf8(table):
-            raise
-        for rows in _read(table, part, columns, True):
-            rows = _after(rows, told)
-            progress.rows = max([progress.rows, *rows.numbers[-1:].tolist()])
-            yield rows
-
-
-def _read(table: Table, part: FilePart, columns: Sequence[str], marking: bool) -> Iterator[Rows]:
     hint = LATIN_1_HINT if is_utf8(table) else ""
-    with _Reader(table, part, columns, marking) as reader, _BlankLines(table, part, marking) as blanks:
-        for index, batch in enumerate(reader):
+    with _Reader(table, part, columns) as reader, _WholeRows(table, part) as whole_rows:
+        for index, (batch, is_last) in enumerate(_with_last(reader)):
             numbers, malformed = reader.place(batch.num_rows)
-            empty = blanks.among(index, batch)
-            if empty is not None:
-                numbers, batch = numbers[~empty], batch.filter(pa.array(~empty))
-            yield check_text(Rows(part.file, numbers, batch, malformed), table.encoding, hint)
+            kept = np.ones(batch.num_rows, bool)
+            empty = _all_empty(batch)
+            if empty.any():
+                # Blank lines, or rows that are empty only in the columns asked for?
+                kept &= ~_all_empty(whole_rows.batch(index))
+            if is_last and reader.quotes % 2:
+                lost = _unclosed(whole_rows.batch(index))
+                if lost is not None:
+                    kept[-1] = False
+                    malformed += (MalformedRow(int(numbers[-1]), lost, _UNCLOSED),)
+            if not kept.all():
+                numbers, batch = numbers[kept], batch.filter(pa.array(kept))
+            rows = check_text(Rows(part.file, numbers, batch, malformed), table.encoding, hint)
+            progress.row = max([progress.row, *numbers[-1:].tolist()])
+            yield rows
         _, malformed = reader.place(0)
+        if reader.fault is not None:
+            raise reader.fault
         if malformed:
-            nothing = pa.RecordBatch.from_pylist(
-                [], schema=pa.schema([(name, pa.string()) for name in columns])
-            )
-            yield Rows(part.file, np.empty(0, np.int64), nothing, malformed)
+            schema = pa.schema([(name, pa.string()) for name in columns])
+            yield Rows(part.file, np.empty(0, np.int64), pa.RecordBatch.from_pylist([], schema), malformed)
 
 
-def _after(rows: Rows, told: int) -> Rows:
-    """The rows that come after the one numbered ``told``."""
-    kept = rows.numbers > told
-    malformed = tuple(row for row in rows.malformed if row.number > told)
-    return Rows(rows.file, rows.numbers[kept], rows.batch.filter(pa.array(kept)), malformed)
+def _with_last(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, bool]]:
+    """Each batch, and whether it is the last."""
+    waiting = None
+    try:
+        for batch in batches:
+            if waiting is not None:
+                yield waiting, False
+            waiting = batch
+    except pa.ArrowException:
+        if waiting is not None:
+            yield waiting, False
+        raise
+    if waiting is not None:
+        yield waiting, True
+
+
+def _unclosed(batch: pa.RecordBatch) -> str | None:
+    """What the batch's last row swallowed, of the columns with a newline."""
+    cells = [column[-1].as_py() for column in batch.columns] if batch.num_rows else []
+    swallowed = next((cell for cell in cells if b"\n" in cell), None)
+    return None if swallowed is None else shorten(unmarked(swallowed.decode()))
 
 
 class _Reader:
     """Arrow's reader of a part, which also remembers the rows of the wrong length it left out."""
 
-    def __init__(self, table: Table, part: FilePart, columns: Sequence[str], marking: bool = False) -> None:
+    def __init__(self, table: Table, part: FilePart, columns: Sequence[str]) -> None:
         self._part = part
         self._skipped: list[int] = []
         self._malformed: list[MalformedRow] = []
         self._good = 0
-        self._stream = open_text(table, part, marking)
-        self._reader = pa_csv.open_csv(
-            self._stream,
+        self._text = open_text(table, part)
+        try:
+            self._reader = self._open(table.delimiter, columns)
+        except pa.ArrowInvalid:
+            # Without the rest of the file, what there is may be no CSV.
+            if self._text.fault is not None:
+                raise self._text.fault from None
+            raise
+
+    def __enter__(self) -> _Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.close()
+        self._text.close()
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return iter(self._reader)
+
+    @property
+    def names(self) -> list[str]:
+        """The columns read."""
+        return list(self._reader.schema.names)
+
+    @property
+    def fault(self) -> OSError | None:
+        """Why the file ended early."""
+        return self._text.fault
+
+    @property
+    def quotes(self) -> int:
+        """How many double quotes were read."""
+        return self._text.quotes
+
+    def _open(self, delimiter: str, columns: Sequence[str]) -> pa_csv.CSVStreamingReader:
+        return pa_csv.open_csv(
+            pa.PythonFile(self._text, "r"),
             read_options=pa_csv.ReadOptions(
-                use_threads=False, block_size=BLOCK_BYTES, column_names=list(part.header) or None
+                use_threads=False, block_size=BLOCK_BYTES, column_names=list(self._part.header) or None
             ),
             parse_options=pa_csv.ParseOptions(
-                delimiter=table.delimiter,
+                delimiter=delimiter,
                 # Parts of a file are made only where no newline is quoted.
-                newlines_in_values=part.is_whole,
+                newlines_in_values=self._part.is_whole,
                 # Arrow gives numbers to the lines it does not ignore.
                 ignore_empty_lines=False,
                 invalid_row_handler=self._skip,
@@ -101,21 +147,6 @@ class _Reader:
                 strings_can_be_null=False,
             ),
         )
-
-    def __enter__(self) -> _Reader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._reader.close()
-        self._stream.close()
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        return iter(self._reader)
-
-    @property
-    def names(self) -> list[str]:
-        """The columns read."""
-        return list(self._reader.schema.names)
 
     def place(self, count: int) -> tuple[np.ndarray, tuple[MalformedRow, ...]]:
         """The [count] numbers of the next well-formed rows, and the rows left out since last asked."""
@@ -138,33 +169,36 @@ class _Reader:
         return "skip"
 
 
-class _BlankLines:
-    """Tells blank lines from rows whose columns asked for happen to be empty, by reading the others."""
+class _WholeRows:
+    """The batches of a part with all their columns, for the rare ones where that matters."""
 
-    def __init__(self, table: Table, part: FilePart, marking: bool) -> None:
-        self._table, self._part, self._marking = table, part, marking
-        self._everything: _Reader | None = None
-        self._batches: Iterator[tuple[int, pa.RecordBatch]] = iter(())
+    def __init__(self, table: Table, part: FilePart) -> None:
+        self._table, self._part = table, part
+        self._reader: _Reader | None = None
+        self._batches: Iterator[pa.RecordBatch] = iter(())
+        self._read = 0
+        self._latest: pa.RecordBatch | None = None
 
-    def __enter__(self) -> _BlankLines:
+    def __enter__(self) -> _WholeRows:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._everything is not None:
-            self._everything.__exit__()
+        if self._reader is not None:
+            self._reader.__exit__()
 
-    def among(self, index: int, batch: pa.RecordBatch) -> np.ndarray | None:
-        """[n] bool, the blank lines among the rows of the ``index``-th batch; None where there is none."""
-        empty = _all_empty(batch)
-        if not empty.any():
-            return None
-        if self._everything is None:
+    def batch(self, index: int) -> pa.RecordBatch:
+        """The ``index``-th batch; asked for in ascending order.
+
+        Batches are cut by bytes, so they are of the same rows whichever columns are read.
+        """
+        if self._reader is None:
             names = column_names(self._table, self._part.file)
-            self._everything = _Reader(self._table, self._part, list(dict.fromkeys(names)), self._marking)
-            self._batches = enumerate(self._everything)
-        # Batches are cut by bytes, so they are the same whichever columns are read.
-        whole = next(whole for place, whole in self._batches if place == index)
-        return _all_empty(whole)
+            self._reader = _Reader(self._table, self._part, list(dict.fromkeys(names)))
+            self._batches = iter(self._reader)
+        while self._read <= index:
+            self._latest = next(self._batches)
+            self._read += 1
+        return self._latest
 
 
 def _all_empty(batch: pa.RecordBatch) -> np.ndarray:

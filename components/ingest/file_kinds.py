@@ -50,7 +50,7 @@ def refuse_other_kinds(table: Table, file: str, head: bytes) -> None:
         if head.startswith(magic):
             raise UserError(
                 f"{file} is compressed with {compression}, expected {_name(kind)}. Say compression: "
-                f"{compression} in domain.yaml (once only: it is not undone twice)."
+                f"{compression} in domain.yaml."
             )
     if is_utf8(table) and (head.startswith(_UTF_16) or _alternates(head)):
         raise UserError(

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from components.ingest.byte_streams import Progress, open_text, unmarked
+from components.ingest.byte_streams import Progress, is_utf8, open_text, unmarked
 from components.ingest.declaration import Table
 from components.ingest.rows import FilePart, MalformedRow, Rows, shorten
 from components.ingest.text_check import LATIN_1_HINT, check_text
@@ -51,7 +51,7 @@ def read(table: Table, part: FilePart, columns: Sequence[str], progress: Progres
         table: Says compression and encoding.
         part: What to read.
         columns: Keys, each once.
-        progress: Is told how many rows were read.
+        progress: Is told how far it got.
     """
     for first, lines in _blocks(table, part):
         objects, numbers, malformed = [], [], []
@@ -63,8 +63,8 @@ def read(table: Table, part: FilePart, columns: Sequence[str], progress: Progres
             elif reason:
                 malformed.append(MalformedRow(number, _shown(line), reason))
         rows = _rows(part.file, objects, np.array(numbers, np.int64), columns, malformed)
-        yield check_text(rows, table.encoding)
-        progress.rows = first + len(lines) - 1
+        yield check_text(rows, table.encoding, LATIN_1_HINT if is_utf8(table) else "")
+        progress.row = first + len(lines) - 1
 
 
 def _blocks(table: Table, part: FilePart) -> Iterator[tuple[int, list[bytes]]]:
@@ -78,8 +78,8 @@ def _blocks(table: Table, part: FilePart) -> Iterator[tuple[int, list[bytes]]]:
             if lines:
                 yield first, lines
             first += len(lines)
-    if rest:
-        yield first, [rest.removeprefix(codecs.BOM_UTF8) if first == 1 else rest]
+        if stream.fault is not None:
+            raise stream.fault
 
 
 def _parse(line: bytes) -> tuple[dict[str, Any] | None, str]:
@@ -99,13 +99,9 @@ def _parse(line: bytes) -> tuple[dict[str, Any] | None, str]:
 
 def _parse_leniently(line: bytes, error: orjson.JSONDecodeError) -> tuple[Any, str]:
     """Python's own writer puts NaN and Infinity where JSON has no word for them."""
-    try:
-        text = line.decode()
-    except UnicodeDecodeError as wrong:
-        return None, f"not UTF-8 (byte 0x{line[wrong.start]:02X}); {LATIN_1_HINT}"
-    if "NaN" in text or "Infinity" in text:
+    if b"NaN" in line or b"Infinity" in line:
         try:
-            return json.loads(text), ""
+            return json.loads(line), ""
         except ValueError:
             pass
     return None, f"not JSON: {str(error).split(':')[0]}"
@@ -119,7 +115,7 @@ def _kind(value: Any) -> str:
 
 
 def _shown(line: bytes) -> str:
-    return shorten(unmarked(line.decode(errors="backslashreplace"))) or ""
+    return shorten(unmarked(line.decode())) or ""
 
 
 def _rows(
@@ -171,6 +167,8 @@ def _text(value: Any) -> str | None:
     """A value of a column that mixes text and numbers, as :func:`~components.ingest.columns.as_text`."""
     if value is None or isinstance(value, str):
         return value
+    if value != value:
+        return None
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     return orjson.dumps(value).decode() if not isinstance(value, float | int) else str(value).lower()

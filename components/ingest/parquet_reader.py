@@ -33,7 +33,7 @@ def read(table: Table, part: FilePart, columns: Sequence[str], progress: Progres
         table: The table the file is of.
         part: What to read.
         columns: Names in the file, each once.
-        progress: Is told how many rows were read.
+        progress: Is told how far it got.
     """
     with _open(part.file) as source:
         groups = range(part.start, source.num_row_groups if part.end is None else part.end)
@@ -42,7 +42,7 @@ def read(table: Table, part: FilePart, columns: Sequence[str], progress: Progres
             numbers = np.arange(first, first + batch.num_rows)
             first += batch.num_rows
             yield check_text(Rows(part.file, numbers, batch.select(list(columns))), "utf-8")
-            progress.rows = first - 1
+            progress.row = first - 1
 
 
 def parts(table: Table, file: str, part_bytes: int) -> list[FilePart]:
