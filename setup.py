@@ -31,7 +31,12 @@ setup(
         "apache-beam>=2.77,<2.78",
         "kfp>=2.16,<2.17",
         "numpy",
+        "pandas",
         "pyarrow",
+        "orjson>=3.10",
+        "isal>=1.7",
+        "google-crc32c>=1.6",
+        "charset-normalizer>=3.3",
         "pydantic>=2.7",
         "pyyaml",
         "click>=8.1",
@@ -42,6 +47,7 @@ setup(
     extras_require={
         "dev": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "ruff>=0.6",
             "mypy>=1.11",

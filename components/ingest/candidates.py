@@ -16,10 +16,13 @@ from tfx.types import artifact_utils, standard_component_specs
 
 from components.ingest.custom_config import unpack
 from components.ingest.declaration import CATALOGUE_SPLIT
-from components.ingest.examples import ENCODED_ROWS, encode_examples, write_shard
-from components.ingest.interactions import input_files, set_splits
+from components.ingest.examples import ENCODED_ROWS, encode_examples
+from components.ingest.file_patterns import newest_spans
+from components.ingest.interactions import input_files, log_files, set_splits
 from components.ingest.plan import CANDIDATES, CandidatePlan
+from components.ingest.reference_tables import stub_ids
 from components.ingest.tables import read_columns
+from components.ingest.tfrecord import write_shard
 
 ROWS_PER_SHARD = 1 << 18
 """Candidates a file holds; the files' names sort like the ids in them."""
@@ -41,8 +44,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 an id is missing or comes twice.
         """
         plan = unpack(CandidatePlan, exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
-        files = input_files(exec_properties)[CANDIDATES]
-        catalogue = read_columns(plan.candidates, files, plan.columns, plan.candidates.id)
+        found = input_files(exec_properties)
+        base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+        files = newest_spans(os.path.join(base, plan.candidates.files), found[CANDIDATES], 1).files
+        key = plan.candidates.id
+        catalogue = read_columns(plan.candidates, files, plan.columns, key)
+        if plan.stubs_for is not None:
+            log = log_files(plan.stubs_for, base, found)
+            ids = catalogue[key].combine_chunks()
+            stubs = stub_ids(plan.stubs_for, dict(enumerate(part.files for part in log)), ids)
+            catalogue = _with_stubs(catalogue, stubs, key)
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         directory = os.path.join(examples.uri, f"Split-{CATALOGUE_SPLIT}")
         shards = -(-catalogue.num_rows // ROWS_PER_SHARD)
@@ -53,7 +64,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         set_splits(examples, [CATALOGUE_SPLIT], exec_properties)
 
 
-def _encode(rows: pa.Table) -> list[bytes]:
+def _encode(rows: pa.Table) -> pa.Array:
     # take copies: the encoder looks at a column's buffers, which a slice shares with its neighbours.
     copied = rows.take(pa.array(range(rows.num_rows)))
     return encode_examples({name: copied[name].combine_chunks() for name in copied.column_names})
+
+
+def _with_stubs(catalogue: pa.Table, stubs: pa.Array, key: str) -> pa.Table:
+    """The catalogue with a row for each stub, which has an id and nothing else."""
+    rows = [stubs if field.name == key else pa.nulls(len(stubs), field.type) for field in catalogue.schema]
+    whole = pa.concat_tables([catalogue, pa.table(rows, schema=catalogue.schema)])
+    return whole.sort_by(key).combine_chunks()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
+import itertools
 from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from tfx.dsl.io import fileio
 
 from components.ingest.errors import UserError
+from components.ingest.file_system import locate
 
 DEAD_LETTERS_FILE = "dead_letters.parquet"
 """Name within the examples artifact, beside the splits."""
@@ -29,38 +27,35 @@ SCHEMA = pa.schema(
 _SHOWN_ROWS = 5
 
 
-def write_dead_letters(batches: Iterable[pa.RecordBatch], path: str) -> dict[str, int]:
-    """Writes all dead letters as one Parquet file, by file and row.
+def write_dead_letters(batches: Iterable[pa.RecordBatch], path: str) -> None:
+    """Writes dead letters as one Parquet file, a batch at a time, under its name only when complete.
 
     Args:
         batches: Record batches of :data:`SCHEMA`.
-        path: Where to; local or anything TFX' file io knows.
-
-    Returns:
-        How many rows were refused for each reason, the most frequent reason first.
+        path: Where to; a path or URI.
     """
-    letters = pa.Table.from_batches(batches, schema=SCHEMA)
-    letters = letters.sort_by([("file", "ascending"), ("row", "ascending")])
-    sink = pa.BufferOutputStream()
-    pq.write_table(letters, sink)
-    # TFX' local runner has made the output's directory; Kubeflow leaves that to the step.
-    fileio.makedirs(os.path.dirname(path))
-    with fileio.open(path, "wb") as file:
-        file.write(sink.getvalue().to_pybytes())
-    counts = Counter(
-        {entry["values"]: entry["counts"] for entry in pc.value_counts(letters["reason"]).to_pylist()}
-    )
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    system, place = locate(path)
+    unfinished = f"{place}.part"
+    with system.open_output_stream(unfinished) as sink, pq.ParquetWriter(sink, SCHEMA) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    system.move(unfinished, place)
 
 
-def read_dead_letters(path: str) -> pa.Table:
-    """Reads what :func:`write_dead_letters` wrote."""
-    with fileio.open(path, "rb") as file:
-        return pq.read_table(pa.BufferReader(file.read()))
+def read_dead_letters(path: str) -> Iterable[pa.RecordBatch]:
+    """Streams what :func:`write_dead_letters` wrote."""
+    system, place = locate(path)
+    with system.open_input_file(place) as source, pq.ParquetFile(source) as file:
+        yield from file.iter_batches()
 
 
 def too_many_bad_rows(
-    letters: pa.Table, by_reason: dict[str, int], rows: int, allowed: float, path: str, ids: Sequence[str]
+    letters: Iterable[pa.RecordBatch],
+    by_reason: dict[str, int],
+    rows: int,
+    allowed: float,
+    path: str,
+    expected: Sequence[str],
 ) -> UserError:
     """The error for a log with more unusable rows than allowed.
 
@@ -70,8 +65,9 @@ def too_many_bad_rows(
         rows: Rows read altogether.
         allowed: The declared ``max_bad_fraction``.
         path: Where the dead letters are and stay.
-        ids: Names of the query's and the candidate's id columns.
+        expected: What every row must have, in words.
     """
+    shown = itertools.islice((letter for batch in letters for letter in batch.to_pylist()), _SHOWN_ROWS)
     first = [
         f"  {letter['file']}, row {letter['row']}"
         + (
@@ -80,16 +76,15 @@ def too_many_bad_rows(
             else ""
         )
         + f": {letter['reason']}"
-        for letter in letters.slice(0, _SHOWN_ROWS).to_pylist()
+        for letter in shown
     ]
     reasons = [f"  {count:,} × {reason}" for reason, count in by_reason.items()]
-    bad = letters.num_rows
+    bad = sum(by_reason.values())
     return UserError(
         "\n".join(
             [
                 f"{bad:,} of {rows:,} interactions cannot be used ({bad / rows:.2%}); at most {allowed:.2%} "
-                f"are allowed. Expected in every row: ids in {ids[0]!r} and {ids[1]!r}, a time and a rating "
-                "as declared. By reason:",
+                f"are allowed. Expected in every row: {', '.join(expected)}, as declared. By reason:",
                 *reasons,
                 "The first of them:",
                 *first,

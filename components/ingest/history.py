@@ -1,23 +1,22 @@
-"""What a query had liked before each of its interactions, for a whole partition at once."""
+"""What a query had done before each of its interactions, for a whole partition at once."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 
 class HistoryWindows(NamedTuple):
-    """For each of n interactions, the run of positive interactions that is its history.
+    """For each of n interactions, the run of earlier events that is its history.
 
     Attributes:
-        positives: [p] int64, rows of the positive interactions, in the rows' order.
-        starts: [n] int64, where in ``positives`` the row's history begins.
+        events: [e] int64, rows of the interactions that make up histories, in the rows' order.
+        starts: [n] int64, where in ``events`` the row's history begins.
         sizes: [n] int64, how many it holds.
     """
 
-    positives: np.ndarray
+    events: np.ndarray
     starts: np.ndarray
     sizes: np.ndarray
 
@@ -32,21 +31,21 @@ class HistoryWindows(NamedTuple):
         """
         sizes = self.sizes[rows]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
-        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
-        return offsets.astype(np.int32), self.positives[np.repeat(self.starts[rows], sizes) + within]
+        places = np.arange(offsets[-1]) + np.repeat(self.starts[rows] - offsets[:-1], sizes)
+        return offsets.astype(np.int32), self.events[places]
 
 
 def history_windows(
-    queries: np.ndarray, seconds: np.ndarray, positive: np.ndarray, length: int
+    queries: np.ndarray, seconds: np.ndarray, eligible: np.ndarray, length: int
 ) -> HistoryWindows:
-    """Finds every row's history: the last ``length`` positive interactions strictly before its moment.
+    """Finds every row's history: the last ``length`` eligible interactions strictly before its moment.
 
     Interactions of the very same second are not history of one another: which came first is unknown.
 
     Args:
         queries: [n] integers, equal for equal queries. Rows are sorted by query, then time.
         seconds: [n] int64 timestamps.
-        positive: [n] bool.
+        eligible: [n] bool, which interactions make up histories.
         length: Most events of a history.
     """
     count = len(queries)
@@ -55,31 +54,35 @@ def history_windows(
     new_query[1:] = queries[1:] != queries[:-1]
     new_moment = new_query.copy()
     new_moment[1:] |= seconds[1:] != seconds[:-1]
-    positives_before = np.cumsum(positive) - positive
+    eligible_before = np.cumsum(eligible) - eligible
     query_start = np.maximum.accumulate(np.where(new_query, rows, 0))
     moment_start = np.maximum.accumulate(np.where(new_moment, rows, 0))
-    stops = positives_before[moment_start]
-    starts = np.maximum(positives_before[query_start], stops - length)
-    return HistoryWindows(np.flatnonzero(positive), starts, stops - starts)
+    stops = eligible_before[moment_start]
+    starts = np.maximum(eligible_before[query_start], stops - length)
+    return HistoryWindows(np.flatnonzero(eligible), starts, stops - starts)
 
 
-def history_lists(
-    windows: HistoryWindows, rows: np.ndarray, candidates: pa.Array, seconds: np.ndarray
-) -> tuple[pa.Array, pa.Array]:
-    """The ``history`` and ``history_age`` features of some rows.
+def repeats(
+    queries: np.ndarray, candidates: np.ndarray, seconds: np.ndarray, positive: np.ndarray
+) -> np.ndarray:
+    """Where a query meets a candidate again that it had a positive interaction with, strictly earlier.
 
     Args:
-        windows: Of the whole partition.
-        rows: [m] int64 row numbers.
-        candidates: [n] candidate ids of the whole partition.
-        seconds: [n] int64 timestamps of the whole partition.
+        queries: [n] integers, equal for equal queries.
+        candidates: [n] integers, equal for equal candidates, from 0.
+        seconds: [n] int64 timestamps, ascending within a query.
+        positive: [n] bool.
 
     Returns:
-        [m] lists of ids, oldest first, and [m] lists of float32 seconds before the row's own moment.
+        [n] bool.
     """
-    offsets, events = windows.gather(rows)
-    ages = np.repeat(seconds[rows], np.diff(offsets)) - seconds[events]
-    return (
-        pa.ListArray.from_arrays(pa.array(offsets), candidates.take(pa.array(events))),
-        pa.ListArray.from_arrays(pa.array(offsets), pa.array(ages.astype(np.float32))),
-    )
+    if not len(queries):
+        return np.zeros(0, bool)
+    pairs = queries.astype(np.int64) * (int(candidates.max()) + 1) + candidates
+    never = np.iinfo(np.int64).max
+    distinct, pair = np.unique(pairs, return_inverse=True)
+    first = np.full(len(distinct), never)
+    # Written from the last to the first, the earliest moment stays.
+    places = np.flatnonzero(positive)[::-1]
+    first[pair[places]] = seconds[places]
+    return seconds > first[pair]

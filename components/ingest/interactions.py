@@ -1,22 +1,24 @@
 """InteractionGen's executor: the event log becomes examples that know their query's past.
 
-One Beam pipeline, over Arrow record batches throughout: read and validate; count interactions by moment,
-which gives the cut points and the number of partitions; bring each query's rows together by a hash of
-its id; within a partition, find every history at once, encode, and write each split's shard.
+One Beam pipeline, over Arrow record batches throughout: read and validate parts of files, spilling usable
+rows by a hash of the query's id; learn from all parts the cut points and the number of partitions; within a
+partition, find every history at once, encode, and write each split's shard. Rows go by way of files, so
+what Beam holds and moves are names and counts.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.fs as pa_fs
 from tfx import types
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 from tfx.v1 import proto
@@ -28,27 +30,31 @@ from components.ingest.dead_letters import (
     too_many_bad_rows,
     write_dead_letters,
 )
+from components.ingest.declaration import TimeSplit
 from components.ingest.errors import UserError
-from components.ingest.partition import WriteExamples, by_partition, combine_pieces, partition_count
-from components.ingest.plan import CANDIDATES, INTERACTIONS, QUERIES, InteractionPlan
-from components.ingest.reference_tables import read_candidate_ids, read_query_attributes
-from components.ingest.split import SPLITS, MergeDistributions, TimeDistribution, cut_points
-from components.ingest.summary import (
-    IngestionSummary,
-    SplitSummary,
-    read_ingestion_summary,
-    write_ingestion_summary,
-)
-from components.ingest.tables import check_columns, matching_files, read_batches
-from components.ingest.validation import validate
+from components.ingest.file_parts import file_parts
+from components.ingest.file_patterns import SpanFiles, newest_spans
+from components.ingest.file_system import locate
+from components.ingest.partition import DUPLICATE, combine_summaries, partition_count
+from components.ingest.plan import CANDIDATES, QUERIES, InteractionPlan, source_split
+from components.ingest.reading import LogPart, ReadAttributes, Reading, ReadLog, write_catalogue
+from components.ingest.reference_tables import read_candidate_ids, stub_ids, with_stubs
+from components.ingest.spill import BUCKETS
+from components.ingest.split import SPLITS, cut_points
+from components.ingest.summary import IngestionSummary, read_ingestion_summary, write_ingestion_summary
+from components.ingest.tables import check_columns, matching_files
+from components.ingest.worker_processes import with_worker_processes
+from components.ingest.writing import WriteExamples, Written
 
-_BAD = "bad"
-_READ = "read"
-_UNREADABLE = "unreadable"
+_WORK = ".ingesting"
+"""Directory inside the artifact's, gone when the step ends."""
+_SMALLEST_PART, _LARGEST_PART = 4 << 20, 64 << 20
+_PARTS = 16
+"""Into so many parts at least a log is divided, if they are not too small then."""
 
 
 def input_files(exec_properties: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The files of each input split, as the driver resolved them, sorted.
+    """The files of each input split that match its glob, sorted.
 
     Raises:
         UserError: If a split has none.
@@ -57,6 +63,23 @@ def input_files(exec_properties: Mapping[str, Any]) -> dict[str, list[str]]:
     proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], config)
     base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
     return {split.name: matching_files(os.path.join(base, split.pattern)) for split in config.splits}
+
+
+def log_files(plan: InteractionPlan, base: str, found: Mapping[str, Sequence[str]]) -> list[SpanFiles]:
+    """The files to read of each source: those of the newest spans, where there are spans.
+
+    Args:
+        plan: Names the sources.
+        base: What relative patterns start from.
+        found: The files by input split.
+
+    Raises:
+        UserError: If no file of a source fits its pattern.
+    """
+    return [
+        newest_spans(os.path.join(base, source.files), found[source_split(number)], plan.interactions.spans)
+        for number, source in enumerate(plan.interactions.sources)
+    ]
 
 
 def set_splits(examples: types.Artifact, splits: Sequence[str], exec_properties: Mapping[str, Any]) -> None:
@@ -79,127 +102,163 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         Raises:
             UserError: If a file is missing, unreadable or lacks a column, too many rows are unusable, or
-                the time split leaves a split empty.
+                the split leaves a part empty.
         """
         plan = unpack(InteractionPlan, exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
-        files = input_files(exec_properties)
+        found = input_files(exec_properties)
+        base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+        log = log_files(plan, base, found)
+        for source, span_files in zip(plan.interactions.sources, log, strict=True):
+            check_columns(source, span_files.files, [column.name for column in plan.columns(source)])
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
-        check_columns(plan.interactions, files[INTERACTIONS], [column.name for column in plan.columns])
-        candidate_ids = read_candidate_ids(plan, files[CANDIDATES])
+        candidates = newest_spans(os.path.join(base, plan.candidates.files), found[CANDIDATES], 1).files
+        queries: Sequence[str] = ()
         if plan.queries is not None:
-            # Read for its faults alone: an error inside Beam would lose its type, and so its message.
-            read_query_attributes(plan, files[QUERIES])
-        with self._make_beam_pipeline() as pipeline:
-            _ingest(pipeline, plan, files, candidate_ids, examples.uri)
-        summary = read_ingestion_summary(examples.uri)
-        _check_outcome(summary, plan, examples.uri)
+            queries = newest_spans(os.path.join(base, plan.queries.files), found[QUERIES], 1).files
+            check_columns(plan.queries, queries, [plan.queries.id, *(c.name for c in plan.attributes)])
+        ids = read_candidate_ids(plan, candidates)
+        stubs = pa.array([], pa.string())
+        if plan.interactions.unknown_candidates == "stub":
+            stubs = stub_ids(plan, dict(enumerate(part.files for part in log)), ids)
+        system, work = _fresh_directory(os.path.join(examples.uri, _WORK))
+        try:
+            ids = with_stubs(ids, stubs)
+            write_catalogue(ids, os.path.join(examples.uri, _WORK))
+            self._ingest(plan, log, queries, examples.uri)
+            _finish(plan, examples.uri, candidates=len(ids), stubs=len(stubs), log=log)
+        finally:
+            system.delete_dir(work)
         set_splits(examples, SPLITS, exec_properties)
+        span = next((part.newest for part in log if part.newest is not None), None)
+        if span is not None:
+            examples.set_int_custom_property("span", span)
+
+    def _ingest(
+        self, plan: InteractionPlan, log: Sequence[SpanFiles], queries: Sequence[str], uri: str
+    ) -> None:
+        """Runs the Beam pipeline."""
+        parts, size = log_parts(plan, log)
+        self._beam_pipeline_args = with_worker_processes(self._beam_pipeline_args or [], size)
+        files = [file for source in log for file in source.files]
+        with self._make_beam_pipeline() as pipeline:
+            _build(pipeline, plan, parts, files, queries, uri)
 
 
-def _ingest(
+def log_parts(plan: InteractionPlan, log: Sequence[SpanFiles]) -> tuple[list[LogPart], int]:
+    """The pieces of the event log, and its size in bytes."""
+    size = sum(_size(file) for source in log for file in source.files)
+    part_bytes = min(_LARGEST_PART, max(_SMALLEST_PART, size // _PARTS))
+    pieces = [
+        (number, file, part)
+        for number, (source, found) in enumerate(zip(plan.interactions.sources, log, strict=True))
+        for file in found.files
+        for part in file_parts(source, file, part_bytes)
+    ]
+    places = {file: place for place, file in enumerate(file for source in log for file in source.files)}
+    parts = [LogPart(place, number, places[file], part) for place, (number, file, part) in enumerate(pieces)]
+    return parts, size
+
+
+def _build(
     pipeline: beam.Pipeline,
     plan: InteractionPlan,
-    files: Mapping[str, Sequence[str]],
-    candidate_ids: pa.Array,
+    parts: Sequence[LogPart],
+    log: Sequence[str],
+    queries: Sequence[str],
     uri: str,
 ) -> None:
-    """The Beam graph, from files to shards, dead letters and summary."""
-    catalogue = beam.pvalue.AsSingleton(pipeline | "Catalogue" >> beam.Create([candidate_ids]))
-    good, bad, unreadable, read = (
+    """The Beam graph, from parts of files to shards and summary."""
+    work = os.path.join(uri, _WORK)
+    reading = beam.pvalue.AsSingleton(
         pipeline
-        | "Files" >> beam.Create(list(files[INTERACTIONS]))
-        | "SpreadFiles" >> beam.Reshuffle()
-        | "ReadAndValidate"
-        >> beam.ParDo(_ReadAndValidate(plan), catalogue).with_outputs(_BAD, _UNREADABLE, _READ, main="good")
+        | "Parts" >> beam.Create(list(parts))
+        | "SpreadParts" >> beam.Reshuffle()
+        | "ReadLog" >> beam.ParDo(ReadLog(plan, work))
+        | "GatherReadings" >> beam.combiners.ToList()
+        | "MergeReadings" >> beam.Map(Reading.merged)
     )
-    distribution = beam.pvalue.AsSingleton(
-        good
-        | "CountByMoment" >> beam.Map(lambda batch: TimeDistribution.of(batch.column("timestamp").to_numpy()))
-        | "MergeCounts" >> beam.CombineGlobally(MergeDistributions())
-    )
-    streams = {
-        INTERACTIONS: good | "PartitionInteractions" >> beam.FlatMap(_partition, "query", distribution)
-    }
-    streams[QUERIES] = (
+    attributes = (
         pipeline
-        | "QueryFiles" >> beam.Create([list(files[QUERIES])] if plan.queries else [])
-        | "ReadQueries" >> beam.FlatMap(lambda paths: read_query_attributes(plan, paths).to_batches())
-        | "PartitionQueries"
-        >> beam.FlatMap(_partition, plan.queries.id if plan.queries else "", distribution)
+        | "QueryFiles" >> beam.Create(list(enumerate(queries)))
+        | "SpreadQueryFiles" >> beam.Reshuffle()
+        | "ReadQueries"
+        >> beam.ParDo(ReadAttributes(plan, work)).with_outputs(ReadAttributes.FAULT, main="good")
     )
-    pieces = (
-        streams
-        | "GroupByPartition" >> beam.CoGroupByKey()
-        | "WriteExamples" >> beam.ParDo(WriteExamples(plan, uri), distribution)
-    )
-    letters = (
-        bad
-        | "GatherDeadLetters" >> beam.combiners.ToList()
-        | "WriteDeadLetters" >> beam.Map(write_dead_letters, os.path.join(uri, DEAD_LETTERS_FILE))
+    faults = beam.pvalue.AsList(attributes[ReadAttributes.FAULT])
+    written = (
+        pipeline
+        | "Once" >> beam.Create([plan])
+        | "Partitions" >> beam.FlatMap(_partitions, reading, faults)
+        | "SpreadPartitions" >> beam.Reshuffle()
+        | "WriteExamples"
+        >> beam.ParDo(
+            WriteExamples(plan, log, queries, work, uri), reading, beam.pvalue.AsList(attributes.good)
+        )
     )
     _ = (
         pipeline
-        | "Once" >> beam.Create([(plan, tuple(files[INTERACTIONS]), len(candidate_ids), uri)])
-        | "Summarise"
-        >> beam.Map(
-            _summarise,
-            rows=beam.pvalue.AsSingleton(read | "CountRows" >> beam.CombineGlobally(sum)),
-            by_reason=beam.pvalue.AsSingleton(letters),
-            distribution=distribution,
-            pieces=beam.pvalue.AsList(pieces),
-            unreadable=beam.pvalue.AsList(unreadable),
-        )
+        | "OnceMore" >> beam.Create([(plan, tuple(log), uri)])
+        | "Summarise" >> beam.Map(_summarise, reading, faults, beam.pvalue.AsList(written))
     )
 
 
-class _ReadAndValidate(beam.DoFn):
-    """File path to record batches of usable rows; dead letters, row counts and faults on the side."""
-
-    def __init__(self, plan: InteractionPlan) -> None:
-        self._plan = plan
-
-    def process(self, element: str, candidate_ids: pa.Array) -> Iterator[Any]:
-        names = [column.name for column in self._plan.columns]
-        try:
-            for rows in read_batches(self._plan.interactions, element, names):
-                good, bad = validate(rows, self._plan, candidate_ids)
-                yield beam.pvalue.TaggedOutput(_READ, good.num_rows + bad.num_rows)
-                if good.num_rows:
-                    yield good
-                if bad.num_rows:
-                    yield beam.pvalue.TaggedOutput(_BAD, bad)
-        except UserError as error:
-            yield beam.pvalue.TaggedOutput(_UNREADABLE, str(error))
-
-
-def _partition(
-    batch: pa.RecordBatch, ids: str, distribution: TimeDistribution
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    return by_partition(batch, ids, partition_count(distribution))
+def _partitions(plan: InteractionPlan, reading: Reading, faults: Sequence[str]) -> Iterator[int]:
+    """The partitions to write; none where the run is to stop."""
+    if not (reading.faults or faults or reading.bad > plan.max_bad_fraction * reading.rows):
+        yield from range(partition_count(reading.usable, BUCKETS))
 
 
 def _summarise(
-    once: tuple[InteractionPlan, tuple[str, ...], int, str],
-    rows: int,
-    by_reason: dict[str, int],
-    distribution: TimeDistribution,
-    pieces: Sequence[tuple[str, SplitSummary]],
-    unreadable: Sequence[str],
+    once: tuple[InteractionPlan, tuple[str, ...], str],
+    reading: Reading,
+    faults: Sequence[str],
+    written: Sequence[Written],
 ) -> None:
-    plan, files, candidates, uri = once
-    cuts = cut_points(distribution, plan.split)
+    """Writes the summary, as far as Beam's workers know it."""
+    plan, files, uri = once
+    cuts = cut_points(reading.distribution, plan.split) if isinstance(plan.split, TimeSplit) else None
+    repeated = sum(part.duplicates for part in written)
+    by_reason = Counter(reading.by_reason)
+    if repeated and plan.interactions.duplicates == "dead_letter":
+        by_reason[DUPLICATE] = repeated
+    pieces = {split: [part.splits[split] for part in written if split in part.splits] for split in SPLITS}
     summary = IngestionSummary(
         files=files,
-        rows=rows,
+        rows=reading.rows,
+        rows_by_source={
+            source.files: reading.by_source[number] for number, source in enumerate(plan.interactions.sources)
+        },
         bad=sum(by_reason.values()),
-        bad_by_reason=by_reason,
-        candidates=candidates,
+        bad_by_reason=dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))),
+        duplicates=0 if DUPLICATE in by_reason else repeated,
+        before_since=reading.before_since,
+        candidates=0,
+        stubs=0,
+        span=None,
+        split=plan.split.kind,
         eval_from=cuts.eval_from if cuts else None,
         test_from=cuts.test_from if cuts else None,
-        splits=combine_pieces(pieces),
-        unreadable=tuple(sorted(unreadable)),
+        splits={split: combine_summaries(parts) for split, parts in pieces.items() if parts},
+        bytes_written=sum(part.size for part in written),
+        unreadable=tuple(sorted([*reading.faults, *faults, *(p.fault for p in written if p.fault)])),
     )
     write_ingestion_summary(summary, uri)
+
+
+def _finish(plan: InteractionPlan, uri: str, candidates: int, stubs: int, log: Sequence[SpanFiles]) -> None:
+    """Completes the summary, brings the dead letters together, and judges."""
+    summary = read_ingestion_summary(uri)
+    span = next((part.newest for part in log if part.newest is not None), None)
+    summary = summary.model_copy(update={"candidates": candidates, "stubs": stubs, "span": span})
+    write_ingestion_summary(summary, uri)
+    system, work = locate(os.path.join(uri, _WORK))
+    entries = system.get_file_info(pa_fs.FileSelector(work))
+    pieces = sorted(entry.base_name for entry in entries if entry.base_name.startswith("letters-"))
+    write_dead_letters(
+        (batch for piece in pieces for batch in read_dead_letters(os.path.join(uri, _WORK, piece))),
+        os.path.join(uri, DEAD_LETTERS_FILE),
+    )
+    _check_outcome(summary, plan, uri)
 
 
 def _check_outcome(summary: IngestionSummary, plan: InteractionPlan, uri: str) -> None:
@@ -212,25 +271,61 @@ def _check_outcome(summary: IngestionSummary, plan: InteractionPlan, uri: str) -
             f"{where}: found no rows below the header; expected interactions. Fill the file, or mend "
             "'files' in domain.yaml."
         )
+    log = plan.interactions
     if summary.bad > plan.max_bad_fraction * summary.rows:
         # TFX removes a failed step's output directory; what is beside it stays.
         inside, kept = os.path.join(uri, DEAD_LETTERS_FILE), f"{uri.rstrip('/')}.{DEAD_LETTERS_FILE}"
-        fileio.copy(inside, kept, overwrite=True)
-        log = plan.interactions
+        write_dead_letters(read_dead_letters(inside), kept)
+        expected = [f"ids in {log.query_id!r} and {log.candidate_id!r}", "a time"]
+        expected += ["a rating"] if log.rating else []
+        expected += ["an action"] if log.actions else []
         raise too_many_bad_rows(
             read_dead_letters(inside),
             summary.bad_by_reason,
             summary.rows,
             plan.max_bad_fraction,
             kept,
-            [log.query_id, log.candidate_id],
+            expected,
+        )
+    if not summary.splits:
+        raise UserError(
+            f"{where}: all {summary.rows:,} rows are before 'since' ({log.since}). Expected some after it. "
+            "Mend 'since' in domain.yaml; look whether the timestamps are right."
         )
     empty = [split for split in SPLITS if split not in summary.splits]
     if empty:
         counts = ", ".join(f"{name} {part.count:,}" for name, part in summary.splits.items())
-        raise UserError(
-            f"{where}: the time split leaves nothing in {' and '.join(empty)} (found {counts}; column "
+        raise UserError(f"{where}: {_why_empty(plan, ' and '.join(empty), counts)}")
+
+
+def _why_empty(plan: InteractionPlan, empty: str, counts: str) -> str:
+    """What to say of a split that got no interaction."""
+    if isinstance(plan.split, TimeSplit):
+        return (
+            f"the time split leaves nothing in {empty} (found {counts}; column "
             f"{plan.interactions.timestamp.column!r}; interactions of the same second are never divided). "
             "Expected interactions spread over time. Give more interactions, or larger shares for eval and "
             "test under 'split' in domain.yaml; look whether the timestamps are right."
         )
+    if plan.split_column:
+        return (
+            f"column {plan.split_column.name!r} leaves nothing in {empty} (found {counts}). Expected rows of "
+            "every split. Mend the column, or the values under 'split' in domain.yaml."
+        )
+    return (
+        f"leaving the last ones out leaves nothing in {empty} (found {counts}). Expected queries with at "
+        "least three positive interactions. Give more interactions, or another 'split' in domain.yaml."
+    )
+
+
+def _size(file: str) -> int:
+    system, path = locate(file)
+    return system.get_file_info(path).size or 0
+
+
+def _fresh_directory(path: str) -> tuple[pa_fs.FileSystem, str]:
+    """An empty directory; what a killed run left there is gone."""
+    system, place = locate(path)
+    system.create_dir(place, recursive=True)
+    system.delete_dir_contents(place)
+    return system, place

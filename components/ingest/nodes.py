@@ -9,7 +9,8 @@ from tfx.v1 import proto
 from components.ingest import candidates, interactions
 from components.ingest.custom_config import pack
 from components.ingest.declaration import Declaration, Table
-from components.ingest.plan import CANDIDATES, INTERACTIONS, QUERIES, CandidatePlan, InteractionPlan
+from components.ingest.file_patterns import as_glob
+from components.ingest.plan import CANDIDATES, QUERIES, CandidatePlan, InteractionPlan, source_split
 from components.ingest.tables import absolute_directory
 
 
@@ -23,10 +24,7 @@ def interaction_gen(declaration: Declaration, data_dir: str) -> FileBasedExample
         declaration: The data half of the domain file.
         data_dir: Directory that relative file patterns start from.
     """
-    tables: dict[str, Table] = {
-        INTERACTIONS: declaration.interactions,
-        CANDIDATES: declaration.candidates,
-    }
+    tables = {**_log(declaration), CANDIDATES: declaration.candidates}
     if declaration.queries is not None:
         tables[QUERIES] = declaration.queries
     return FileBasedExampleGen(
@@ -46,17 +44,28 @@ def candidate_gen(declaration: Declaration, data_dir: str) -> FileBasedExampleGe
         declaration: The data half of the domain file.
         data_dir: Directory that relative file patterns start from.
     """
+    stubs = declaration.interactions.unknown_candidates == "stub"
+    log = _log(declaration) if stubs else {}
     return FileBasedExampleGen(
         input_base=absolute_directory(data_dir),
-        input_config=_input_config({CANDIDATES: declaration.candidates}),
+        input_config=_input_config({**log, CANDIDATES: declaration.candidates}),
         output_config=proto.Output(),
         custom_config=pack(CandidatePlan.of(declaration)),
         custom_executor_spec=executor_spec.BeamExecutorSpec(candidates.Executor),
     ).with_id("CandidateGen")
 
 
+def _log(declaration: Declaration) -> dict[str, Table]:
+    """The event log's sources by input split."""
+    return {source_split(number): source for number, source in enumerate(declaration.interactions.sources)}
+
+
 def _input_config(tables: dict[str, Table]) -> proto.Input:
-    """An input split a table. An absolute pattern stays itself when joined to the input base."""
+    """An input split a table. An absolute pattern stays itself when joined to the input base.
+
+    Spans are the executor's to tell apart: TFX' driver would take the newest alone, the same of every
+    table, where a log is the newest few of them and a catalogue may have none.
+    """
     return proto.Input(
-        splits=[proto.Input.Split(name=name, pattern=table.files) for name, table in tables.items()]
+        splits=[proto.Input.Split(name=name, pattern=as_glob(table.files)) for name, table in tables.items()]
     )

@@ -2,160 +2,271 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import tensorflow as tf
 
-from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, WEIGHT
-from components.ingest.examples import ENCODED_ROWS, encode_examples, write_shard
-from components.ingest.history import HistoryWindows, history_lists, history_windows
-from components.ingest.plan import INTERACTIONS, QUERIES, InteractionPlan
-from components.ingest.split import SPLITS, TimeDistribution, cut_points
+from components.ingest.dead_letters import SCHEMA as DEAD_LETTER_SCHEMA
+from components.ingest.declaration import (
+    ACTION,
+    HISTORY,
+    HISTORY_AGE,
+    POSITIVE,
+    REPEAT,
+    WEIGHT,
+    LeaveLastOutSplit,
+)
+from components.ingest.examples import ENCODED_ROWS, ListedStrings, encode_examples
+from components.ingest.history import history_windows, repeats
+from components.ingest.plan import InteractionPlan
+from components.ingest.split import CutPoints, leave_last_out
 from components.ingest.summary import SplitSummary
-from components.ingest.validation import GOOD_SCHEMA, ROW_ORDER
+from components.ingest.validation import context_field, usable_schema
 
 ROWS_PER_PARTITION = 1 << 17
 """Interactions a partition holds, roughly; its rows and their attributes are in memory at once."""
-_SHUFFLE_SEED = 20
 
-Group = Mapping[str, Iterable[pa.RecordBatch]]
-"""A partition's record batches by where they come from: INTERACTIONS or QUERIES."""
+DUPLICATE = "repeats another row's query, candidate, moment and action"
 
 
-def partition_count(distribution: TimeDistribution) -> int:
-    """How many partitions; a function of the data alone, so that equal data makes equal files."""
-    return max(1, -(-distribution.total // ROWS_PER_PARTITION))
+class Catalogue:
+    """The candidates' ids, and how each is written into an example.
 
-
-def by_partition(batch: pa.RecordBatch, ids: str, partitions: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Deals a batch's rows out by a hash of an id that is the same on every machine and in every run.
-
-    Args:
-        batch: Rows.
-        ids: Name of its query id column (strings).
-        partitions: How many there are.
+    Attributes:
+        ids: [m] strings, ascending bytewise.
+        entries: [m] binaries, see :func:`~components.ingest.examples.string_entries`.
     """
-    encoded = batch.column(ids).dictionary_encode()
-    distinct = encoded.dictionary.to_numpy(zero_copy_only=False)
-    homes = tf.strings.to_hash_bucket_fast(distinct, partitions).numpy()[encoded.indices.to_numpy()]
-    for partition in np.unique(homes):
-        yield int(partition), batch.take(pa.array(np.flatnonzero(homes == partition)))
 
-
-class WriteExamples(beam.DoFn):
-    """Writes a partition's shard of each split; yields (split, :class:`SplitSummary`) of each."""
-
-    def __init__(self, plan: InteractionPlan, directory: str) -> None:
-        """Args: the plan, and the examples artifact's directory."""
-        self._plan = plan
-        self._directory = directory
-
-    def process(
-        self, element: tuple[int, Group], distribution: TimeDistribution
-    ) -> Iterator[tuple[str, SplitSummary]]:
-        """Writes one partition."""
-        number, group = element
-        partition = Partition(self._plan, group)
-        cuts = cut_points(distribution, self._plan.split)
-        if cuts is None or not partition.count:
-            return
-        splits = cuts.split_of(partition.seconds)
-        for code, split in enumerate(SPLITS):
-            rows = np.flatnonzero(splits == code)
-            if not len(rows):
-                continue
-            # Neighbours in a file land in one batch; a query's own rows side by side would be each
-            # other's negatives. The order is random, and the same for the same rows.
-            order = np.random.default_rng([_SHUFFLE_SEED, number, code]).permutation(rows)
-            chunks = (
-                partition.encode(order[at : at + ENCODED_ROWS]) for at in range(0, len(order), ENCODED_ROWS)
-            )
-            directory = os.path.join(self._directory, f"Split-{split}")
-            write_shard(directory, number, partition_count(distribution), chunks)
-            yield split, partition.summary(rows)
+    def __init__(self, ids: pa.Array, entries: pa.Array):
+        """Takes both as they are."""
+        self.ids, self.entries = ids, entries
 
 
 class Partition:
-    """All interactions of some queries, in an order that does not depend on the files' order."""
+    """All interactions of some queries, in an order that does not depend on the files' order.
 
-    def __init__(self, plan: InteractionPlan, group: Group) -> None:
-        """Sorts the rows, finds the histories, looks the attributes up.
+    Attributes:
+        count: How many there are, duplicates left out.
+        seconds: [count] int64 timestamps.
+        duplicates: The rows left out as duplicates, of the usable rows' schema.
+    """
+
+    def __init__(
+        self,
+        plan: InteractionPlan,
+        catalogue: Catalogue,
+        batches: Sequence[pa.RecordBatch],
+        attributes: pa.Table | None,
+    ) -> None:
+        """Sorts the rows, drops duplicates, finds the histories, looks the attributes up.
 
         Args:
             plan: What to make.
-            group: The partition's batches.
+            catalogue: What the candidates' numbers stand for.
+            batches: The partition's rows, of :func:`~components.ingest.validation.usable_schema`.
+            attributes: These queries' rows of the queries table, one a query; None without such a table.
         """
-        self._plan = plan
-        log = pa.Table.from_batches(group[INTERACTIONS], schema=GOOD_SCHEMA)
-        log = log.sort_by(ROW_ORDER).combine_chunks()
+        self._plan, self._catalogue = plan, catalogue
+        log = pa.Table.from_batches(batches, schema=usable_schema(plan)).combine_chunks()
+        codes = _ranks(log["query"])
+        order = _order(log, codes)
+        log, codes = log.take(pa.array(order)).combine_chunks(), codes[order]
+        kept = np.ones(len(codes), bool)
+        if plan.interactions.duplicates != "keep":
+            kept = ~_superseded(log, codes)
+        self.duplicates = log.filter(pa.array(~kept))
+        if not kept.all():
+            log, codes = log.filter(pa.array(kept)).combine_chunks(), codes[kept]
+        self._log, self._codes = log, codes
         self.count = log.num_rows
-        if not self.count:
-            return
-        self._query, self._candidate, seconds, rating = (column.combine_chunks() for column in log.columns)
-        self.seconds = seconds.to_numpy()
-        self._rating = rating
-        self._positive = rating.to_numpy() >= plan.interactions.rating.positive_from
-        self._codes = self._query.dictionary_encode().indices.to_numpy()
-        self._windows: HistoryWindows = history_windows(
-            self._codes, self.seconds, self._positive, plan.history.length
-        )
-        queries = list(group[QUERIES])
-        self._attributes = pa.Table.from_batches(queries).combine_chunks() if queries else None
-        self._attribute_rows = None
-        if self._attributes is not None and plan.queries is not None:
-            ids = self._attributes[plan.queries.id].combine_chunks()
-            self._attribute_rows = pc.index_in(self._query, value_set=ids)
+        self.seconds = _numbers(log, "timestamp")
+        self._candidates = _numbers(log, "candidate")
+        self._positive, self._weight = self._judged()
+        self._windows = history_windows(codes, self.seconds, self._makes_history(), plan.history.length)
+        self._repeat = repeats(codes, self._candidates, self.seconds, self._positive)
+        self._attributes, self._attribute_rows = attributes, None
+        if attributes is not None and plan.queries is not None:
+            ids = attributes[plan.queries.id].combine_chunks()
+            self._attribute_rows = pc.index_in(log["query"].combine_chunks(), value_set=ids)
 
-    def encode(self, rows: np.ndarray) -> list[bytes]:
+    @property
+    def candidates(self) -> pa.Array:
+        """[count] strings: whom the interactions are with."""
+        return self._catalogue.ids.take(pa.array(self._candidates))
+
+    @property
+    def events(self) -> np.ndarray:
+        """Rows of the interactions that make up histories, by query and time."""
+        return self._windows.events
+
+    def splits(self, cuts: CutPoints | None) -> np.ndarray:
+        """[count] index into SPLITS; the cut points are needed for a split by time alone."""
+        if isinstance(self._plan.split, LeaveLastOutSplit):
+            return leave_last_out(self._codes, self._positive)
+        if self._plan.split_column:
+            return _numbers(self._log, "split")
+        assert cuts is not None
+        return cuts.split_of(self.seconds)
+
+    def encode(self, rows: np.ndarray) -> pa.Array:
         """[m] row numbers -> [m] serialised examples."""
-        log = self._plan.interactions
-        taken = pa.array(rows)
-        history, ages = history_lists(self._windows, rows, self._candidate, self.seconds)
-        features = {
-            log.query_id: self._query.take(taken),
-            log.candidate_id: self._candidate.take(taken),
+        log, plan, taken = self._plan.interactions, self._plan, pa.array(rows)
+        offsets, events = self._windows.gather(rows)
+        ages = (np.repeat(self.seconds[rows], np.diff(offsets)) - self.seconds[events]).astype(np.float32)
+        candidates = pa.array(self._candidates[rows])
+        features: dict[str, pa.Array | ListedStrings] = {
+            log.query_id: self._column("query").take(taken),
+            log.candidate_id: pa.DictionaryArray.from_arrays(candidates, self._catalogue.ids),
             log.timestamp.column: pa.array(self.seconds[rows]),
-            log.rating.column: self._rating.take(taken),
-            HISTORY: history,
-            HISTORY_AGE: ages,
-            POSITIVE: pa.array(self._positive[rows].astype(np.float32)),
-            WEIGHT: pa.array(np.ones(len(rows), np.float32)),
         }
+        if log.rating:
+            features[log.rating.column] = self._column("rating").take(taken)
+        if log.actions:
+            codes = self._column("action").take(taken)
+            features[ACTION] = pa.DictionaryArray.from_arrays(codes, pa.array(plan.action_names))
+        features |= {
+            HISTORY: ListedStrings(offsets, self._candidates[events], self._catalogue.entries),
+            HISTORY_AGE: pa.ListArray.from_arrays(pa.array(offsets), pa.array(ages)),
+            POSITIVE: pa.array(self._positive[rows].astype(np.float32)),
+            WEIGHT: pa.array(self._weight[rows]),
+            REPEAT: pa.array(self._repeat[rows].astype(np.float32)),
+        }
+        for column in plan.context:
+            features[column.name] = self._column(context_field(column.name)).take(taken)
         if self._attributes is not None and self._attribute_rows is not None:
             places = self._attribute_rows.take(taken)
-            for column in self._plan.attributes:
+            for column in plan.attributes:
                 features[column.name] = self._attributes[column.name].combine_chunks().take(places)
         return encode_examples(features)
 
     def summary(self, rows: np.ndarray) -> SplitSummary:
         """Counts over some rows, one at least."""
+        names = self._plan.action_names
+        actions = np.bincount(_numbers(self._log, "action")[rows], minlength=len(names)) if names else ()
         return SplitSummary(
             count=len(rows),
             positives=int(self._positive[rows].sum()),
+            repeats=int(self._repeat[rows].sum()),
             queries=len(np.unique(self._codes[rows])),
             first=int(self.seconds[rows].min()),
             last=int(self.seconds[rows].max()),
+            actions=dict(zip(names, map(int, actions), strict=True)),
         )
 
-
-def combine_pieces(pieces: Iterable[tuple[str, SplitSummary]]) -> dict[str, SplitSummary]:
-    """Adds up what the partitions say of each split; a query is in one partition only."""
-    by_split: dict[str, list[SplitSummary]] = {split: [] for split in SPLITS}
-    for split, piece in pieces:
-        by_split[split].append(piece)
-    return {
-        split: SplitSummary(
-            count=sum(part.count for part in parts),
-            positives=sum(part.positives for part in parts),
-            queries=sum(part.queries for part in parts),
-            first=min(part.first for part in parts),
-            last=max(part.last for part in parts),
+    def duplicate_letters(self, files: Sequence[str]) -> pa.RecordBatch:
+        """The duplicates as dead letters; only where the usable rows carry their file and row."""
+        rows = self.duplicates
+        count = rows.num_rows
+        numbers = _numbers(rows, "file") if count else np.zeros(0, np.int64)
+        return pa.record_batch(
+            [
+                pa.array([files[number] for number in numbers.tolist()], pa.string()),
+                rows["row"].combine_chunks(),
+                pa.repeat(self._plan.candidate_column.name, count),
+                self._catalogue.ids.take(rows["candidate"].combine_chunks()),
+                pa.repeat(DUPLICATE, count),
+            ],
+            schema=DEAD_LETTER_SCHEMA,
         )
-        for split, parts in by_split.items()
-        if parts
-    }
+
+    def _column(self, name: str) -> pa.Array:
+        return self._log[name].combine_chunks()
+
+    def _judged(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which interactions are positive ([count] bool), and what each weighs (float32)."""
+        log = self._plan.interactions
+        weight = np.ones(self.count, np.float32)
+        if log.actions:
+            weights = np.array(list(log.actions.weights.values()), np.float32)
+            declared = weights[_numbers(self._log, "action")]
+            # What was seen and passed over is an example of its own, and counts as one.
+            return declared > 0, np.where(declared > 0, declared, weight)
+        if log.rating:
+            return _numbers(self._log, "rating") >= log.rating.positive_from, weight
+        return np.ones(self.count, bool), weight
+
+    def _makes_history(self) -> np.ndarray:
+        """[count] bool, which interactions make up histories."""
+        wanted = self._plan.history.actions
+        if wanted is None:
+            return self._positive
+        return np.isin(np.array(self._plan.action_names)[_numbers(self._log, "action")], wanted)
+
+
+def partition_count(interactions: int, buckets: int) -> int:
+    """How many partitions; a function of the data alone, so that equal data makes equal files."""
+    return min(buckets, max(1, -(-interactions // ROWS_PER_PARTITION)))
+
+
+def combine_summaries(parts: Sequence[SplitSummary]) -> SplitSummary:
+    """What several partitions, one at least, say of a split; a query is in one partition only."""
+    return SplitSummary(
+        count=sum(part.count for part in parts),
+        positives=sum(part.positives for part in parts),
+        repeats=sum(part.repeats for part in parts),
+        queries=sum(part.queries for part in parts),
+        first=min(part.first for part in parts),
+        last=max(part.last for part in parts),
+        actions={name: sum(part.actions[name] for part in parts) for name in parts[0].actions},
+    )
+
+
+def _ranks(queries: pa.ChunkedArray) -> np.ndarray:
+    """[n] strings -> [n] int64, each one's rank among the distinct, bytewise."""
+    if not len(queries):
+        return np.zeros(0, np.int64)
+    encoded = queries.combine_chunks().dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks[encoded.indices.to_numpy()]
+
+
+def _order(log: pa.Table, codes: np.ndarray) -> np.ndarray:
+    """The rows by query, moment, candidate, action, rating, and what else an example shows of them."""
+    minor = [name for name in ("rating", "action") if name in log.column_names]
+    keys = [_numbers(log, name) for name in (*minor, "candidate", "timestamp")]
+    order = np.lexsort([*keys, codes])
+    same = np.ones(max(len(order) - 1, 0), bool)
+    for key in (*keys, codes):
+        ranked = key[order]
+        same &= ranked[1:] == ranked[:-1]
+    told = {*minor, "query", "candidate", "timestamp", "file", "row"}
+    others = [name for name in log.column_names if name not in told]
+    if not same.any() or not others:
+        return order
+    # Few rows: what a run of equal ones differs in decides, written out.
+    starts = np.flatnonzero(np.concatenate([[True], ~same]))
+    for start, stop in zip(starts, np.append(starts[1:], len(order)), strict=True):
+        if stop - start > 1:
+            run = order[start:stop]
+            shown = [repr(row) for row in log.select(others).take(pa.array(run)).to_pylist()]
+            order[start:stop] = run[sorted(range(len(run)), key=shown.__getitem__)]
+    return order
+
+
+def _superseded(log: pa.Table, codes: np.ndarray) -> np.ndarray:
+    """[n] bool: rows whose successor has the same query, moment, candidate and action."""
+    keys = [codes, *(_numbers(log, name) for name in ("timestamp", "candidate"))]
+    keys += [_numbers(log, "action")] if "action" in log.column_names else []
+    superseded = np.zeros(len(codes), bool)
+    if len(codes) > 1:
+        superseded[:-1] = np.logical_and.reduce([key[1:] == key[:-1] for key in keys])
+    return superseded
+
+
+def _numbers(log: pa.Table, name: str) -> np.ndarray:
+    return log[name].to_numpy()
+
+
+def shuffled(rows: np.ndarray, *seed: int) -> Iterator[np.ndarray]:
+    """Rows in a random order that is the same for the same rows and seed, a chunk at a time.
+
+    Neighbours in a file land in one batch; a query's own rows side by side would be each other's
+    negatives.
+    """
+    order = np.random.default_rng(seed).permutation(rows)
+    for start in range(0, len(order), ENCODED_ROWS):
+        yield order[start : start + ENCODED_ROWS]

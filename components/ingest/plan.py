@@ -6,14 +6,30 @@ change the step's output: how a feature is *encoded* later (bins, buckets, top-k
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time
+
 from components.ingest.columns import Column, column_of
-from components.ingest.declaration import Candidates, Declaration, History, Interactions, Queries, TimeSplit
+from components.ingest.declaration import (
+    Candidates,
+    ColumnSplit,
+    Declaration,
+    History,
+    Interactions,
+    Queries,
+    Source,
+    Split,
+)
 from components.ingest.strict import Strict
 
 INTERACTIONS = "interactions"
 CANDIDATES = "candidates"
 QUERIES = "queries"
 """Names of the input splits: whose files they are, not parts of the output."""
+
+
+def source_split(number: int) -> str:
+    """Name of the input split of the event log's ``number``-th source, from 0."""
+    return f"{INTERACTIONS}-{number}"
 
 
 class InteractionPlan(Strict):
@@ -24,34 +40,87 @@ class InteractionPlan(Strict):
     queries: Queries | None
     attributes: tuple[Column, ...]
     """Columns of the queries table that go into the examples."""
+    context: tuple[Column, ...]
+    """Further columns of the log that go into the examples."""
     history: History
-    split: TimeSplit
+    split: Split
     max_bad_fraction: float
 
     @classmethod
     def of(cls, declaration: Declaration) -> InteractionPlan:
         """The plan a declaration asks for."""
-        queries = declaration.queries
+        log, queries = declaration.interactions, declaration.queries
+        context = {name: kind for name, kind in log.context.items() if name != log.timestamp.column}
         return cls(
-            interactions=declaration.interactions.model_copy(update={"context": {}}),
+            interactions=log.model_copy(update={"context": {}}),
             candidates=declaration.candidates.model_copy(update={"features": {}, "title": None}),
             queries=queries.model_copy(update={"features": {}}) if queries else None,
             attributes=tuple(column_of(*item) for item in queries.features.items()) if queries else (),
+            context=tuple(column_of(*item) for item in context.items()),
             history=declaration.history,
             split=declaration.split,
             max_bad_fraction=declaration.max_bad_fraction,
         )
 
     @property
-    def columns(self) -> tuple[Column, Column, Column, Column]:
-        """Query id, candidate id, timestamp and rating, in this order."""
-        log = self.interactions
-        return (
-            Column(name=log.query_id),
-            Column(name=log.candidate_id),
-            Column(name=log.timestamp.column, type="moment", unit=log.timestamp.unit),
-            Column(name=log.rating.column, type="number"),
+    def query_column(self) -> Column:
+        """The query's id in the log."""
+        return Column(name=self.interactions.query_id)
+
+    @property
+    def candidate_column(self) -> Column:
+        """The candidate's id in the log."""
+        return Column(name=self.interactions.candidate_id)
+
+    @property
+    def timestamp_column(self) -> Column:
+        """When an interaction happened."""
+        declared = self.interactions.timestamp
+        return Column(
+            name=declared.column,
+            type="moment",
+            unit=declared.unit,
+            timezone=declared.timezone,
+            earliest=seconds_of(declared.earliest),
+            latest=seconds_of(declared.latest),
         )
+
+    @property
+    def rating_column(self) -> Column | None:
+        """The rating, where one is declared."""
+        rating = self.interactions.rating
+        return Column(name=rating.column, type="number") if rating else None
+
+    def action_column(self, source: Source) -> Column | None:
+        """Where the rows of a source say their action; None where they do not."""
+        actions = self.interactions.actions
+        if actions is None or source.action is not None:
+            return None
+        assert actions.column is not None
+        return Column(name=actions.column)
+
+    @property
+    def split_column(self) -> Column | None:
+        """Where the rows say their split; None where they do not."""
+        return Column(name=self.split.column) if isinstance(self.split, ColumnSplit) else None
+
+    def columns(self, source: Source) -> list[Column]:
+        """All columns to be read from a source, each once."""
+        wanted = [
+            self.query_column,
+            self.candidate_column,
+            self.timestamp_column,
+            self.rating_column,
+            self.action_column(source),
+            self.split_column,
+            *self.context,
+        ]
+        return list({column.name: column for column in wanted if column is not None}.values())
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """The declared actions; an action's place here is its code."""
+        return tuple(self.interactions.actions.weights) if self.interactions.actions else ()
 
 
 class CandidatePlan(Strict):
@@ -60,6 +129,8 @@ class CandidatePlan(Strict):
     candidates: Candidates
     columns: tuple[Column, ...]
     """The id first, then features and title."""
+    stubs_for: InteractionPlan | None
+    """The log whose unknown candidates the catalogue gets stubs for; None for no stubs."""
 
     @classmethod
     def of(cls, declaration: Declaration) -> CandidatePlan:
@@ -71,7 +142,14 @@ class CandidatePlan(Strict):
         for name, feature in table.features.items():
             if name != table.id:
                 columns[name] = column_of(name, feature)
+        stubs = declaration.interactions.unknown_candidates == "stub"
         return cls(
             candidates=table.model_copy(update={"features": {}, "title": None}),
             columns=tuple(columns.values()),
+            stubs_for=InteractionPlan.of(declaration) if stubs else None,
         )
+
+
+def seconds_of(day: date) -> int:
+    """The first second (UTC) of a day, counted from 1970."""
+    return int(datetime.combine(day, time(), UTC).timestamp())

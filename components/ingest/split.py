@@ -1,45 +1,58 @@
-"""Where time is cut into train, eval and test: one pair of cut points for everybody."""
+"""Which split an interaction is in: by time, as one of its query's last, or as a column says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import apache_beam as beam
 import numpy as np
 
 from components.ingest.declaration import TimeSplit
 
 SPLITS = ("train", "eval", "test")
 """The splits of the interaction stream, oldest first."""
+TRAIN, EVAL, TEST = range(len(SPLITS))
+
+MOST_MOMENTS = 1 << 20
+"""Distinct moments a distribution keeps apart; with more, neighbouring seconds are counted as one."""
 
 
 class TimeDistribution(NamedTuple):
-    """How many interactions happened at each moment.
+    """How many interactions happened at each moment, in bounded memory.
 
     Attributes:
-        seconds: [n] int64, distinct, ascending.
+        moments: [n] int64, distinct, ascending: seconds since 1970, without their last ``shift`` bits.
         counts: [n] int64.
+        shift: 0 for seconds; more only where there are more than :data:`MOST_MOMENTS` of them. It follows
+            from the interactions alone, however they were divided and in whatever order they came.
     """
 
-    seconds: np.ndarray
+    moments: np.ndarray
     counts: np.ndarray
+    shift: int
 
     @classmethod
     def of(cls, seconds: np.ndarray) -> TimeDistribution:
         """The distribution of [m] int64 timestamps."""
-        return cls(*np.unique(seconds, return_counts=True))
+        return cls(*np.unique(seconds, return_counts=True), 0)._bounded()
 
     @classmethod
     def merged(cls, parts: Iterable[TimeDistribution]) -> TimeDistribution:
         """The distribution of all the parts' interactions together."""
         parts = list(parts)
         if not parts:
-            return cls(np.empty(0, np.int64), np.empty(0, np.int64))
-        seconds, place = np.unique(np.concatenate([part.seconds for part in parts]), return_inverse=True)
-        counts = np.zeros(len(seconds), np.int64)
-        np.add.at(counts, place, np.concatenate([part.counts for part in parts]))
-        return cls(seconds, counts)
+            return cls(np.empty(0, np.int64), np.empty(0, np.int64), 0)
+        shift = max(part.shift for part in parts)
+        moments = np.concatenate([part.moments >> (shift - part.shift) for part in parts])
+        counts = np.concatenate([part.counts for part in parts])
+        return cls(*_summed(moments, counts), shift)._bounded()
+
+    def _bounded(self) -> TimeDistribution:
+        distribution = self
+        while len(distribution.moments) > MOST_MOMENTS:
+            moments, counts = _summed(distribution.moments >> 1, distribution.counts)
+            distribution = TimeDistribution(moments, counts, distribution.shift + 1)
+        return distribution
 
     @property
     def total(self) -> int:
@@ -47,30 +60,10 @@ class TimeDistribution(NamedTuple):
         return int(self.counts.sum())
 
 
-class MergeDistributions(beam.CombineFn):
-    """Beam's way to :meth:`TimeDistribution.merged`; merges lazily, as each merge sorts everything."""
-
-    _LAZY = 16
-
-    def create_accumulator(self) -> list[TimeDistribution]:
-        """Nothing yet."""
-        return []
-
-    def add_input(self, mutable_accumulator: list[TimeDistribution], element: TimeDistribution) -> list:
-        """Adds one part."""
-        return self.compact([*mutable_accumulator, element], self._LAZY)
-
-    def merge_accumulators(self, accumulators: Iterable[list[TimeDistribution]]) -> list[TimeDistribution]:
-        """Adds up several accumulators."""
-        return self.compact([part for parts in accumulators for part in parts], self._LAZY)
-
-    def compact(self, accumulator: list[TimeDistribution], above: int = 1) -> list[TimeDistribution]:
-        """Merges what has piled up."""
-        return [TimeDistribution.merged(accumulator)] if len(accumulator) > above else accumulator
-
-    def extract_output(self, accumulator: list[TimeDistribution]) -> TimeDistribution:
-        """The whole distribution."""
-        return TimeDistribution.merged(accumulator)
+def _summed(moments: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Equal moments made one: distinct moments, ascending, and the sums of their counts."""
+    distinct, place = np.unique(moments, return_inverse=True)
+    return distinct, np.bincount(place, weights=counts, minlength=len(distinct)).astype(np.int64)
 
 
 class CutPoints(NamedTuple):
@@ -102,6 +95,31 @@ def cut_points(distribution: TimeDistribution, split: TimeSplit) -> CutPoints | 
     train = (1 - split.eval - split.test) * distribution.total
     seen = (1 - split.test) * distribution.total
     eval_from, test_from = (
-        int(distribution.seconds[np.abs(before - share).argmin()]) for share in (train, seen)
+        int(distribution.moments[np.abs(before - share).argmin()]) << distribution.shift
+        for share in (train, seen)
     )
     return CutPoints(eval_from, test_from)
+
+
+def leave_last_out(queries: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Splits each query's interactions at its last two positive ones.
+
+    Args:
+        queries: [n] integers, equal for equal queries. Rows are sorted by query, then time.
+        positive: [n] bool.
+
+    Returns:
+        [n] index into :data:`SPLITS`: from the last positive interaction on test, from the one before
+        it on eval, else train. Queries with fewer than three positive interactions are all train.
+    """
+    splits = np.full(len(queries), TRAIN)
+    if not len(queries):
+        return splits
+    starts = np.flatnonzero(np.concatenate([[True], queries[1:] != queries[:-1]]))
+    stops = np.append(starts[1:], len(queries))
+    so_far = np.concatenate([[0], np.cumsum(positive)])
+    own = np.repeat(so_far[stops] - so_far[starts], stops - starts)
+    reached = so_far[1:] - np.repeat(so_far[starts], stops - starts)
+    splits[(own >= len(SPLITS)) & (reached >= own - 1)] = EVAL
+    splits[(own >= len(SPLITS)) & (reached >= own)] = TEST
+    return splits

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tfx.dsl.io import fileio
-
+from components.ingest.file_system import locate
 from components.ingest.strict import Strict
 
 SUMMARY_FILE = "ingestion.json"
@@ -19,39 +18,64 @@ class SplitSummary(Strict):
     """Number of interactions."""
     positives: int
     """How many of them are positive."""
+    repeats: int
+    """How many are of a candidate the query had a positive interaction with before."""
     queries: int
     """How many distinct queries (users) they are of."""
     first: int
     """Earliest timestamp, seconds since 1970 UTC."""
     last: int
     """Latest timestamp, seconds since 1970 UTC."""
+    actions: dict[str, int]
+    """Declared action to how many interactions; empty where none are declared."""
 
 
 class IngestionSummary(Strict):
-    """What became of the event log."""
+    """What became of the event log.
+
+    ``rows`` = ``bad`` + ``duplicates`` + ``before_since`` + the counts of all splits.
+    """
 
     files: tuple[str, ...]
     """The event log's files."""
     rows: int
-    """Rows read; ``bad`` of them are dead letters, all others are in a split."""
+    """Rows read."""
+    rows_by_source: dict[str, int]
+    """Each source's ``files`` to the rows read from it."""
     bad: int
+    """Rows that became dead letters, duplicates among them where the policy is ``dead_letter``."""
     bad_by_reason: dict[str, int]
+    """Reason to how many, the most frequent first."""
+    duplicates: int
+    """Rows dropped because they repeat another, where the policy is ``drop``."""
+    before_since: int
+    """Rows left out because they are older than the declared ``since``."""
     candidates: int
-    """Size of the catalogue."""
+    """Size of the catalogue, stubs included."""
+    stubs: int
+    """Candidates that only the log knows."""
+    span: int | None
+    """The newest span read; None where the files are not numbered by span."""
+    split: str
+    """Kind of the split: ``time``, ``leave_last_out`` or ``column``."""
     eval_from: int | None
-    """First timestamp of the eval split; None where no row could be used."""
+    """First timestamp of the eval split; None unless split by time, or where no row could be used."""
     test_from: int | None
-    """First timestamp of the test split; None where no row could be used."""
+    """First timestamp of the test split; None unless split by time, or where no row could be used."""
     splits: dict[str, SplitSummary]
     """Name to split, oldest first; a split without interactions is not there."""
+    bytes_written: int
+    """Size of the example files."""
     unreadable: tuple[str, ...] = ()
     """Why files could not be read to their end; always empty once the step has succeeded."""
 
 
 def write_ingestion_summary(summary: IngestionSummary, uri: str) -> None:
     """Writes the summary into an examples artifact."""
-    with fileio.open(os.path.join(uri, SUMMARY_FILE), "w") as file:
-        file.write(summary.model_dump_json(indent=2) + "\n")
+    system, directory = locate(uri)
+    system.create_dir(directory, recursive=True)
+    with system.open_output_stream(os.path.join(directory, SUMMARY_FILE)) as file:
+        file.write(summary.model_dump_json(indent=2).encode() + b"\n")
 
 
 def read_ingestion_summary(uri: str) -> IngestionSummary:
@@ -60,5 +84,6 @@ def read_ingestion_summary(uri: str) -> IngestionSummary:
     Args:
         uri: The artifact's directory.
     """
-    with fileio.open(os.path.join(uri, SUMMARY_FILE)) as file:
+    system, directory = locate(uri)
+    with system.open_input_file(os.path.join(directory, SUMMARY_FILE)) as file:
         return IngestionSummary.model_validate_json(file.read())

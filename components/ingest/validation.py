@@ -9,98 +9,203 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.columns import as_text
+from components.ingest.columns import Column, as_text
 from components.ingest.dead_letters import SCHEMA as DEAD_LETTER_SCHEMA
-from components.ingest.plan import InteractionPlan
-from components.ingest.tables import Rows, shorten
+from components.ingest.declaration import ColumnSplit, Source
+from components.ingest.plan import InteractionPlan, seconds_of
+from components.ingest.rows import SHOWN_CHARACTERS, Rows, shorten
+from components.ingest.split import SPLITS
 
-GOOD_SCHEMA = pa.schema(
-    [
-        ("query", pa.string()),
-        ("candidate", pa.string()),
-        ("timestamp", pa.int64()),
-        ("rating", pa.float64()),
-    ]
-)
-"""A usable interaction: ids, seconds since 1970 UTC, rating. No nulls."""
-ROW_ORDER = [(name, "ascending") for name in ("query", "timestamp", "candidate", "rating")]
-"""Sort keys that leave nothing to the order rows were read in."""
+_CONTEXT = "context:"
+
+
+def context_field(name: str) -> str:
+    """What a context column is called among the usable rows, where it must not clash with others."""
+    return _CONTEXT + name
+
+
+def usable_schema(plan: InteractionPlan) -> pa.Schema:
+    """Usable interactions, as they go from validation to the partitions.
+
+    ``query``: id. ``candidate``: int32 row among the catalogue's ids. ``timestamp``: int64 seconds since
+    1970 UTC. ``rating``, ``action`` (int16 place among the plan's action names) and ``split`` (int8 place
+    in SPLITS) only where declared. ``row``: int64 number in its file, and ``file``: int32 place among the
+    log's files, only where duplicates become dead letters. Context columns; nothing else can be null.
+    """
+    log = plan.interactions
+    fields = [("query", pa.string()), ("candidate", pa.int32()), ("timestamp", pa.int64())]
+    fields += [("rating", pa.float64())] if log.rating else []
+    fields += [("action", pa.int16())] if log.actions else []
+    fields += [("split", pa.int8())] if plan.split_column else []
+    fields += [("file", pa.int32()), ("row", pa.int64())] if log.duplicates == "dead_letter" else []
+    fields += [(context_field(column.name), column.arrow_type) for column in plan.context]
+    return pa.schema(fields)
+
+
+class Validated(NamedTuple):
+    """What became of some rows; every row read is one of these.
+
+    Attributes:
+        usable: Of :func:`usable_schema`.
+        refused: Of :data:`~components.ingest.dead_letters.SCHEMA`.
+        before_since: How many rows are older than the declared ``since``.
+    """
+
+    usable: pa.RecordBatch
+    refused: pa.RecordBatch
+    before_since: int
 
 
 class _Check(NamedTuple):
-    column: int
+    column: Column
     fails: np.ndarray
-    reason: str
+    reason: str | pa.Array
 
 
 def validate(
-    rows: Rows, plan: InteractionPlan, candidate_ids: pa.Array
-) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Parts usable rows from dead letters; every row read becomes exactly one of them.
+    rows: Rows, source: Source, plan: InteractionPlan, candidate_ids: pa.Array, file_number: int = 0
+) -> Validated:
+    """Parts usable rows from dead letters.
 
     Args:
-        rows: Rows with the plan's four columns, as in the file.
+        rows: Rows with the plan's columns for the source, as in the file.
+        source: The source the rows are of.
         plan: The declared columns and bounds.
         candidate_ids: [m] strings, the catalogue.
+        file_number: Place of the rows' file among the log's files.
 
     Returns:
-        Batches of :data:`GOOD_SCHEMA` and of :data:`~components.ingest.dead_letters.SCHEMA`, both in the
-        file's order. A row with several faults is reported for the first, in column order.
+        The rows, in the file's order. A row with several faults is reported for the first, in the order
+        query id, candidate id, timestamp, rating, action, split, context.
     """
-    cells = [rows.batch.column(column.name) for column in plan.columns]
-    converted = [column.convert(array) for column, array in zip(plan.columns, cells, strict=True)]
+    checker = _Checker(rows, source, plan, candidate_ids)
+    checks = list(checker.checks())
     fault = np.full(len(rows.numbers), -1)
-    checks = list(_checks(plan, [c.values for c in converted], [c.wrong for c in converted], candidate_ids))
     for index, check in enumerate(checks):
-        fault[(fault < 0) & check.fails] = index
-    usable = pa.array(fault < 0)
-    good = pa.record_batch([c.values.filter(usable) for c in converted], schema=GOOD_SCHEMA)
-    refused = [_letters(rows, plan, cells, check, fault == i) for i, check in enumerate(checks)]
-    letters = pa.Table.from_batches([_malformed_letters(rows), *refused], schema=DEAD_LETTER_SCHEMA)
-    letters = letters.sort_by("row").combine_chunks()
-    bad = letters.to_batches()[0] if letters.num_rows else _no_letters()
-    return good, bad
+        if check.fails.any():
+            fault[(fault < 0) & check.fails] = index
+    kept = fault < 0
+    values = checker.values
+    since = plan.interactions.since
+    before = 0
+    if since is not None:
+        old = kept & (values["timestamp"].fill_null(0).to_numpy() < seconds_of(since))
+        before, kept = int(old.sum()), kept & ~old
+    schema = usable_schema(plan)
+    if plan.interactions.duplicates == "dead_letter":
+        values["file"] = pa.repeat(pa.scalar(file_number, pa.int32()), len(kept))
+        values["row"] = pa.array(rows.numbers, pa.int64())
+    usable = pa.record_batch([values[name] for name in schema.names], schema=schema)
+    if not kept.all():
+        usable = usable.filter(pa.array(kept))
+    return Validated(usable, _refused(rows, checks, fault), before)
 
 
-def _checks(
-    plan: InteractionPlan, values: list[pa.Array], wrong: list[np.ndarray], candidate_ids: pa.Array
-) -> Iterator[_Check]:
-    query, candidate, timestamp, rating = range(4)
-    missing = [array.is_null().to_numpy(zero_copy_only=False) for array in values]
-    yield _Check(query, missing[query], "query id missing")
-    yield _Check(candidate, missing[candidate], "candidate id missing")
-    known = pc.is_in(values[candidate], value_set=candidate_ids).to_numpy(zero_copy_only=False)
-    yield _Check(candidate, ~known, "candidate not in the catalogue")
-    yield _Check(timestamp, wrong[timestamp], f"timestamp is not {plan.columns[timestamp].expected}")
-    yield _Check(timestamp, missing[timestamp], "timestamp missing")
-    yield _Check(rating, wrong[rating], "rating is not a finite number")
-    yield _Check(rating, missing[rating], "rating missing")
-    bounds = plan.interactions.rating
-    ratings = values[rating].to_numpy(zero_copy_only=False)
-    outside = ~((ratings >= bounds.minimum) & (ratings <= bounds.maximum))
-    yield _Check(rating, outside, f"rating outside [{bounds.minimum:g}, {bounds.maximum:g}]")
+class _Checker:
+    """Converts the cells of some rows and says what is wrong with them."""
+
+    def __init__(self, rows: Rows, source: Source, plan: InteractionPlan, candidate_ids: pa.Array):
+        self._rows, self._source, self._plan, self._ids = rows, source, plan, candidate_ids
+        self.values: dict[str, pa.Array] = {}
+        """Field of the usable schema to [n] converted values, filled by :meth:`checks`."""
+
+    def checks(self) -> Iterator[_Check]:
+        """Every check, in the order in which faults count."""
+        plan = self._plan
+        yield from self._key("query", plan.query_column, "query id missing")
+        yield from self._key("candidate", plan.candidate_column, "candidate id missing")
+        ids = self.values["candidate"]
+        places = pc.index_in(ids, value_set=self._ids)
+        unknown = _mask(pc.and_(pc.is_null(places), pc.is_valid(ids)))
+        self.values["candidate"] = places
+        yield _Check(plan.candidate_column, unknown, "candidate not in the catalogue")
+        yield from self._typed("timestamp", plan.timestamp_column, "timestamp", required=True)
+        if plan.rating_column:
+            yield from self._rating(plan.rating_column)
+        if plan.interactions.actions:
+            yield from self._action()
+        if plan.split_column:
+            yield from self._split(plan.split_column)
+        for column in plan.context:
+            yield from self._typed(context_field(column.name), column, column.name, required=False)
+
+    def _cells(self, column: Column) -> pa.Array:
+        return self._rows.batch.column(column.name)
+
+    def _key(self, field: str, column: Column, reason: str) -> Iterator[_Check]:
+        self.values[field], wrong = column.convert(self._cells(column))
+        yield _Check(column, wrong | _missing(self.values[field]), reason)
+
+    def _typed(self, field: str, column: Column, what: str, required: bool) -> Iterator[_Check]:
+        cells = self._cells(column)
+        self.values[field], wrong = column.convert(cells)
+        if wrong.any():
+            yield _Check(column, wrong, column.reasons(cells, what))
+        if required:
+            yield _Check(column, _missing(self.values[field]), f"{what} missing")
+
+    def _rating(self, column: Column) -> Iterator[_Check]:
+        yield from self._typed("rating", column, "rating", required=True)
+        bounds = self._plan.interactions.rating
+        assert bounds is not None
+        ratings = self.values["rating"].to_numpy(zero_copy_only=False)
+        outside = ~((ratings >= bounds.minimum) & (ratings <= bounds.maximum))
+        yield _Check(column, outside, f"rating outside [{bounds.minimum:g}, {bounds.maximum:g}]")
+
+    def _action(self) -> Iterator[_Check]:
+        names = self._plan.action_names
+        column = self._plan.action_column(self._source)
+        if column is None:
+            code = pa.scalar(names.index(str(self._source.action)), pa.int16())
+            self.values["action"] = pa.repeat(code, len(self._rows.numbers))
+            return
+        text = column.convert(self._cells(column)).values
+        codes = pc.cast(pc.index_in(text, value_set=pa.array(names, pa.string())), pa.int16())
+        self.values["action"] = codes
+        yield _Check(column, _missing(text), "action missing")
+        yield _Check(column, _missing(codes), f"action is none of: {', '.join(names)}")
+
+    def _split(self, column: Column) -> Iterator[_Check]:
+        split = self._plan.split
+        assert isinstance(split, ColumnSplit)
+        known = [(value, place) for place, name in enumerate(SPLITS) for value in getattr(split, name)]
+        text = column.convert(self._cells(column)).values
+        places = pc.index_in(text, value_set=pa.array([value for value, _ in known], pa.string()))
+        codes = pa.array([place for _, place in known], pa.int8()).take(places)
+        self.values["split"] = codes
+        expected = ", ".join(repr(value) for value, _ in known)
+        yield _Check(column, _missing(codes), f"split is none of: {expected}")
 
 
-def _letters(
-    rows: Rows, plan: InteractionPlan, cells: list[pa.Array], check: _Check, chosen: np.ndarray
-) -> pa.RecordBatch:
+def _refused(rows: Rows, checks: list[_Check], fault: np.ndarray) -> pa.RecordBatch:
+    """The dead letters of some rows, by row."""
+    letters = [_malformed(rows)] if rows.malformed else []
+    for index in np.unique(fault[fault >= 0]).tolist():
+        letters.append(_letters(rows, checks[index], fault == index))
+    if not letters:
+        return pa.RecordBatch.from_pylist([], schema=DEAD_LETTER_SCHEMA)
+    return pa.Table.from_batches(letters).sort_by("row").combine_chunks().to_batches()[0]
+
+
+def _letters(rows: Rows, check: _Check, chosen: np.ndarray) -> pa.RecordBatch:
     count = int(chosen.sum())
-    if not count:
-        return _no_letters()
-    values = pc.utf8_slice_codeunits(as_text(cells[check.column].filter(pa.array(chosen))), 0, 200)
+    cells = rows.batch.column(check.column.name).filter(pa.array(chosen))
+    values = pc.utf8_slice_codeunits(as_text(cells), 0, SHOWN_CHARACTERS)
+    reason = check.reason
+    reasons = pa.repeat(reason, count) if isinstance(reason, str) else reason.filter(pa.array(chosen))
     return pa.record_batch(
         [
             pa.repeat(rows.file, count),
             pa.array(rows.numbers[chosen], pa.int64()),
-            pa.repeat(plan.columns[check.column].name, count),
+            pa.repeat(check.column.name, count),
             values,
-            pa.repeat(check.reason, count),
+            reasons,
         ],
         schema=DEAD_LETTER_SCHEMA,
     )
 
 
-def _malformed_letters(rows: Rows) -> pa.RecordBatch:
+def _malformed(rows: Rows) -> pa.RecordBatch:
     entries = [
         {
             "file": rows.file,
@@ -114,5 +219,10 @@ def _malformed_letters(rows: Rows) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(entries, schema=DEAD_LETTER_SCHEMA)
 
 
-def _no_letters() -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=DEAD_LETTER_SCHEMA)
+def _missing(values: pa.Array) -> np.ndarray:
+    return values.is_null().to_numpy(zero_copy_only=False)
+
+
+def _mask(values: pa.Array) -> np.ndarray:
+    """[n] bool of an Arrow boolean array without nulls."""
+    return values.to_numpy(zero_copy_only=False)

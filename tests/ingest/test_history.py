@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.ingest.history import history_lists, history_windows
+from components.ingest.history import history_windows, repeats
 
 EVENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12), st.booleans()), max_size=60)
 
@@ -28,18 +27,19 @@ def slow_histories(events: list[tuple[int, int, bool]], length: int) -> list[lis
 @given(events=EVENTS, length=st.integers(1, 5), picks=st.randoms())
 def test_histories_are_those_of_the_slow_reference_in_any_row_order(events, length, picks) -> None:
     events = sorted(events, key=lambda event: event[:2])
-    queries, seconds, positive = (np.array(x) for x in zip(*events, strict=True)) if events else ([], [], [])
-    queries, seconds = np.array(queries, np.int64), np.array(seconds, np.int64)
-    windows = history_windows(queries, seconds, np.array(positive, bool), length)
+    queries, seconds, eligible = (
+        np.array([event[place] for event in events], kind)
+        for place, kind in enumerate((np.int64, np.int64, bool))
+    )
+    windows = history_windows(queries, seconds, eligible, length)
     rows = list(range(len(events)))
     picks.shuffle(rows)
-    candidates = pa.array([f"c{row}" for row in range(len(events))], pa.string())
 
-    ids, ages = history_lists(windows, np.array(rows, np.int64), candidates, seconds)
+    offsets, found = windows.gather(np.array(rows, np.int64))
 
     expected = slow_histories(events, length)
-    assert ids.to_pylist() == [[f"c{event}" for event in expected[row]] for row in rows]
-    assert ages.to_pylist() == [[float(events[row][1] - events[e][1]) for e in expected[row]] for row in rows]
+    lists = [part.tolist() for part in np.split(found, offsets[1:-1])] if rows else []
+    assert lists == [expected[row] for row in rows]
 
 
 @pytest.mark.parametrize("length", [1, 7, 50])
@@ -58,3 +58,20 @@ def test_history_never_contains_the_future_nor_the_present(length: int) -> None:
     assert (seconds[events] < seconds[owners]).all()
     assert (queries[events] == queries[owners]).all()
     assert np.diff(offsets).max() == length
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    events=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 8), st.integers(0, 3), st.booleans()), max_size=40
+    )
+)
+def test_a_repeat_is_a_candidate_liked_strictly_earlier_by_the_same_query(events) -> None:
+    events = sorted(events)
+    queries, seconds, candidates = (np.array([e[i] for e in events], np.int64) for i in range(3))
+    positive = np.array([event[3] for event in events], bool)
+    expected = [
+        any(e[0] == query and e[2] == candidate and e[1] < second and e[3] for e in events)
+        for query, second, candidate, _ in events
+    ]
+    assert repeats(queries, candidates, seconds, positive).tolist() == expected
