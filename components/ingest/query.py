@@ -12,10 +12,13 @@ import pyarrow.compute as pc
 
 from components.ingest.columns import Column
 from components.ingest.declaration import Declaration, Table
+from components.ingest.examples import string_entries
+from components.ingest.partition import Catalogue, Partition
 from components.ingest.plan import InteractionPlan
-from components.ingest.reference_tables import read_candidate_ids
-from components.ingest.tables import Rows, check_columns, read_batches, table_files
-from components.ingest.validation import GOOD_SCHEMA, ROW_ORDER, validate
+from components.ingest.reference_tables import read_candidate_ids, with_stubs
+from components.ingest.rows import Rows
+from components.ingest.tables import check_columns, read_batches, table_files
+from components.ingest.validation import validate
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class QueryRecord:
         known: Whether it has an interaction or a row in the queries table.
         attributes: Declared attribute to value: str, float, int (moments: seconds) or list of str; None
             where missing. Without the context.
-        history: Candidate ids of the latest positive interactions, oldest first, as many as declared.
+        history: Candidate ids of the latest interactions of the history's actions (by default the positive
+            ones), oldest first, as many as declared.
         history_timestamps: When they happened, seconds since 1970 UTC.
         seen: Every candidate id it ever interacted with, each once, in order of first interaction.
     """
@@ -53,29 +57,37 @@ def read_query(declaration: Declaration, data_dir: str, query_id: str) -> QueryR
     """
     plan = InteractionPlan.of(declaration)
     log = _interactions_of(plan, data_dir, query_id)
-    positive = log.filter(pc.greater_equal(log["rating"], plan.interactions.rating.positive_from))
-    latest = positive.slice(max(0, positive.num_rows - plan.history.length))
+    latest = log.events[-plan.history.length :]
     attributes = _attributes_of(plan, data_dir, query_id)
     return QueryRecord(
         query_id=query_id,
-        known=log.num_rows > 0 or attributes is not None,
+        known=log.count > 0 or attributes is not None,
         attributes=attributes or {column.name: None for column in plan.attributes},
-        history=latest["candidate"].to_pylist(),
-        history_timestamps=latest["timestamp"].to_pylist(),
-        seen=list(dict.fromkeys(log["candidate"].to_pylist())),
+        history=log.candidates.take(pa.array(latest)).to_pylist(),
+        history_timestamps=log.seconds[latest].tolist(),
+        seen=log.candidates.unique().to_pylist(),
     )
 
 
-def _interactions_of(plan: InteractionPlan, data_dir: str, query_id: str) -> pa.Table:
-    """The query's usable interactions, in ingestion's order."""
-    files = table_files(plan.interactions, data_dir)
-    candidate_ids = read_candidate_ids(plan, table_files(plan.candidates, data_dir))
-    batches = [
-        validate(rows, plan, candidate_ids)[0]
-        for rows in _rows_of(plan.interactions, files, plan.columns, query_id)
-    ]
-    log = pa.Table.from_batches(batches, schema=GOOD_SCHEMA)
-    return log.sort_by(ROW_ORDER)
+def _interactions_of(plan: InteractionPlan, data_dir: str, query_id: str) -> Partition:
+    """The query's usable interactions, in ingestion's order and without its duplicates."""
+    known = read_candidate_ids(plan, table_files(plan.candidates, data_dir, spans=1))
+    batches = []
+    for source in plan.interactions.sources:
+        files = table_files(source, data_dir, plan.interactions.spans)
+        for rows in _rows_of(source, files, plan.columns(source), query_id):
+            if plan.interactions.unknown_candidates == "stub":
+                known = _with_candidates_of(rows, plan, known)
+            batches.append((rows, source))
+    usable = [validate(rows, source, plan, known).usable for rows, source in batches]
+    return Partition(plan, Catalogue(known, string_entries(known)), usable, None)
+
+
+def _with_candidates_of(rows: Rows, plan: InteractionPlan, known: pa.Array) -> pa.Array:
+    """[m] ids of the catalogue, and those that only these rows know."""
+    column = plan.candidate_column
+    ids = column.convert(rows.batch.column(column.name)).values.drop_null()
+    return with_stubs(known, pc.unique(ids.filter(pc.invert(pc.is_in(ids, value_set=known)))))
 
 
 def _attributes_of(plan: InteractionPlan, data_dir: str, query_id: str) -> dict[str, Any] | None:
@@ -84,7 +96,9 @@ def _attributes_of(plan: InteractionPlan, data_dir: str, query_id: str) -> dict[
         return None
     key = Column(name=plan.queries.id)
     others = [column for column in plan.attributes if column.name != key.name]
-    for rows in _rows_of(plan.queries, table_files(plan.queries, data_dir), [key, *others], query_id):
+    for rows in _rows_of(
+        plan.queries, table_files(plan.queries, data_dir, spans=1), [key, *others], query_id
+    ):
         return {
             column.name: column.convert(rows.batch.column(column.name)).values[0].as_py()
             for column in plan.attributes
