@@ -14,7 +14,7 @@ from components.ranking.negatives import NEGATIVE_ROWS, NegativeSampler
 from components.ranking.repeats import repeat_features
 from components.ranking.statistics import TrainingStatistics
 from components.retrieval.model import id_embedding_indices
-from components.retrieval.towers import UNKNOWN_ID, FeatureEncoder, drop_ids, masked_mean
+from components.retrieval.towers import UNKNOWN_ID, FeatureEncoder, drop_ids, mean_embedding
 from components.transform.candidate_table import CandidateTable
 from components.transform.encoding import EncodedFeature
 from components.transform.interaction_dataset import CANDIDATE_ROW
@@ -71,6 +71,7 @@ class RankingModel(tfrs.Model):
         dim, seed = config.feature_dim, config.seed
         self._query_ids = _embedding(id_size, dim, seed + 1, "embed_query_id")
         self._candidate_ids = _embedding(known + 1, dim, seed + 2, "embed_candidate_id")
+        self._candidate_ids.build(None)
         self._query_encoder = FeatureEncoder(query_features, dim, seed=seed + 100)
         self._candidate_encoder = FeatureEncoder(candidate_features, dim, seed=seed + 200)
         self._crosses = [
@@ -151,7 +152,7 @@ class RankingModel(tfrs.Model):
             ids = drop_ids(ids, self._config.id_dropout, unknown=self._unknown_query)
         history = query[HISTORY]
         indices = tf.where(history >= 0, tf.gather(self._id_indices, tf.maximum(history, 0)), UNKNOWN_ID)
-        pooled = masked_mean(self._candidate_ids(indices), indices > UNKNOWN_ID)
+        pooled = mean_embedding(self._candidate_ids, indices, indices > UNKNOWN_ID)
         return tf.concat([self._query_ids(ids), *self._query_encoder(query), pooled], axis=1)
 
     def _candidate_inputs(self, rows: tf.Tensor) -> tf.Tensor:

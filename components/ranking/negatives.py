@@ -63,15 +63,18 @@ class NegativeSampler:
             interaction's own candidate came up, or the history is empty.
         """
         own = batch[CANDIDATE_ROW][:, tf.newaxis]
-        seeds = tf.unstack(tf.random.split(seed, 3))
-        rows = tf.concat(
-            [
-                self._popular(tf.shape(own)[0], seeds[0]),
-                self._uniform(tf.shape(own)[0], seeds[1]),
-                self._of_history(batch[HISTORY], seeds[2]),
-            ],
-            axis=1,
+        kinds = (
+            (self._negatives.popular, self._popular),
+            (self._negatives.uniform, self._uniform),
+            (self._negatives.history, self._of_history),
         )
+        seeds = tf.unstack(tf.random.split(seed, len(kinds)))
+        drawn = [
+            draw(batch[HISTORY], number, part)
+            for (number, draw), part in zip(kinds, seeds, strict=True)
+            if number
+        ]
+        rows = tf.concat(drawn, axis=1)
         return tf.where(rows == own, tf.cast(UNKNOWN_ROW, tf.int64), rows)
 
     def log_expected(self, history: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -93,26 +96,26 @@ class NegativeSampler:
             + self._negatives.history * of_history
         )
 
-    def _popular(self, batch: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        shape = [batch, self._negatives.popular]
+    def _popular(self, history: tf.Tensor, number: int, seed: tf.Tensor) -> tf.Tensor:
+        shape = [tf.shape(history)[0], number]
         nth = tf.random.stateless_uniform(shape, seed, maxval=self._cumulative[-1], dtype=tf.int64)
         found = tf.searchsorted(self._cumulative, tf.reshape(nth, [-1]), side="right", out_type=tf.int64)
         return tf.reshape(found, shape)
 
-    def _uniform(self, batch: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        shape = [batch, self._negatives.uniform]
+    def _uniform(self, history: tf.Tensor, number: int, seed: tf.Tensor) -> tf.Tensor:
+        shape = [tf.shape(history)[0], number]
         return tf.random.stateless_uniform(shape, seed, maxval=self._size, dtype=tf.int64)
 
-    def _of_history(self, history: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def _of_history(self, history: tf.Tensor, number: int, seed: tf.Tensor) -> tf.Tensor:
         ordered = sort_history(history)
-        number = tf.cumsum(tf.cast(ordered.first, tf.int32), axis=1)
-        distinct = number[:, -1:]
-        shape = [tf.shape(history)[0], self._negatives.history]
-        # The n-th distinct candidate stands where the running number first reaches n.
+        running = tf.cumsum(tf.cast(ordered.first, tf.int32), axis=1)
+        distinct = running[:, -1:]
+        shape = [tf.shape(history)[0], number]
+        # The n-th distinct candidate stands where their running number first reaches n.
         share = tf.random.stateless_uniform(shape, seed)
         nth = 1 + tf.minimum(
             tf.cast(share * tf.cast(distinct, tf.float32), tf.int32), tf.maximum(distinct - 1, 0)
         )
-        place = tf.minimum(tf.searchsorted(number, nth), tf.shape(history)[1] - 1)
+        place = tf.minimum(tf.searchsorted(running, nth), tf.shape(history)[1] - 1)
         found = tf.gather(ordered.rows, place, batch_dims=1)
         return tf.where(distinct > 0, found, tf.cast(UNKNOWN_ROW, tf.int64))

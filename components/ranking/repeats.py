@@ -96,8 +96,12 @@ def repeat_features(history: tf.Tensor, ages: tf.Tensor, rows: tf.Tensor) -> tf.
 def _span(ordered: SortedHistory, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Where in the sorted history each candidate's events start and stop (exclusive), as int32."""
     length = tf.shape(ordered.keys, out_type=tf.int64)[1]
-    start = tf.searchsorted(ordered.keys, rows * length)
-    return start, tf.searchsorted(ordered.keys, (rows + 1) * length)
+    # tf.searchsorted is this operation, but cannot tell the batch's size where there is no candidate.
+    start, stop = (
+        tf.raw_ops.LowerBound(sorted_inputs=ordered.keys, values=bound)
+        for bound in (rows * length, (rows + 1) * length)
+    )
+    return start, stop
 
 
 def _days_at(ordered: SortedHistory, days: tf.Tensor, place: tf.Tensor) -> tf.Tensor:

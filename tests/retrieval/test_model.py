@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras as keras
 
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.model import RetrievalModel, id_embedding_indices, sampling_probabilities
-from components.retrieval.towers import UNKNOWN_ID, CandidateTower, QueryTower, drop_ids, masked_mean
+from components.retrieval.towers import (
+    UNKNOWN_ID,
+    CandidateTower,
+    QueryTower,
+    drop_ids,
+    masked_mean,
+    mean_embedding,
+)
 from components.retrieval.training import catalogue_recall, fit
 from components.transform.candidate_table import CandidateTable
 from components.transform.encoding import EncodedFeature
@@ -122,6 +130,25 @@ def test_mean_of_nothing_is_zero_not_nan():
     vectors = tf.ones([2, 3, 4])
     mask = tf.constant([[True, False, False], [False, False, False]])
     np.testing.assert_array_equal(masked_mean(vectors, mask), [[1] * 4, [0] * 4])
+
+
+def test_mean_embedding_is_the_mean_of_the_looked_up_ones_and_has_its_gradient():
+    embedding = keras.layers.Embedding(6, 4)
+    embedding.build(None)
+    indices = tf.constant([[1, 5, 5, 0], [0, 0, 0, 0], [2, 1, 0, 0]], tf.int64)
+    mask = indices > 0
+    found = []
+    for pooled in (
+        lambda: mean_embedding(embedding, indices, mask),
+        lambda: masked_mean(embedding(indices), mask),
+    ):
+        with tf.GradientTape() as tape:
+            mean = pooled()
+            loss = tf.reduce_sum(mean**2)
+        found.append((mean, tf.convert_to_tensor(tape.gradient(loss, embedding.embeddings))))
+    for fast, plain in zip(*found, strict=True):
+        np.testing.assert_allclose(fast, plain, rtol=1e-5, atol=1e-8)
+    assert np.abs(found[0][0]).max() > 0
 
 
 def test_dropped_ids_become_the_unknown_one():
