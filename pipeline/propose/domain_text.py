@@ -81,9 +81,7 @@ def _sources(proposal: Proposal) -> list[str]:
         keys = _table_keys(log.given, names)
         if proposal.judgement.source_actions:
             keys.append(("action", proposal.judgement.source_actions[at]))
-        rows = (
-            f"{'' if log.sample.whole else 'about '}{log.sample.total:,} rows; looked at: {log.sample.note}"
-        )
+        rows = f"{log.sample.total:,} rows." if log.sample.whole else f"Looked at {log.sample.note}."
         lines += _comment(4, rows, log.given.dialect.unsure)
         lines += [
             f"    {'- ' if first else '  '}{key}: {_flow(value)}"
@@ -175,8 +173,8 @@ def _candidates(proposal: Proposal) -> list[str]:
     lines = [
         *_comment(
             0,
-            f"The catalogue: {'' if table.sample.whole else 'about '}{table.sample.total:,} rows; "
-            f"{catalogue.coverage:.0%} of them are in the log.",
+            f"The catalogue: {catalogue.rows:,} rows; {catalogue.coverage:.0%} of them are in "
+            f"{'the log' if proposal.facts.whole else 'what was looked at of the log'}.",
             proposal.doubts("candidates"),
         ),
         "candidates:",

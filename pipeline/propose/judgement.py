@@ -166,5 +166,9 @@ def _scale(low: float, high: float) -> tuple[float, float]:
 
 
 def _numbers_left(columns: Sequence[ColumnProfile]) -> str:
-    names = [c.name for c in columns if c.shape in ("integer", "number", "text") and c.distinct > 1][:6]
+    names = [
+        c.name
+        for c in columns
+        if c.shape in ("integer", "number") and c.distinct > 1 and not words.IDS.intersection(c.words)
+    ][:6]
     return f"a column that grades could be among {', '.join(names)}" if names else ""

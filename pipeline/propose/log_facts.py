@@ -86,8 +86,7 @@ def look_at_log(roles: Roles, judgement: Judgement) -> LogFacts:
     reasons = [f"{mask.sum():,} rows with {fault}" for fault, mask in faults.items() if mask.any()]
     if log.sample.malformed:
         reasons.append(f"{log.sample.malformed:,} rows with too many or too few cells")
-    known = roles.catalogue.table.key_values(roles.catalogue.key)
-    unknown = ~bad & ~_mask(pc.is_in(candidate, value_set=known))
+    unknown = ~bad & ~_mask(pc.is_in(candidate, value_set=roles.catalogue.mentioned))
     action = judgement.action_column.text if judgement.action_column else pa.nulls(rows, pa.string())
     good = pa.table({"q": query, "c": candidate, "t": seconds, "a": action}).filter(pa.array(~bad))
     pairs = good.group_by(["q", "c"]).aggregate([("t", "count_distinct")])

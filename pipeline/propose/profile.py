@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -126,8 +127,30 @@ class TableProfile:
 
     @cached_property
     def keys(self) -> tuple[ColumnProfile, ...]:
-        """Columns whose values are all different, in the whole table where it could be read."""
-        return tuple(c for c in self.columns if c.is_key and c.moments is None and self._stays_key(c))
+        """Columns whose values are all different, in the whole table where it could be read.
+
+        Titles may all differ, too, but with a space in them they are no ids.
+        """
+        able = [c for c in self.columns if c.is_key and c.moments is None and c.words_per_cell.mean() < 1.5]
+        return tuple(column for column in able if self._stays_key(column))
+
+    def estimated_distinct(self, column: ColumnProfile) -> float:
+        """How many different values the whole table has, were all equally frequent.
+
+        Of a large table's users hardly one may come twice in a sample: it is how often that happens which
+        tells them from what never repeats.
+        """
+        rows, seen = len(column.present), column.distinct
+        if self.sample.whole or seen == 0:
+            return seen
+        if seen == rows:
+            return math.inf
+        # n draws from D values show D (1 - exp(-n / D)) of them, which grows with D.
+        low, high = float(seen), float(rows) ** 2
+        for _ in range(100):
+            middle = (low + high) / 2
+            low, high = (middle, high) if -middle * math.expm1(-rows / middle) < seen else (low, middle)
+        return low
 
     def key_values(self, column: ColumnProfile) -> pa.Array:
         """All values of a column: of the whole table where it could be read, else of the sample."""

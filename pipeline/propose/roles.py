@@ -30,6 +30,8 @@ class Join:
         column: In the log.
         table: The other table.
         key: Its key.
+        rows: Rows of the table with a key.
+        mentioned: The keys that the log (as looked at) has.
         rate: Share of the log's rows (looked at) that find their row.
         coverage: Share of the table's rows that the log (as looked at) mentions.
         names_alike: From 0 to 1, how much the two columns' names agree.
@@ -38,6 +40,8 @@ class Join:
     column: ColumnProfile
     table: TableProfile
     key: ColumnProfile
+    rows: int
+    mentioned: pa.Array
     rate: float
     coverage: float
     names_alike: float
@@ -130,11 +134,12 @@ def _find_log(tables: Sequence[TableProfile]) -> tuple[TableProfile, list[Join]]
 
 def _repeated(table: TableProfile) -> list[ColumnProfile]:
     """Columns that could name who or what: ids that come again."""
-    rows = table.sample.rows.num_rows
     return [
         column
         for column in table.columns
-        if column.could_be_id and 2 <= column.distinct <= max(2, _MOST_REPEATED * rows)
+        if column.could_be_id
+        and column.distinct >= 2
+        and table.estimated_distinct(column) <= max(2, _MOST_REPEATED * table.sample.total)
     ]
 
 
@@ -170,9 +175,11 @@ def _join(column: ColumnProfile, table: TableProfile, key: ColumnProfile, values
     # From all over the column: an ordered log's beginning knows the oldest ids only.
     step = max(1, len(cells) // _JOINED_ROWS)
     some = cells.take(pa.array(range(0, len(cells), step)))
-    rate = pc.mean(pc.is_in(some, value_set=values)).as_py()
-    mentioned = pc.sum(pc.is_in(column.values, value_set=values)).as_py() or 0
-    return Join(column, table, key, rate, mentioned / len(values), _names_alike(column, table, key))
+    # Looked up in the log's values, which are fewer: a large catalogue is slow to hash.
+    mentioned = values.filter(pc.is_in(values, value_set=column.values))
+    rate = pc.mean(pc.is_in(some, value_set=mentioned)).as_py()
+    alike = _names_alike(column, table, key)
+    return Join(column, table, key, len(values), mentioned, rate, len(mentioned) / len(values), alike)
 
 
 def _names_alike(column: ColumnProfile, table: TableProfile, key: ColumnProfile) -> float:
@@ -322,14 +329,14 @@ def _no_catalogue(
         f"{log.given.label} is the event log (what people did, with the time {timestamp.name}), but the "
         f"catalogue is missing: a table with one row for each {item.name}, and what is known of it: name, "
         f"category, price. {seen}\n"
-        f"  Give that table too. If there is none, make one of the {item.distinct:,} values the log has, and "
+        f"  Give that table too. If there is none, make one of the values the log has"
         + (
-            f"the columns that have one value for each ({', '.join(about)})"
+            f", with the columns that have one value for each ({', '.join(about)})"
             if about
-            else "though no other column of it has one value for each"
+            else " (no other column of it has one value for each)"
         )
-        + f':\n  python -c "import glob, pandas; pandas.concat({_reader(log)} for file in '
-        f"glob.glob({log.given.as_glob!r}))[[{columns}]].drop_duplicates({item.name!r})"
+        + f':\n  python -c "import glob, pandas; pandas.concat({_reader(log)}[[{columns}]].drop_duplicates() '
+        f"for file in glob.glob({log.given.as_glob!r})).drop_duplicates({item.name!r})"
         ".to_csv('catalogue.csv', index=False)\""
     )
 

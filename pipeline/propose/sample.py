@@ -127,7 +127,7 @@ def _sample_text(given: GivenTable) -> Sample:
         malformed += wrong
     rows = _joined(parts, given)
     total = round(rows.num_rows * sum(sizes) / max(1, looked_at))
-    note = f"{rows.num_rows:,} of about {total:,} rows, from all over the table"
+    note = f"{rows.num_rows:,} of about {_rounded(total):,} rows, from all over the table"
     return Sample(rows, total, False, malformed, note)
 
 
@@ -152,7 +152,7 @@ def _sample_beginnings(given: GivenTable) -> Sample:
         if whole
         else round(rows.num_rows * sum(map(os.path.getsize, given.files)) / max(1, looked_at))
     )
-    note = f"{rows.num_rows:,} of about {total:,} rows, from the beginnings of the files"
+    note = f"{rows.num_rows:,} of about {_rounded(total):,} rows, from the beginnings of the files"
     return Sample(rows, total, whole, malformed, note)
 
 
@@ -232,3 +232,8 @@ def _first(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         yield batch
         return
+
+
+def _rounded(count: int) -> int:
+    """An estimate with the two digits it can vouch for."""
+    return round(count, 2 - len(str(count)))
