@@ -49,7 +49,10 @@ class Partition:
 
     Attributes:
         count: How many there are, duplicates left out.
-        seconds: [count] int64 timestamps.
+        seconds: [count] int64 timestamps, ascending within a query.
+        query_codes: [count] int64, equal for equal queries, ascending.
+        candidate_rows: [count] int32 places among the catalogue's ids.
+        positive: [count] bool.
         duplicates: The rows left out as duplicates, of the usable rows' schema.
     """
 
@@ -79,13 +82,13 @@ class Partition:
         self.duplicates = log.filter(pa.array(~kept))
         if not kept.all():
             log, codes = log.filter(pa.array(kept)).combine_chunks(), codes[kept]
-        self._log, self._codes = log, codes
+        self._log, self.query_codes = log, codes
         self.count = log.num_rows
         self.seconds = _numbers(log, "timestamp")
-        self._candidates = _numbers(log, "candidate")
-        self._positive, self._weight = self._judged()
+        self.candidate_rows = _numbers(log, "candidate")
+        self.positive, self._weight = self._judged()
         self._windows = history_windows(codes, self.seconds, self._makes_history(), plan.history.length)
-        self._repeat = repeats(codes, self._candidates, self.seconds, self._positive)
+        self._repeat = repeats(codes, self.candidate_rows, self.seconds, self.positive)
         self._attributes, self._attribute_rows = attributes, None
         if attributes is not None and plan.queries is not None:
             ids = attributes[plan.queries.id].combine_chunks()
@@ -94,7 +97,7 @@ class Partition:
     @property
     def candidates(self) -> pa.Array:
         """[count] strings: whom the interactions are with."""
-        return self._catalogue.ids.take(pa.array(self._candidates))
+        return self._catalogue.ids.take(pa.array(self.candidate_rows))
 
     @property
     def events(self) -> np.ndarray:
@@ -104,7 +107,7 @@ class Partition:
     def splits(self, cuts: CutPoints | None) -> np.ndarray:
         """[count] index into SPLITS; the cut points are needed for a split by time alone."""
         if isinstance(self._plan.split, LeaveLastOutSplit):
-            return leave_last_out(self._codes, self._positive)
+            return leave_last_out(self.query_codes, self.positive)
         if self._plan.split_column:
             return _numbers(self._log, "split")
         assert cuts is not None
@@ -115,7 +118,7 @@ class Partition:
         log, plan, taken = self._plan.interactions, self._plan, pa.array(rows)
         offsets, events = self._windows.gather(rows)
         ages = (np.repeat(self.seconds[rows], np.diff(offsets)) - self.seconds[events]).astype(np.float32)
-        candidates = pa.array(self._candidates[rows])
+        candidates = pa.array(self.candidate_rows[rows])
         features: dict[str, pa.Array | ListedStrings] = {
             log.query_id: self._column("query").take(taken),
             log.candidate_id: pa.DictionaryArray.from_arrays(candidates, self._catalogue.ids),
@@ -127,9 +130,9 @@ class Partition:
             codes = self._column("action").take(taken)
             features[ACTION] = pa.DictionaryArray.from_arrays(codes, pa.array(plan.action_names))
         features |= {
-            HISTORY: ListedStrings(offsets, self._candidates[events], self._catalogue.entries),
+            HISTORY: ListedStrings(offsets, self.candidate_rows[events], self._catalogue.entries),
             HISTORY_AGE: pa.ListArray.from_arrays(pa.array(offsets), pa.array(ages)),
-            POSITIVE: pa.array(self._positive[rows].astype(np.float32)),
+            POSITIVE: pa.array(self.positive[rows].astype(np.float32)),
             WEIGHT: pa.array(self._weight[rows]),
             REPEAT: pa.array(self._repeat[rows].astype(np.float32)),
         }
@@ -147,9 +150,9 @@ class Partition:
         actions = np.bincount(_numbers(self._log, "action")[rows], minlength=len(names)) if names else ()
         return SplitSummary(
             count=len(rows),
-            positives=int(self._positive[rows].sum()),
+            positives=int(self.positive[rows].sum()),
             repeats=int(self._repeat[rows].sum()),
-            queries=len(np.unique(self._codes[rows])),
+            queries=len(np.unique(self.query_codes[rows])),
             first=int(self.seconds[rows].min()),
             last=int(self.seconds[rows].max()),
             actions=dict(zip(names, map(int, actions), strict=True)),
@@ -191,7 +194,7 @@ class Partition:
         """[count] bool, which interactions make up histories."""
         wanted = self._plan.history.actions
         if wanted is None:
-            return self._positive
+            return self.positive
         return np.isin(np.array(self._plan.action_names)[_numbers(self._log, "action")], wanted)
 
 
