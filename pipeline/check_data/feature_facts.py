@@ -1,0 +1,175 @@
+"""Declared features beside the values they get."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.ingest.features import (
+    EmbeddingFeature,
+    Feature,
+    HashFeature,
+    MultivalentFeature,
+    NumericFeature,
+    TextFeature,
+    TimestampFeature,
+    VocabularyFeature,
+)
+from pipeline.check_data.report import FeatureFacts, Finding, Level
+
+_LOOKED_AT = 200_000
+"""Cells of a column whose words are counted."""
+_WORD_SEPARATORS = r"[^\pL\pN]+"
+_COVERED = 0.9
+_CUT = 0.1
+
+
+def feature_facts(
+    table: str, name: str, feature: Feature, values: pa.ChunkedArray
+) -> tuple[FeatureFacts, list[Finding]]:
+    """Looks at a column of a declared feature.
+
+    Args:
+        table: ``interactions``, ``candidates`` or ``queries``.
+        name: The feature.
+        feature: Its declaration.
+        values: [n] values as ingestion converts them, null where missing; one at least.
+    """
+    section = "interactions.context" if table == "interactions" else f"{table}.features"
+    missing = values.null_count / len(values)
+    looked = _Look(f"{section}.{name}", values.drop_null())
+    distinct, seen = looked.at(feature)
+    if missing == 1:
+        looked.findings.clear()
+        seen = "no value"
+        looked.say(
+            "warning", "has no value in any row, so it says nothing. Mend the column, or leave it out."
+        )
+    facts = FeatureFacts(
+        table=table, name=name, kind=feature.kind, missing=missing, distinct=distinct, seen=seen
+    )
+    return facts, looked.findings
+
+
+class _Look:
+    """What the present values of one column show, and what is to be said of it."""
+
+    def __init__(self, about: str, values: pa.ChunkedArray) -> None:
+        self._about, self._values = about, values
+        self.findings: list[Finding] = []
+
+    def say(self, level: Level, message: str) -> None:
+        self.findings.append(Finding(level=level, about=self._about, message=message))
+
+    def at(self, feature: Feature) -> tuple[int | None, str]:
+        """Number of distinct values, and what the values look like."""
+        if not len(self._values):
+            return None if isinstance(feature, EmbeddingFeature) else 0, "no value"
+        match feature:
+            case VocabularyFeature():
+                return self._vocabulary(feature)
+            case HashFeature():
+                distinct = pc.count_distinct(self._values).as_py()
+                return distinct, f"{distinct:,} values in {feature.bins:,} bins"
+            case NumericFeature():
+                return self._numeric(feature)
+            case MultivalentFeature():
+                return self._multivalent(feature)
+            case TextFeature():
+                return self._text(feature)
+            case TimestampFeature():
+                return self._timestamp()
+            case EmbeddingFeature():
+                return None, f"vectors of {feature.dim:,} numbers"
+        raise TypeError(f"no look at {feature!r}")
+
+    def _vocabulary(self, feature: VocabularyFeature) -> tuple[int, str]:
+        counts = _counts(self._values)
+        self._say_if_constant(len(counts))
+        covered = self._covered(counts, feature.top_k)
+        if feature.top_k is None and len(counts) > max(1_000, 0.5 * len(self._values)):
+            self.say(
+                "suggestion",
+                f"has {len(counts):,} values, about as many as rows: little can be learnt of each. A top_k, "
+                "or kind hash, keeps the rare ones together.",
+            )
+        return len(counts), f"{len(counts):,} values{covered}"
+
+    def _numeric(self, feature: NumericFeature) -> tuple[int, str]:
+        distinct = pc.count_distinct(self._values).as_py()
+        least, most = (pc.min_max(self._values)[key].as_py() for key in ("min", "max"))
+        self._say_if_constant(distinct)
+        if feature.scale == "log1p" and least < 0:
+            below = pc.sum(pc.less(self._values, 0)).as_py()
+            self.say(
+                "warning",
+                f"scale log1p takes every negative number for 0; found {below:,}, {least:g} "
+                "the least. Use z_score or buckets, or mend the column.",
+            )
+        if feature.scale == "buckets" and 1 < distinct < feature.buckets:
+            self.say(
+                "suggestion",
+                f"buckets {feature.buckets} are more than its {distinct} different values; "
+                "kind vocabulary would give each its own.",
+            )
+        return distinct, f"{least:g} … {most:g}"
+
+    def _multivalent(self, feature: MultivalentFeature) -> tuple[int, str]:
+        counts = _counts(pc.list_flatten(self._values))
+        self._say_if_constant(len(counts))
+        sizes = pc.list_value_length(self._values).to_numpy()
+        self._say_if_cut(sizes, "max_values", feature.max_values, "values")
+        return len(counts), f"{len(counts):,} values, up to {sizes.max():,} in a cell"
+
+    def _text(self, feature: TextFeature) -> tuple[int, str]:
+        lower = pc.utf8_lower(self._values.slice(0, _LOOKED_AT))
+        spaced = pc.utf8_trim_whitespace(
+            pc.replace_substring_regex(lower, pattern=_WORD_SEPARATORS, replacement=" ")
+        )
+        words = pc.split_pattern(spaced, pattern=" ")
+        flat = pc.list_flatten(words)
+        counts = _counts(flat.filter(pc.not_equal(flat, "")))
+        sizes = pc.list_value_length(words).to_numpy()
+        self._say_if_cut(sizes, "max_tokens", feature.max_tokens, "words")
+        covered = self._covered(counts, feature.top_k)
+        return len(counts), f"{len(counts):,} words, up to {sizes.max():,} in a cell{covered}"
+
+    def _timestamp(self) -> tuple[int, str]:
+        first, last = (pc.min_max(self._values)[key].as_py() for key in ("min", "max"))
+        days = (datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d") for at in (first, last))
+        return pc.count_distinct(self._values).as_py(), " … ".join(days)
+
+    def _say_if_constant(self, distinct: int) -> None:
+        if distinct == 1 and len(self._values) > 1:
+            self.say("suggestion", "has the same value wherever it has one, so it says little. Leave it out?")
+
+    def _say_if_cut(self, sizes: np.ndarray, key: str, most: int, what: str) -> None:
+        cut = float((sizes > most).mean())
+        if cut > _CUT:
+            enough = int(np.quantile(sizes, 1 - _CUT / 10))
+            self.say(
+                "suggestion",
+                f"{key} {most} cuts {what} off in {cut:.0%} of the cells; {enough} would keep 99% whole.",
+            )
+
+    def _covered(self, counts: np.ndarray, top_k: int | None) -> str:
+        """How much of the column a bounded vocabulary knows, in words."""
+        if top_k is None or len(counts) <= top_k:
+            return ""
+        covered = float(counts[:top_k].sum() / counts.sum())
+        if covered < _COVERED:
+            enough = int(np.searchsorted(np.cumsum(counts), _COVERED * counts.sum())) + 1
+            self.say(
+                "suggestion",
+                f"top_k {top_k:,} knows {covered:.0%} of what the column holds; {enough:,} "
+                f"would know {_COVERED:.0%}.",
+            )
+        return f", {covered:.0%} known with top_k {top_k:,}"
+
+
+def _counts(values: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """How often each distinct value occurs, most frequent first."""
+    return np.sort(pc.value_counts(values).field("counts").to_numpy())[::-1]

@@ -1,0 +1,91 @@
+"""Which files a domain's tables are, and whether they have the declared columns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from components.ingest.declaration import Declaration, Table
+from components.ingest.errors import UserError
+from components.ingest.file_patterns import SpanFiles
+from components.ingest.file_system import locate
+from components.ingest.plan import CandidatePlan, InteractionPlan
+from components.ingest.tables import absolute_directory, check_columns, matching_spans
+from pipeline.check_data.report import FileFacts, Finding, TableFacts
+
+INTERACTIONS, CANDIDATES, QUERIES = "interactions", "candidates", "queries"
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """A table and its files.
+
+    Attributes:
+        name: :data:`INTERACTIONS` (one of its sources), :data:`CANDIDATES` or :data:`QUERIES`.
+        table: As declared.
+        found: Its files; None where there are none.
+        readable: Whether every file has every column once.
+    """
+
+    name: str
+    table: Table
+    found: SpanFiles | None
+    readable: bool
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files' paths."""
+        return self.found.files if self.found else ()
+
+    def facts(self, rows: int | None) -> TableFacts:
+        """For the report."""
+        return TableFacts(
+            table=self.name,
+            pattern=self.table.files,
+            files=tuple(FileFacts(path=file, bytes=_size(file)) for file in self.files),
+            spans=tuple(self.found.by_span) if self.found else (),
+            rows=rows,
+        )
+
+
+def find_tables(declaration: Declaration, data_dir: str) -> tuple[list[FoundTable], list[Finding]]:
+    """Looks for every table: the log's sources in their order, candidates, queries."""
+    plan, log = InteractionPlan.of(declaration), declaration.interactions
+    wanted: list[tuple[str, Table, list[str], int | None]] = [
+        (INTERACTIONS, source, [column.name for column in plan.columns(source)], log.spans)
+        for source in log.sources
+    ]
+    catalogue = CandidatePlan.of(declaration).columns
+    wanted.append((CANDIDATES, declaration.candidates, [column.name for column in catalogue], 1))
+    if declaration.queries is not None:
+        attributes = [declaration.queries.id, *(column.name for column in plan.attributes)]
+        wanted.append((QUERIES, declaration.queries, attributes, 1))
+    tables, findings = [], []
+    for name, table, columns, spans in wanted:
+        found, faults = _find(table, columns, spans, data_dir)
+        tables.append(FoundTable(name, table, found, not faults))
+        findings += [Finding(level="error", about=f"{name} files", message=fault) for fault in faults]
+    return tables, findings
+
+
+def _find(
+    table: Table, columns: Sequence[str], spans: int | None, data_dir: str
+) -> tuple[SpanFiles | None, list[str]]:
+    """A table's files, and everything wrong with them that their headers show."""
+    try:
+        found = matching_spans(os.path.join(absolute_directory(data_dir), table.files), spans)
+    except UserError as error:
+        return None, [str(error)]
+    faults = []
+    for file in found.files:
+        try:
+            check_columns(table, [file], columns)
+        except UserError as error:
+            faults.append(str(error))
+    return found, faults
+
+
+def _size(file: str) -> int:
+    system, path = locate(file)
+    return system.get_file_info(path).size or 0

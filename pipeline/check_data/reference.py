@@ -1,0 +1,72 @@
+"""The catalogue and the queries table, read whole as ingestion reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from components.ingest.columns import Column
+from components.ingest.declaration import Declaration
+from components.ingest.errors import UserError
+from components.ingest.plan import CandidatePlan, InteractionPlan
+from components.ingest.reference_tables import read_candidate_ids
+from components.ingest.tables import read_columns
+from pipeline.check_data.found_files import CANDIDATES, QUERIES, FoundTable
+from pipeline.check_data.report import Finding
+
+
+@dataclass
+class Reference:
+    """What the event log refers to.
+
+    Attributes:
+        catalogue: Id, features and title, by id; None where it cannot be read.
+        candidate_ids: [m] strings, ascending, also where only other columns are at fault; else None.
+        queries: Id and attributes, by id; None where there is no such table, or it cannot be read.
+        findings: Why not.
+    """
+
+    catalogue: pa.Table | None = None
+    candidate_ids: pa.Array | None = None
+    queries: pa.Table | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def query_ids(self) -> pa.Array | None:
+        """The ids of the queries table."""
+        return None if self.queries is None else self.queries.column(0).combine_chunks()
+
+
+def read_reference(declaration: Declaration, tables: list[FoundTable]) -> Reference:
+    """Reads both tables, as far as their files are there and have their columns."""
+    plan, reference = InteractionPlan.of(declaration), Reference()
+    for table in tables:
+        try:
+            if table.name == CANDIDATES and table.found:
+                _read_candidates(declaration, plan, table, reference)
+            elif table.name == QUERIES and table.readable and plan.queries is not None:
+                key = plan.queries.id
+                columns = [Column(name=key), *(column for column in plan.attributes if column.name != key)]
+                reference.queries = read_columns(plan.queries, table.files, columns, key)
+        except UserError as error:
+            reference.findings.append(Finding(level="error", about=table.name, message=str(error)))
+    return reference
+
+
+def _read_candidates(
+    declaration: Declaration, plan: InteractionPlan, table: FoundTable, reference: Reference
+) -> None:
+    key = plan.candidates.id
+    try:
+        if table.readable:
+            columns = CandidatePlan.of(declaration).columns
+            reference.catalogue = read_columns(plan.candidates, table.files, columns, key)
+            reference.candidate_ids = reference.catalogue[key].combine_chunks()
+    finally:
+        # The ids alone may be right, and the log can be held against them then.
+        if reference.catalogue is None:
+            try:
+                reference.candidate_ids = read_candidate_ids(plan, table.files)
+            except UserError:
+                reference.candidate_ids = None

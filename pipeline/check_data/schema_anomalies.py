@@ -1,0 +1,104 @@
+"""Whether the values agree with the schemas: TFDV on the very examples ingestion would write."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import tensorflow_data_validation as tfdv
+from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+from components.ingest.anomalies import describe_anomalies
+from components.ingest.declaration import CATALOGUE_SPLIT
+from components.ingest.examples import encode_examples, string_entries
+from components.ingest.partition import Catalogue, Partition
+from components.ingest.plan import InteractionPlan
+from components.ingest.split import SPLITS, CutPoints
+from pipeline.check_data.kept_queries import KeptQueries
+from pipeline.check_data.report import Finding
+from pipeline.check_data.schema_files import CANDIDATE_SCHEMA, INTERACTION_SCHEMA
+
+LOOKED_AT = 200_000
+"""Examples of either stream that are looked at."""
+_SEED = 7
+
+
+def interaction_anomalies(
+    schema: schema_pb2.Schema,
+    plan: InteractionPlan,
+    candidate_ids: pa.Array,
+    kept: KeptQueries,
+    attributes: pa.Table | None,
+    cuts: CutPoints | None,
+) -> list[tuple[str, Finding]]:
+    """Holds interaction examples of some queries, split by split, against their schema.
+
+    Args:
+        schema: To hold them against.
+        plan: How examples are made.
+        candidate_ids: [m] strings, the catalogue.
+        kept: The interactions; at most :data:`LOOKED_AT` of them are looked at, of whole queries.
+        attributes: The queries table, typed.
+        cuts: Where a split by time is cut.
+
+    Returns:
+        The feature ("" for all of them) and what is wrong with it.
+    """
+    some = kept.part(LOOKED_AT)
+    catalogue = Catalogue(candidate_ids, string_entries(candidate_ids))
+    partition = Partition(plan, catalogue, some.batches, attributes)
+    splits = partition.splits(cuts)
+    found: dict[tuple[str, str], list[str]] = {}
+    for code, split in enumerate(SPLITS):
+        rows = np.flatnonzero(splits == code)
+        if len(rows):
+            for anomaly in _anomalies(schema, partition.encode(rows)):
+                found.setdefault(anomaly, []).append(split)
+    sources = ", ".join(source.files for source in plan.interactions.sources)
+    of_queries = {column.name for column in plan.attributes}
+    return [
+        _finding(
+            INTERACTION_SCHEMA,
+            plan.queries.files if plan.queries and feature in of_queries else sources,
+            feature,
+            f"split {' and '.join(in_splits)}: {description}",
+        )
+        for (feature, description), in_splits in found.items()
+    ]
+
+
+def candidate_anomalies(
+    schema: schema_pb2.Schema, catalogue: pa.Table, files: str
+) -> list[tuple[str, Finding]]:
+    """Holds candidate examples against their schema.
+
+    Args:
+        schema: To hold them against.
+        catalogue: Typed, at least one row; at most :data:`LOOKED_AT` of them, drawn evenly, are looked at.
+        files: The table's pattern, for the messages.
+
+    Returns:
+        The feature ("" for all of them) and what is wrong with it.
+    """
+    rows = np.arange(catalogue.num_rows)
+    if len(rows) > LOOKED_AT:
+        rows = np.random.default_rng(_SEED).choice(rows, LOOKED_AT, replace=False)
+    taken = catalogue.take(pa.array(rows))
+    examples = encode_examples({name: taken[name].combine_chunks() for name in taken.column_names})
+    return [
+        _finding(CANDIDATE_SCHEMA, files, feature, f"split {CATALOGUE_SPLIT}: {description}")
+        for feature, description in _anomalies(schema, examples)
+    ]
+
+
+def _anomalies(schema: schema_pb2.Schema, examples: pa.Array) -> list[tuple[str, str]]:
+    """Feature ("" for all of them) and description of every anomaly."""
+    batch = ExamplesToRecordBatchDecoder().DecodeBatch(examples.to_pylist())
+    return list(describe_anomalies(tfdv.validate_statistics(generate_statistics_in_memory(batch), schema)))
+
+
+def _finding(about: str, files: str, feature: str, found: str) -> tuple[str, Finding]:
+    place = f"{files}, column {feature!r}" if feature else files
+    message = f"{place}, {found.rstrip('.')}. Mend the values; or, where they are right, the schema."
+    return feature, Finding(level="error", about=about, message=message)
