@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import math
 import re
 from collections.abc import Callable
@@ -220,7 +221,9 @@ def words_of(name: str) -> tuple[str, ...]:
 
 def _identifier(name: str) -> str:
     plain = re.sub(r"\W+", "_", name.strip(), flags=re.ASCII).strip("_") or "column"
-    return plain if plain[0].isalpha() else f"c_{plain}"
+    plain = plain if plain[0].isalpha() else f"c_{plain}"
+    # The served model takes features as keyword arguments.
+    return f"{plain}_" if keyword.iskeyword(plain) else plain
 
 
 def profile_column(name: str, declared: str, cells: pa.Array) -> ColumnProfile:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
 from rich.table import Table
 
 from pipeline.propose.profile import ColumnProfile, TableProfile
@@ -159,4 +158,6 @@ def _examples(column: ColumnProfile) -> str:
 
 
 def _bullet(console: Console, text: str, is_markup: bool = False) -> None:
-    console.print(Padding(f"- {text if is_markup else escape(text)}", (0, 0, 0, 1)), highlight=False)
+    hanging = Table.grid(padding=(0, 1, 0, 0))
+    hanging.add_row(" -", text if is_markup else escape(text))
+    console.print(hanging, highlight=False)

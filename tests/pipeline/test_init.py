@@ -361,9 +361,13 @@ def test_what_comes_with_the_interaction_is_offered_as_context_but_not_used(tmp_
     folder = tmp_path / "domain"
     (folder / "domain.yaml").write_text(text.replace("    # seconds:", "    seconds:"))
     assert "seconds" in load_domain(str(folder)).interactions.context
-    schema = (folder / "interactions.pbtxt").read_text()
-    uncommented = schema.replace('# feature {\n#   name: "seconds"', 'feature {\n  name: "seconds"')
-    assert uncommented != schema
+    assert "seconds" not in [feature.name for feature in schema_of(tmp_path, "interactions.pbtxt").feature]
+    schema = folder / "interactions.pbtxt"
+    before, block = schema.read_text().split('# feature {\n#   name: "seconds"')
+    block, after = block.split("# }\n", 1)
+    schema.write_text(before + 'feature {\n  name: "seconds"' + block.replace("\n#", "\n") + "}\n" + after)
+    added = [feature for feature in schema_of(tmp_path, schema.name).feature if feature.name == "seconds"]
+    assert [feature.type for feature in added] == [schema_pb2.FLOAT]
 
 
 def test_rows_ingestion_would_refuse_get_room_and_unknown_candidates_are_kept_if_many(tmp_path):
