@@ -120,7 +120,7 @@ def find_roles(tables: Sequence[TableProfile]) -> Roles:
 
 
 def _find_log(tables: Sequence[TableProfile]) -> tuple[TableProfile, list[Join]]:
-    """The largest table with a time and two columns that repeat, best one that joins others."""
+    """The largest table with a time and two columns that repeat; best one that joins, and is not joined."""
     able = [
         table
         for table in tables
@@ -129,7 +129,12 @@ def _find_log(tables: Sequence[TableProfile]) -> tuple[TableProfile, list[Join]]
     if not able:
         raise UserError(_no_log(tables))
     found = [(log, _joins(log, tables)) for log in able]
-    return max(found, key=lambda item: (bool(item[1]), item[0].sample.total, len(item[1])))
+    # A catalogue with times and categories looks like a log, but is what a log joins.
+    joined = {join.table.given.files[-1] for _, joins in found for join in joins}
+    return max(
+        found,
+        key=lambda item: (item[0].given.files[-1] not in joined, bool(item[1]), item[0].sample.total),
+    )
 
 
 def _repeated(table: TableProfile) -> list[ColumnProfile]:

@@ -217,6 +217,23 @@ def test_integer_ids_that_overlap_are_joined_by_their_names_and_coverage(tmp_pat
     assert load_domain(str(tmp_path / "domain")).interactions.candidate_id == "b"
 
 
+def test_a_catalogue_with_times_and_brands_is_no_log_even_if_it_is_larger(tmp_path):
+    brands = [{"brand_id": f"b{number}", "brand": f"Brand {number}"} for number in range(20)]
+    catalogue = [
+        {"item_id": f"i{at}", "brand_id": f"b{at % 20}", "kind_id": f"k{at % 3}", "created": START + at % 90}
+        for at in range(900)
+    ]
+    domain = proposed(
+        tmp_path,
+        write_csv(tmp_path / "items.csv", catalogue),
+        write_csv(tmp_path / "brands.csv", brands),
+        write_csv(tmp_path / "log.csv", events()),
+    )
+    assert domain.interactions.sources[0].files == str(tmp_path / "log.csv")
+    assert domain.candidates.files == str(tmp_path / "items.csv")
+    assert domain.queries is None
+
+
 @pytest.mark.parametrize(
     ("values", "bounds"),
     [
