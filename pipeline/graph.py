@@ -92,7 +92,7 @@ def create_pipeline(
         "interaction": interaction_statistics.outputs["statistics"],
         "candidate": candidate_statistics.outputs["statistics"],
     }
-    baselines, comparisons = _comparisons(domain.distributions, places, statistics)
+    baselines, comparisons = compare_distributions(domain.distributions, places, statistics)
     gate = AnomalyGate(
         interaction_anomalies=interaction_validator.outputs["anomalies"],
         candidate_anomalies=candidate_validator.outputs["anomalies"],
@@ -192,10 +192,15 @@ def _schema(places: Places, stream: str) -> tfx.components.ImportSchemaGen:
     return tfx.components.ImportSchemaGen(schema_file=f"{places.schemas}/{stream}.pbtxt")
 
 
-def _comparisons(
+def compare_distributions(
     wanted: Distributions, places: Places, statistics: Mapping[str, tfx.dsl.Channel]
 ) -> tuple[list[StatisticsBaselineResolver], dict[str, DistributionComparison]]:
     """The nodes that compare distributions, as far as there are thresholds for them.
+
+    Args:
+        wanted: The thresholds.
+        places: Where earlier statistics are.
+        statistics: The new data's, by stream.
 
     Returns:
         The nodes that find what to compare with, and the comparisons by the gate's input.

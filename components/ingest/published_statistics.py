@@ -65,7 +65,7 @@ def publish(directory: str, statistics: Mapping[str, types.Artifact]) -> None:
                 fileio.rmtree(os.path.join(directory, name))
         earlier = _publications(directory)
         newest = max(earlier, default=0)
-        if newest and earlier[newest].fingerprint == publication.fingerprint:
+        if newest and earlier[newest] == publication:
             return
         part = os.path.join(directory, f".{newest + 1}{_PART}")
         for stream, artifact in statistics.items():
@@ -91,7 +91,7 @@ def find_baseline(directory: str, current: Mapping[str, types.Artifact]) -> tupl
     eligible = {
         (found.span < own.span, found.span, number): found
         for number, found in _publications(directory).items()
-        if found.span <= own.span and found.fingerprint != own.fingerprint
+        if found.span < own.span or (found.span == own.span and found.fingerprint != own.fingerprint)
     }
     if not eligible:
         return None

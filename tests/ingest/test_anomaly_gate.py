@@ -12,7 +12,15 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.ingest.anomaly_gate import Executor, feature_sources
+from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
+from components.ingest.verdict import Verdict, read_verdict
+
+
+def properties(declaration: Declaration) -> dict[str, str]:
+    """The gate's parameters where nothing is compared."""
+    sources = json.dumps(feature_sources(declaration))
+    return {"sources": sources, "over_threshold": "stop", "published": ""}
 
 
 def anomalies_of(examples: Path, splits: list[str], schema_file: Path, target: Path):
@@ -52,18 +60,16 @@ def gate(tmp_path, tiny, declare, ingest, ingest_candidates):
         }
         verdict = standard_artifacts.ExampleAnomalies()
         verdict.uri = str(tmp_path / "verdict")
-        Executor().Do(inputs, {"verdict": [verdict]}, {"sources": json.dumps(feature_sources(declare()))})
+        Executor().Do(inputs, {"verdict": [verdict]}, properties(declare()))
         return Path(verdict.uri)
 
     return run
 
 
 def test_clean_data_passes_and_leaves_a_verdict(shop, gate) -> None:
-    verdict = json.loads((gate(shop) / "verdict.json").read_text())
-    assert verdict == {
-        "anomalies": 0,
-        "examined": {"interaction": ["train", "eval", "test"], "candidate": ["catalogue"]},
-    }
+    assert read_verdict(str(gate(shop))) == Verdict(
+        examined={"interaction": ("train", "eval", "test"), "candidate": ("catalogue",)}
+    )
 
 
 def test_every_anomaly_is_named_with_file_column_split_and_value(shop, gate) -> None:
@@ -108,4 +114,11 @@ def test_an_anomaly_of_a_split_as_a_whole_is_named_too(tmp_path, declare) -> Non
     with pytest.raises(
         UserError, match=r"candidates\.csv \(candidates, split train\): Low num examples: 3 < 10"
     ):
-        Executor().Do(artifacts, {}, {"sources": json.dumps(feature_sources(declare()))})
+        Executor().Do(artifacts, {}, properties(declare()))
+
+
+def test_a_column_is_looked_for_in_every_file_of_the_log(declare) -> None:
+    log = {"sources": [{"files": "views.csv"}, {"files": "bought/*.csv"}]}
+    sources = feature_sources(declare(interactions=log))
+    assert sources["interaction"][""] == "views.csv, bought/*.csv"
+    assert sources["interaction"]["town"] == "queries.csv"
