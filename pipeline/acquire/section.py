@@ -83,7 +83,7 @@ class File(Strict):
 class Lookup(File):
     """A column computed from another file: for each value of a key, a statistic over that file's rows."""
 
-    key: str = Field(description="The column that both files have, by its name in the other file too.")
+    key: str = Field(description="The column that both files have; renamed, if at all, to this.")
     value: str = Field(description="A column of numbers of the other file.")
     per: str | None = Field(
         default=None, description="Another one; each row's value is divided by it, rows with 0 left out."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -115,7 +115,8 @@ def _type_words(annotation: Any) -> str:
         if inner == "section" or inner.startswith("list"):
             return re.sub(r"^(section|list).*", r"\1s by name", inner)
         return f"text to {inner}"
-    return {str: "text", int: "whole number", float: "number", bool: "true or false", date: "date"}[part]
+    names = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "any value"}
+    return {**names, date: "date", datetime: "date and time"}[part]
 
 
 def _value(cell: str) -> Any:
