@@ -29,6 +29,7 @@ Start here:
   westwork recommend --example          ask the pushed model
   westwork report --open                look at the last run
   westwork init FILES... --to mine      describe your own data
+  westwork validate --domain mine       look at it before training
 """
 _EXIT_CODES = """\b
 Exit codes:
@@ -140,6 +141,54 @@ def run(
         ctx.exit(EXIT_FAILED)
     if not result.blessed:
         ctx.exit(EXIT_NOT_BLESSED)
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  westwork validate --domain ./mine
+  westwork validate --domain ./mine --data ~/exports --set max_bad_fraction=0.01
+  westwork validate --domain movielens --json | jq .findings
+
+Every row is read once and judged as `run` would; nothing is trained. Exit code 1 where a run would stop,
+else 0: warnings and suggestions do not fail.
+"""
+)
+@_domain_option
+@_root_option
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Directory of the data.  [default: data, in the root]",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set a key of the domain file, dotted; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
+@click.pass_context
+def validate(
+    ctx: click.Context,
+    domain: str,
+    root: Path | None,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Check a domain and its data without training."""
+    from pipeline.check_data.command import validate_domain
+    from pipeline.check_data.view import print_report
+
+    report = validate_domain(domain, root, data, overrides, Console(stderr=True))
+    if as_json:
+        click.echo(report.model_dump_json(indent=2))
+    else:
+        print_report(_console(), report)
+    if not report.ok:
+        ctx.exit(EXIT_FAILED)
 
 
 @main.command(

@@ -14,6 +14,8 @@ from pipeline.check_data.report import BadRow, Finding, Level, LogFacts, Report,
 
 _SHOWN_REASONS = 8
 _SHOWN_BAD_ROWS = 8
+_LONG_SECONDS = 60 * 86_400
+"""Of a log at least this long, only the days are shown."""
 _STYLES: dict[Level, str] = {"error": "bold red", "warning": "yellow", "suggestion": "cyan"}
 _UNITS = ("kB", "MB", "GB", "TB")
 
@@ -100,21 +102,22 @@ def _bad_row(row: BadRow) -> str:
 
 
 def _splits(report: Report) -> Table:
-    headers = ["split", "interactions", "positive", "repeats", "users", "from (UTC)", "to (UTC)"]
-    table = _table(*headers, "cold items", "cold users", left=1)
+    splits = report.splits.values()
+    repeating = any(facts.repeats for facts in splits)
+    days = max(facts.last for facts in splits) - min(facts.first for facts in splits) > _LONG_SECONDS
+    headers = ["split", "interactions", "positive", *(["repeats"] if repeating else []), "users"]
+    table = _table(*headers, "from (UTC)", "to (UTC)", "cold items", "cold users", left=1)
     for name, facts in report.splits.items():
+        cold = (facts.cold_candidates, facts.cold_queries)
         table.add_row(
             name,
             f"{facts.interactions:,}",
             f"{facts.positives:,}",
-            f"{facts.repeats:,}",
+            *([f"{facts.repeats:,}"] if repeating else []),
             f"{facts.queries:,}",
-            _moment(facts.first),
-            _moment(facts.last),
-            *(
-                "" if share is None else f"{share:.1%}"
-                for share in (facts.cold_candidates, facts.cold_queries)
-            ),
+            _moment(facts.first, days),
+            _moment(facts.last, days),
+            *("" if share is None else f"{share:.1%}" for share in cold),
         )
     return table
 
@@ -173,5 +176,5 @@ def _size(size: int) -> str:
     return f"{size / 1000**power:.1f} {_UNITS[power - 1]}"
 
 
-def _moment(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+def _moment(seconds: int, day_only: bool) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d" if day_only else "%Y-%m-%d %H:%M")
