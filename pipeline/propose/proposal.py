@@ -78,12 +78,14 @@ def propose(tables: Sequence[TableProfile], title: str) -> Proposal:
     context, offered = _context(roles, [column for column in taken if column])
     catalogue, people = roles.catalogue, roles.queries
     columns = [column for column in catalogue.table.columns if column is not catalogue.key]
-    candidate_title, title_doubt = find_title(columns)
-    candidate_features = _features(columns, catalogue.table, {catalogue.key.declared})
+    candidate_features = _features(columns, catalogue.table)
+    candidate_title, title_doubt = find_title(
+        [c.column for c in candidate_features if c.kind not in ("embedding", "multivalent")]
+    )
     names = {column.declared for column in taken if column} | {choice.column.declared for choice in context}
     attributes = [c for c in people.table.columns if c is not people.key] if people else []
     query_features = _features(
-        [_renamed(column, names) for column in attributes], people.table if people else roles.log, names
+        [_renamed(column, names) for column in attributes], people.table if people else roles.log
     )
     facts = look_at_log(roles, judgement)
     proposal = Proposal(
@@ -119,9 +121,7 @@ def _renamed(column: ColumnProfile, names: set[str]) -> ColumnProfile:
     return replace(column, declared=f"query_{column.declared}") if column.declared in taken else column
 
 
-def _features(
-    columns: Sequence[ColumnProfile], table: TableProfile, names: set[str]
-) -> tuple[FeatureChoice, ...]:
+def _features(columns: Sequence[ColumnProfile], table: TableProfile) -> tuple[FeatureChoice, ...]:
     return tuple(choose_feature(column, table.sample.total) for column in columns)
 
 

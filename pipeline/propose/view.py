@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -152,7 +151,7 @@ def _examples(column: ColumnProfile) -> str:
     if column.moments or not column.distinct:
         return "-"
     return ", ".join(
-        textwrap.shorten(value, _EXAMPLE_WIDTH, placeholder="…") or value[:_EXAMPLE_WIDTH]
+        value if len(value) <= _EXAMPLE_WIDTH else f"{value[: _EXAMPLE_WIDTH - 1]}…"
         for value in column.values.slice(0, _EXAMPLES).to_pylist()
     )
 
