@@ -80,13 +80,19 @@ class Text(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes, at most ``size`` or all for -1; none only at the end."""
+        """The next ``size`` bytes, or all for -1; fewer only at the end.
+
+        Arrow takes what it gets for a block, and no row may reach over a whole one.
+        """
         if size < 0:
             return b"".join(iter(lambda: self.read(_READ_BYTES), b""))
-        while not self._ready and not self._ended:
-            self._ready = self._next(size)
-        taken, self._ready = self._ready[:size], self._ready[size:]
-        return taken
+        pieces, held = [self._ready] if self._ready else [], len(self._ready)
+        while held < size and not self._ended:
+            pieces.append(self._next(size - held))
+            held += len(pieces[-1])
+        whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._ready = whole[size:]
+        return whole[:size]
 
     def _next(self, size: int) -> bytes:
         encoded = self._fetch(size)

@@ -94,12 +94,20 @@ def _localised(naive: pa.Array, timezone: str) -> pa.Array:
 
 def _parse_dates(text: pa.Array, timezone: str) -> pa.Array:
     """[n] seconds since 1970 of ISO 8601 text; null where it is none."""
-    absolute = _mask(pc.match_substring_regex(text, pattern=_OFFSET))
-    parsed = pd.to_datetime(
-        pd.Series(text.to_pandas(), dtype=object), format="ISO8601", utc=True, errors="coerce"
+    absolute = pc.match_substring_regex(text, pattern=_OFFSET)
+    # One by one: in mixed company pandas takes a time without an offset to have its neighbour's.
+    clock = _of_timestamps(_parse_iso(text.filter(pc.invert(absolute))), timezone)
+    seconds = pc.replace_with_mask(pa.nulls(len(text), pa.int64()), pc.invert(absolute), clock)
+    return pc.replace_with_mask(
+        seconds, absolute, _of_timestamps(_parse_iso(text.filter(absolute)), timezone="UTC")
     )
-    micros = pa.array(parsed.dt.tz_localize(None).astype("datetime64[us]"), pa.timestamp("us"))
-    return pc.if_else(pa.array(absolute), _of_timestamps(micros, "UTC"), _of_timestamps(micros, timezone))
+
+
+def _parse_iso(text: pa.Array) -> pa.Array:
+    """[n] timestamps, offsets applied; null where it is none."""
+    cells = pd.Series(text.to_pandas(), dtype=object)
+    parsed = pd.to_datetime(cells, format="ISO8601", utc=True, errors="coerce").dt.tz_localize(None)
+    return pa.array(parsed.astype("datetime64[us]"), pa.timestamp("us"))
 
 
 def _in_calendar(seconds: pa.Array, wrong: np.ndarray, counted: np.ndarray) -> Moments:
