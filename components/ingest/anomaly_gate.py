@@ -18,6 +18,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from components.ingest.anomalies import WHOLE_SPLIT, describe_anomalies
 from components.ingest.comparison import Difference, read_comparison
 from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
@@ -35,7 +36,6 @@ _COMPARISONS = {
 }
 """Input to the stream it is of and what it compares."""
 _MEASURES = {"l_infinity": "L-infinity distance", "jensen_shannon": "Jensen-Shannon divergence"}
-_WHOLE_SPLIT = ""
 
 Sources = dict[str, dict[str, str]]
 """Stream to feature to the files its values come from; "" stands for all other features."""
@@ -81,10 +81,10 @@ def feature_sources(declaration: Declaration) -> Sources:
     queries = declaration.queries
     return {
         "interaction": {
-            _WHOLE_SPLIT: ", ".join(source.files for source in declaration.interactions.sources),
+            WHOLE_SPLIT: ", ".join(source.files for source in declaration.interactions.sources),
             **({name: queries.files for name in queries.features} if queries else {}),
         },
-        "candidate": {_WHOLE_SPLIT: declaration.candidates.files},
+        "candidate": {WHOLE_SPLIT: declaration.candidates.files},
     }
 
 
@@ -93,16 +93,6 @@ def read_anomalies(artifact: types.Artifact, split: str) -> anomalies_pb2.Anomal
     path = os.path.join(artifact_utils.get_split_uri([artifact], split), DEFAULT_FILE_NAME)
     with fileio.open(path, "rb") as file:
         return anomalies_pb2.Anomalies.FromString(file.read())
-
-
-def describe_anomalies(anomalies: anomalies_pb2.Anomalies) -> Iterator[tuple[str, str]]:
-    """Feature ("" for the split as a whole) and description of every anomaly, by feature."""
-    for reason in anomalies.dataset_anomaly_info.reason:
-        yield _WHOLE_SPLIT, f"{reason.short_description}: {reason.description}"
-    for feature in sorted(anomalies.anomaly_info):
-        info = anomalies.anomaly_info[feature]
-        for reason in info.reason or [info]:
-            yield feature, f"{reason.short_description}: {reason.description}"
 
 
 def _examine(
@@ -122,7 +112,7 @@ def _examine(
 
 
 def _place(sources: Sources, stream: str, feature: str) -> str:
-    file = sources[stream].get(feature, sources[stream][_WHOLE_SPLIT])
+    file = sources[stream].get(feature, sources[stream][WHOLE_SPLIT])
     return f"{file}, column {feature!r}" if feature else file
 
 
