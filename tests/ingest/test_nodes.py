@@ -25,7 +25,7 @@ def run_pipeline(
     declaration: Declaration, data: Path, root: Path, domain: Path, beam_args: list[str]
 ) -> None:
     """Both ExampleGens, validation, gate, by TFX' own local runner."""
-    nodes, anomalies = [], []
+    nodes, anomalies, measured = [], [], {}
     for stream, generator in (
         ("interactions", interaction_gen(declaration, str(data))),
         ("candidates", candidate_gen(declaration, str(data))),
@@ -38,11 +38,13 @@ def run_pipeline(
             statistics.outputs["statistics"], schema.outputs["schema"]
         ).with_id(f"{stream}_validator")
         anomalies.append(validator.outputs["anomalies"])
+        measured[stream.removesuffix("s")] = statistics.outputs["statistics"]
         nodes += [generator, statistics, schema, validator]
+    gate = AnomalyGate(*anomalies, measured, {}, declaration, over_threshold="stop", published="")
     pipeline = tfx.dsl.Pipeline(
         pipeline_name="shop",
         pipeline_root=str(root / "artifacts"),
-        components=[*nodes, AnomalyGate(*anomalies, declaration=declaration)],
+        components=[*nodes, gate],
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(root / "metadata.sqlite")),
         beam_pipeline_args=beam_args,
@@ -106,7 +108,7 @@ def test_a_domains_schemas_cover_its_declaration_with_types_transform_reads(doma
     types = {"string": "string", "strings": "string", "number": "float32", "moment": "int64"}
     interactions = {log.query_id: "string", log.candidate_id: "string", log.timestamp.column: "int64"}
     interactions |= {log.rating.column: "float32", "history": "string"}
-    interactions |= {name: "float32" for name in DERIVED if name != "history"}
+    interactions |= {name: "float32" for name in DERIVED if name not in ("history", "action")}
     interactions |= {n: types[column_of(n, f).type] for n, f in declaration.queries.features.items()}
     table = declaration.candidates
     candidates = {table.id: "string", table.title: "string"}

@@ -20,7 +20,9 @@ UPSTREAM = {
     "CandidateSchema": set(),
     "InteractionValidator": {"InteractionStatistics", "InteractionSchema"},
     "CandidateValidator": {"CandidateStatistics", "CandidateSchema"},
-    "AnomalyGate": {"InteractionValidator", "CandidateValidator"},
+    "AnomalyGate": {
+        *("InteractionValidator", "CandidateValidator", "InteractionStatistics", "CandidateStatistics"),
+    },
     "InteractionTransform": {"InteractionGen", "InteractionSchema", "AnomalyGate"},
     "CandidateTransform": {"CandidateGen", "CandidateSchema", "AnomalyGate"},
     "RetrievalTrainer": {"InteractionTransform", "CandidateTransform", "InteractionSchema"},

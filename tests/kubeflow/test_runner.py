@@ -91,13 +91,14 @@ def test_a_folder_whose_name_kubeflow_refuses_is_said(runner: ModuleType) -> Non
         runner.make_request(domain, data="/d", artifacts="gs://a", serving="/s", schemas="/x", image="i")
 
 
-def test_the_schemas_are_those_of_the_image_by_default(runner: ModuleType) -> None:
+def test_the_schemas_are_those_of_the_image_and_statistics_under_the_artifacts_by_default(runner: ModuleType) -> None:
     from pipeline.domain import load_domain
 
     request = runner.make_request(
         load_domain("movielens"), data="/d", artifacts="gs://a", serving="/s", schemas=None, image="i"
     )
     assert request.schemas == "/opt/westwork/schemas/movielens"
+    assert request.statistics == "gs://a/statistics"
 
 
 @pytest.mark.parametrize(
