@@ -18,7 +18,10 @@ from components.ingest.errors import UserError
 from components.ingest.nodes import candidate_gen, interaction_gen
 
 ROOT = Path(__file__).parents[2]
-DOMAINS = [ROOT / "schemas" / "movielens", ROOT / "tests" / "fixtures" / "tiny"]
+DOMAINS = [
+    *sorted(path.parent for path in ROOT.glob("schemas/*/domain.yaml")),
+    ROOT / "tests" / "fixtures" / "tiny",
+]
 
 
 def run_pipeline(
@@ -107,9 +110,10 @@ def test_a_domains_schemas_cover_its_declaration_with_types_transform_reads(doma
     log = declaration.interactions
     types = {"string": "string", "strings": "string", "number": "float32", "moment": "int64"}
     interactions = {log.query_id: "string", log.candidate_id: "string", log.timestamp.column: "int64"}
-    interactions |= {log.rating.column: "float32", "history": "string"}
+    interactions |= {"history": "string", **({log.rating.column: "float32"} if log.rating else {})}
     interactions |= {name: "float32" for name in DERIVED if name not in ("history", "action")}
-    interactions |= {n: types[column_of(n, f).type] for n, f in declaration.queries.features.items()}
+    interactions |= {"action": "string"} if log.actions else {}
+    interactions |= {n: types[column_of(n, f).type] for n, f in declaration.query_features.items()}
     table = declaration.candidates
     candidates = {table.id: "string", table.title: "string"}
     candidates |= {n: types[column_of(n, f).type] for n, f in table.features.items()}
@@ -123,9 +127,11 @@ def test_a_domains_schemas_cover_its_declaration_with_types_transform_reads(doma
             log.query_id,
             log.candidate_id,
             log.timestamp.column,
-            log.rating.column,
             "positive",
             "weight",
+            "repeat",
+            *([log.rating.column] if log.rating else []),
+            *(["action"] if log.actions else []),
         ]
         assert fixed == set(required if stream == "interactions" else [table.id])
 

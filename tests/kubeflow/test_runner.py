@@ -91,7 +91,7 @@ def test_a_folder_whose_name_kubeflow_refuses_is_said(runner: ModuleType) -> Non
         runner.make_request(domain, data="/d", artifacts="gs://a", serving="/s", schemas="/x", image="i")
 
 
-def test_the_schemas_are_those_of_the_image_and_statistics_under_the_artifacts_by_default(runner: ModuleType) -> None:
+def test_by_default_schemas_are_the_images_and_statistics_among_the_artifacts(runner: ModuleType) -> None:
     from pipeline.domain import load_domain
 
     request = runner.make_request(
