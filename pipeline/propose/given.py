@@ -6,7 +6,7 @@ import glob
 import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -191,8 +191,11 @@ def _span_pattern(files: list[str]) -> str | None:
     return _glob_of(whole) if len(whole) == len(files) else None
 
 
-def _last_replaced(expression: re.Pattern[str], path: str, text: str, fits: object) -> str | None:
-    matches = [match for match in expression.finditer(path) if callable(fits) and fits(match)]
+def _last_replaced(
+    expression: re.Pattern[str], path: str, text: str, fits: Callable[[re.Match[str]], bool]
+) -> str | None:
+    """The path with the last fitting match replaced; None where none fits."""
+    matches = [match for match in expression.finditer(path) if fits(match)]
     if not matches:
         return None
     last = matches[-1]

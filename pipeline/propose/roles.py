@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from components.ingest.errors import UserError
 from pipeline.propose import words
 from pipeline.propose.moments import date_in_another_form
-from pipeline.propose.profile import ColumnProfile, TableProfile, words_of
+from pipeline.propose.profile import ColumnProfile, TableProfile, profile_table, words_of
 
 _JOINED_ROWS = 50_000
 _JOINS = 0.5
@@ -163,8 +163,6 @@ def _joins(log: TableProfile, tables: Sequence[TableProfile]) -> list[Join]:
 
 def _with_newest_snapshots(tables: Sequence[TableProfile], log: TableProfile) -> list[TableProfile]:
     """The other tables; of one whose files repeat their ids span by span, the newest file."""
-    from pipeline.propose.profile import profile_table
-
     others = []
     for table in tables:
         if table is log:
