@@ -46,6 +46,7 @@ def test_an_interaction_carries_ids_labels_history_and_its_querys_attributes(
         "history_age": [600.0, 500.0, 50.0],
         "positive": [1.0],
         "weight": [1.0],
+        "repeat": [0.0],
         "town": ["Soest"],
         "postcode": ["01234"],
         "joined": [500],
@@ -96,7 +97,7 @@ def test_histories_are_those_of_a_slow_reference_on_a_random_log(
     lines = "".join(f"{','.join(map(str, row))}\n" for row in log)
     (shop / "interactions.csv").write_text("reader,isbn,stars,rated_at\n" + lines)
 
-    uri = ingest(shop, declare(history={"length": 5}))
+    uri = ingest(shop, declare(history={"length": 5}, interactions={"duplicates": "keep"}))
 
     examples = [e for split in SPLITS for e in read_split(uri, split)]
     assert len(list((uri / "Split-train").glob("*.gz"))) > 5
@@ -127,7 +128,7 @@ def test_the_files_are_byte_identical_whatever_the_order_of_rows_and_files(
     query_header, *queries = (shop / "queries.csv").read_text().splitlines()
     (shop / "queries.csv").write_text("\n".join([query_header, *reversed(queries)]) + "\n")
 
-    found = shard_bytes(ingest(shop, declare(interactions={"files": "log_*.csv"})))
+    found = shard_bytes(ingest(shop, declare(interactions={"sources": [{"files": "log_*.csv"}]})))
 
     assert len(expected) >= 3
     assert found == expected
@@ -141,7 +142,7 @@ def test_parquet_gives_the_same_examples_as_csv(shop, ingest, declare) -> None:
     )
     table = table.set_column(3, "rated_at", table["rated_at"].cast(types["rated_at"]))
     pq.write_table(table, shop / "interactions.parquet")
-    found = shard_bytes(ingest(shop, declare(interactions={"files": "interactions.parquet"})))
+    found = shard_bytes(ingest(shop, declare(interactions={"sources": [{"files": "interactions.parquet"}]})))
     assert found == expected
 
 
@@ -149,7 +150,7 @@ def test_without_a_queries_table_examples_have_no_attributes(shop, ingest, decla
     uri = ingest(shop, declare(queries=None))
     for example in read_split(uri, "train"):
         assert sorted(example) == [
-            "history", "history_age", "isbn", "positive", "rated_at", "reader", "stars", "weight",
+            "history", "history_age", "isbn", "positive", "rated_at", "reader", "repeat", "stars", "weight",
         ]  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def test_no_interactions_have_no_cut_points() -> None:
 @settings(max_examples=50, deadline=None)
 @given(
     seconds=st.lists(st.integers(-5_000, 5_000), min_size=1, max_size=300),
-    most=st.integers(1, 50),
+    most=st.integers(2, 50),
     pieces=st.integers(1, 6),
 )
 def test_a_distribution_is_bounded_and_the_same_however_it_was_merged(seconds, most, pieces) -> None:
@@ -51,9 +51,8 @@ def test_a_distribution_is_bounded_and_the_same_however_it_was_merged(seconds, m
         np.testing.assert_array_equal(found.moments, whole.moments)
         np.testing.assert_array_equal(found.counts, whole.counts)
         assert found.total == len(seconds)
-    if most > 1:
-        # No coarser than it must be.
-        assert not whole.shift or len({second >> (whole.shift - 1) for second in seconds}) > most
+    # No coarser than it must be.
+    assert not whole.shift or len({second >> (whole.shift - 1) for second in seconds}) > most
 
 
 def slow_leave_last_out(events: list[tuple[int, bool]]) -> list[int]:
