@@ -49,11 +49,15 @@ def interaction_anomalies(
     catalogue = Catalogue(candidate_ids, string_entries(candidate_ids))
     partition = Partition(plan, catalogue, some.batches, attributes)
     splits = partition.splits(cuts)
+    # What is wrong with a feature differs between splits in its numbers only: the first split's are shown.
     found: dict[tuple[str, str], list[str]] = {}
+    descriptions: dict[tuple[str, str], str] = {}
     for code, split in enumerate(SPLITS):
         rows = np.flatnonzero(splits == code)
         if len(rows):
-            for anomaly in _anomalies(schema, partition.encode(rows)):
+            for feature, description in _anomalies(schema, partition.encode(rows)):
+                anomaly = feature, description.partition(": ")[0]
+                descriptions.setdefault(anomaly, description)
                 found.setdefault(anomaly, []).append(split)
     sources = ", ".join(source.files for source in plan.interactions.sources)
     of_queries = {column.name for column in plan.attributes}
@@ -62,9 +66,9 @@ def interaction_anomalies(
             INTERACTION_SCHEMA,
             plan.queries.files if plan.queries and feature in of_queries else sources,
             feature,
-            f"split {' and '.join(in_splits)}: {description}",
+            f"split {' and '.join(in_splits)}: {descriptions[feature, kind]}",
         )
-        for (feature, description), in_splits in found.items()
+        for (feature, kind), in_splits in found.items()
     ]
 
 
@@ -100,5 +104,5 @@ def _anomalies(schema: schema_pb2.Schema, examples: pa.Array) -> list[tuple[str,
 
 def _finding(about: str, files: str, feature: str, found: str) -> tuple[str, Finding]:
     place = f"{files}, column {feature!r}" if feature else files
-    message = f"{place}, {found.rstrip('.')}. Mend the values; or, where they are right, the schema."
+    message = f"{place}, {found.rstrip(' .')}. Mend the values; or, where they are right, the schema."
     return feature, Finding(level="error", about=about, message=message)
