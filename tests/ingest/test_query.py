@@ -50,3 +50,65 @@ def test_the_next_interactions_history_is_the_one_read_for_asking(shop, declare,
     after = [e for e in read_split(ingest(shop), "test") if e["rated_at"] == [2300]]
     assert [e["history"] for e in after] == [record.history]
     assert after[0]["history_age"] == [2300.0 - second for second in record.history_timestamps]
+
+
+@pytest.fixture
+def two_sources(shop, declare):
+    """The bookshop, whose loans are in a file of their own, in other words; and its declaration."""
+    (shop / "loans.jsonl").write_text(
+        '{"who": "ada", "book": "101", "when": "2024-05-01"}\n'
+        '{"who": "ada", "book": "999", "when": "2024-05-02"}\n'
+        '{"who": "ada", "book": "102", "when": "soon"}\n'
+        '{"who": "bob", "book": "103", "when": "2024-05-03"}\n'
+    )
+    rows = ["007,open,1714600000", "103,buy,1714600001", "103,buy,1714600001", "104,burn,1714600002"]
+    (shop / "clicks.csv").write_text(
+        "who;book;did;when\n" + "".join(f"ada;{r}\n".replace(",", ";") for r in rows)
+    )
+    names = {"reader": "who", "isbn": "book", "rated_at": "when"}
+    log = {
+        "sources": [
+            {"files": "loans.jsonl", "columns": names, "action": "borrow"},
+            {"files": "clicks.csv", "delimiter": ";", "columns": {**names, "action": "did"}},
+        ],
+        "rating": None,
+        "actions": {"column": "action", "weights": {"open": 0, "borrow": 1, "buy": 5}},
+    }
+
+    def declaration(**changes):
+        return declare(interactions=log | changes.pop("log", {}), **changes)
+
+    return shop, declaration
+
+
+def test_a_querys_rows_are_gathered_from_every_source_by_its_own_names(two_sources) -> None:
+    shop, declaration = two_sources
+    record = read_query(declaration(), str(shop), "ada")
+    assert record.seen == ["101", "007", "103"]
+    assert record.history == ["101", "103"]
+    assert record.history_timestamps == [1714521600, 1714600001]
+
+
+def test_history_holds_the_declared_actions_and_all_rows_without_any(two_sources) -> None:
+    shop, declaration = two_sources
+    opened = declaration(history={"length": 3, "actions": ["open", "buy"]})
+    assert read_query(opened, str(shop), "ada").history == ["007", "103"]
+    sources = [{"files": "loans.jsonl", "columns": {"reader": "who", "isbn": "book", "rated_at": "when"}}]
+    judged_by_nothing = declaration(log={"sources": sources, "actions": None})
+    assert read_query(judged_by_nothing, str(shop), "ada").history == ["101"]
+
+
+def test_stubs_and_repeats_are_kept_where_ingestion_keeps_them(two_sources) -> None:
+    shop, declaration = two_sources
+    record = read_query(
+        declaration(log={"unknown_candidates": "stub", "duplicates": "keep"}), str(shop), "ada"
+    )
+    assert record.history == ["103", "103", "999"]
+    assert record.seen == ["101", "007", "103", "999"]
+
+
+def test_only_the_newest_spans_are_looked_at(shop, declare) -> None:
+    for span in (9, 10):
+        (shop / f"log-{span}.csv").write_text(f"reader,isbn,stars,rated_at\nada,10{span - 8},5,2000\n")
+    log = {"sources": [{"files": "log-{SPAN}.csv"}], "spans": 1}
+    assert read_query(declare(interactions=log), str(shop), "ada").seen == ["102"]
