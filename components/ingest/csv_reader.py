@@ -17,12 +17,14 @@ from components.ingest.text_check import LATIN_1_HINT, check_text
 BLOCK_BYTES = 8 << 20
 """Bytes of a batch; no row can be longer."""
 
+_HEADER_BLOCK_BYTES = 1 << 20
 _UNCLOSED = "a double quote is opened in this row and never closed"
 
 
 def column_names(table: Table, file: str) -> list[str]:
     """The header's columns, in the file's order."""
-    with _Reader(table, FilePart(file), []) as reader:
+    # Asked for no column, Arrow infers the types of all, from a block that need not be large.
+    with _Reader(table, FilePart(file), [], min(BLOCK_BYTES, _HEADER_BLOCK_BYTES)) as reader:
         return [unmarked(name) for name in reader.names]
 
 
@@ -88,8 +90,10 @@ def _unclosed(batch: pa.RecordBatch) -> str | None:
 class _Reader:
     """Arrow's reader of a part, which also remembers the rows of the wrong length it left out."""
 
-    def __init__(self, table: Table, part: FilePart, columns: Sequence[str]) -> None:
-        self._part = part
+    def __init__(
+        self, table: Table, part: FilePart, columns: Sequence[str], block_bytes: int | None = None
+    ) -> None:
+        self._part, self._block_bytes = part, block_bytes or BLOCK_BYTES
         self._skipped: list[int] = []
         self._malformed: list[MalformedRow] = []
         self._good = 0
@@ -131,7 +135,7 @@ class _Reader:
         return pa_csv.open_csv(
             pa.PythonFile(self._text, "r"),
             read_options=pa_csv.ReadOptions(
-                use_threads=False, block_size=BLOCK_BYTES, column_names=list(self._part.header) or None
+                use_threads=False, block_size=self._block_bytes, column_names=list(self._part.header) or None
             ),
             parse_options=pa_csv.ParseOptions(
                 delimiter=delimiter,
