@@ -196,6 +196,7 @@ def validate(
 Examples:
   westwork recommend --user 42
   westwork recommend --user 42 --k 20 --exclude-seen
+  westwork recommend --user 42 --at 2024-05-31T18:00 --context device=phone
   westwork recommend --example --json
 
 A user the data do not know gets recommendations from the request's context alone.
@@ -217,6 +218,12 @@ A user the data do not know gets recommendations from the request's context alon
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
     help="When the request is made, UTC.  [default: the latest moment in the data]",
 )
+@click.option(
+    "--context",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A context feature of the request, as the log says it; may be repeated.  [default: missing]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
 def recommend(
     domain: str,
@@ -226,11 +233,16 @@ def recommend(
     k: int,
     exclude_seen: bool | None,
     moment: datetime | None,
+    context: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Ask the newest pushed model for recommendations."""
     if (user is None) != example:
         raise click.UsageError("expected either --user ID or --example")
+    for setting in context:
+        if "=" not in setting:
+            raise click.UsageError(f"--context {setting}: expected NAME=VALUE")
+    features = dict(setting.split("=", 1) for setting in context)
     from pipeline.domain import load_domain
     from pipeline.quiet import output_into
     from pipeline.run_process import environment
@@ -248,7 +260,7 @@ def recommend(
         from pipeline.recommend import load, recommend
 
         at = None if moment is None else int(moment.replace(tzinfo=UTC).timestamp())
-        answer = recommend(load(version), places.data, user, k, exclude_seen, at)
+        answer = recommend(load(version), places.data, user, k, exclude_seen, at, features)
     if as_json:
         click.echo(json.dumps(answer.as_json(), ensure_ascii=False, indent=2))
         return

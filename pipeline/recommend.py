@@ -134,7 +134,7 @@ def recommend(
         user = example_user(trained_on)
     record = read_query(declaration, str(data_dir), user)
     if moment is None:
-        moment = record.latest_in_log
+        moment = _latest(record)
     inputs = query_inputs(model, declaration, record, moment, given)
     inputs |= {"k": k, "exclude": np.array([record.seen if exclude_seen else []], dtype=object)}
     try:
@@ -155,6 +155,13 @@ def recommend(
         history=tuple(Item(id, titles.get(id, id)) for id in reversed(record.history)),
         another=_user_after(user, trained_on),
     )
+
+
+def _latest(record: QueryRecord) -> int:
+    """The latest moment in the data."""
+    if record.latest_in_log is None:
+        raise UserError("there is no interaction in the event log: say with --at when the request is made.")
+    return record.latest_in_log
 
 
 def example_user(trained_on: Sequence[str]) -> str:

@@ -40,8 +40,8 @@ QUERY_KNOWN: Final = "query_known"
 """Slice by the query's id: ``known`` where train has it, else ``cold``."""
 SLICES: Final = (QUERY_ACTIVITY, CANDIDATE_POPULARITY, QUERY_KNOWN)
 
-BATCH: Final = 1024
-"""Examples a call of a signature. Reading yields far smaller batches, and the calls' cost is per call."""
+BATCH: Final = 256
+"""Examples a call of a signature: enough for a call's cost, few enough to score a whole catalogue for."""
 
 _STRING = tf.TensorSpec([None], tf.string)
 _STRINGS = tf.TensorSpec([None, None], tf.string)

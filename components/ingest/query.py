@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ class QueryRecord:
             ones), oldest first, as many as declared.
         history_timestamps: When they happened, seconds since 1970 UTC.
         seen: Every candidate id it ever interacted with, each once, in order of first interaction.
+        latest_in_log: When anybody's latest interaction happened, seconds since 1970 UTC; None without any.
     """
 
     query_id: str
@@ -42,6 +43,7 @@ class QueryRecord:
     history: list[str]
     history_timestamps: list[int]
     seen: list[str]
+    latest_in_log: int | None
 
 
 def read_query(declaration: Declaration, data_dir: str, query_id: str) -> QueryRecord:
@@ -56,7 +58,7 @@ def read_query(declaration: Declaration, data_dir: str, query_id: str) -> QueryR
         UserError: If a table is missing, unreadable or lacks a column.
     """
     plan = InteractionPlan.of(declaration)
-    log = _interactions_of(plan, data_dir, query_id)
+    log, latest_in_log = _interactions_of(plan, data_dir, query_id)
     latest = log.events[-plan.history.length :]
     attributes = _attributes_of(plan, data_dir, query_id)
     return QueryRecord(
@@ -66,21 +68,29 @@ def read_query(declaration: Declaration, data_dir: str, query_id: str) -> QueryR
         history=log.candidates.take(pa.array(latest)).to_pylist(),
         history_timestamps=log.seconds[latest].tolist(),
         seen=log.candidates.unique().to_pylist(),
+        latest_in_log=latest_in_log,
     )
 
 
-def _interactions_of(plan: InteractionPlan, data_dir: str, query_id: str) -> Partition:
-    """The query's usable interactions, in ingestion's order and without its duplicates."""
+def _interactions_of(plan: InteractionPlan, data_dir: str, query_id: str) -> tuple[Partition, int | None]:
+    """The query's usable interactions, in ingestion's order and without its duplicates; the log's end."""
+    moments: list[int] = []
+
+    def note_latest(rows: Rows) -> None:
+        column = plan.timestamp_column
+        latest = pc.max(column.convert(rows.batch.column(column.name)).values).as_py()
+        moments.extend([] if latest is None else [latest])
+
     known = read_candidate_ids(plan, table_files(plan.candidates, data_dir, spans=1))
     batches = []
     for source in plan.interactions.sources:
         files = table_files(source, data_dir, plan.interactions.spans)
-        for rows in _rows_of(source, files, plan.columns(source), query_id):
+        for rows in _rows_of(source, files, plan.columns(source), query_id, note_latest):
             if plan.interactions.unknown_candidates == "stub":
                 known = _with_candidates_of(rows, plan, known)
             batches.append((rows, source))
     usable = [validate(rows, source, plan, known).usable for rows, source in batches]
-    return Partition(plan, Catalogue(known, string_entries(known)), usable, None)
+    return Partition(plan, Catalogue(known, string_entries(known)), usable, None), max(moments, default=None)
 
 
 def _with_candidates_of(rows: Rows, plan: InteractionPlan, known: pa.Array) -> pa.Array:
@@ -106,12 +116,19 @@ def _attributes_of(plan: InteractionPlan, data_dir: str, query_id: str) -> dict[
     return None
 
 
-def _rows_of(table: Table, files: Sequence[str], columns: Sequence[Column], query_id: str) -> Iterator[Rows]:
-    """The rows whose first column is the query's id; never an empty batch."""
+def _rows_of(
+    table: Table,
+    files: Sequence[str],
+    columns: Sequence[Column],
+    query_id: str,
+    note: Callable[[Rows], None] = lambda _: None,
+) -> Iterator[Rows]:
+    """The rows whose first column is the query's id, never an empty batch; ``note`` is called with all."""
     names = [column.name for column in columns]
     check_columns(table, files, names)
     for file in files:
         for rows in read_batches(table, file, names):
+            note(rows)
             mine = pc.equal(columns[0].convert(rows.batch.column(names[0])).values, query_id)
             chosen = np.flatnonzero(pc.fill_null(mine, False).to_numpy(zero_copy_only=False))
             if len(chosen):

@@ -13,6 +13,7 @@ def test_a_known_query_has_its_attributes_latest_history_and_all_it_saw(shop, de
         history=["104", "105", "106"],
         history_timestamps=[1600, 1800, 2050],
         seen=["007", "101", "102", "103", "104", "105", "106"],
+        latest_in_log=2200,
     )
 
 

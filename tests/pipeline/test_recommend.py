@@ -217,7 +217,7 @@ def test_a_version_that_is_no_model_is_refused(root):
 
 def test_json_is_all_that_is_printed(root, tmp_path):
     where = ["--domain", str(FIXTURES / "tiny"), "--root", str(root)]
-    command = [*WESTWORK, "recommend", *where, "--user", "ada", "--k", "2", "--json"]
+    command = [*WESTWORK, "recommend", *where, "--user", "ada", "--k", "2", "--json", "--keep-seen"]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=_noisy())
     assert (ended.returncode, ended.stderr) == (0, "")
     answer = json.loads(ended.stdout)
