@@ -178,6 +178,9 @@ class Source(Table):
     """Files of the event log that are alike."""
 
     action: str | None = Field(default=None, description="The action of every row of these files.")
+    lacks: tuple[str, ...] = Field(
+        default=(), description="Context columns these files do not have: missing in every row."
+    )
 
 
 class Interactions(Strict):
@@ -245,6 +248,18 @@ class Interactions(Strict):
                     f"source {source.files!r} has action {source.action!r}, which actions.weights does not "
                     f"know; there are: {', '.join(self.actions.weights)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _only_context_is_lacking(self) -> Interactions:
+        optional = [name for name in self.context if name != self.timestamp.column]
+        for source in self.sources:
+            for name in source.lacks:
+                if name not in optional:
+                    raise ValueError(
+                        f"source {source.files!r} lacks {name!r}, which is no context column; there are: "
+                        f"{', '.join(optional) or 'none'}"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -113,7 +113,7 @@ class InteractionPlan(Strict):
             self.rating_column,
             self.action_column(source),
             self.split_column,
-            *self.context,
+            *(column for column in self.context if column.name not in source.lacks),
         ]
         return list({column.name: column for column in wanted if column is not None}.values())
 

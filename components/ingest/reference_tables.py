@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from components.ingest.columns import Column
 from components.ingest.errors import UserError
 from components.ingest.plan import InteractionPlan
-from components.ingest.tables import read_batches, read_columns, typed_batches
+from components.ingest.tables import check_columns, read_batches, read_columns, typed_batches
 from components.ingest.validation import validate
 
 OWNER_FILE, OWNER_ROW = "file:", "row:"
@@ -43,6 +43,7 @@ def stub_ids(plan: InteractionPlan, log: Mapping[int, Sequence[str]], candidate_
     for number, files in log.items():
         source = plan.interactions.sources[number]
         names = [column.name for column in plan.columns(source)]
+        check_columns(source, files, names)
         for file in files:
             for rows in read_batches(source, file, names):
                 ids = plan.candidate_column.convert(rows.batch.column(plan.candidate_column.name)).values

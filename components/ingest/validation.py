@@ -127,6 +127,9 @@ class _Checker:
         if plan.split_column:
             yield from self._split(plan.split_column)
         for column in plan.context:
+            if column.name in self._source.lacks:
+                self.values[context_field(column.name)] = pa.nulls(len(self._rows.numbers), column.arrow_type)
+                continue
             yield from self._typed(context_field(column.name), column, column.name, required=False)
 
     def _cells(self, column: Column) -> pa.Array:

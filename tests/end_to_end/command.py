@@ -10,22 +10,15 @@ from pathlib import Path
 WESTWORK = (sys.executable, "-m", "pipeline.cli")
 
 
-def start_westwork(*words: str) -> subprocess.Popen[str]:
-    """Starts ``westwork`` in a process of its own, on a terminal that is none."""
-    return subprocess.Popen(
+def westwork(*words: str) -> subprocess.CompletedProcess[str]:
+    """Runs ``westwork`` to its end, in a process of its own, on a terminal that is none."""
+    return subprocess.run(
         [*WESTWORK, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
+        check=False,
         env={**os.environ, "COLUMNS": "160"},
     )
-
-
-def westwork(*words: str) -> subprocess.CompletedProcess[str]:
-    """Runs ``westwork`` to its end."""
-    with start_westwork(*words) as run:
-        said, complained = run.communicate()
-    return subprocess.CompletedProcess(run.args, run.returncode, said, complained)
 
 
 def run_movielens(root: Path) -> list[str]:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from pipeline.domain import load_domain
 # tests/ is no package; the modules beside this file are found by their folder.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from command import run_movielens, start_westwork
+from command import run_movielens, westwork
 
 
 @dataclass(frozen=True)
@@ -45,40 +44,20 @@ class Run:
         return sorted(str(path) for path in (self.artifact(step, output) / f"Split-{split}").glob("*.gz"))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def started(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, subprocess.Popen[str]] | str]:
-    """MovieLens-100K's run, under way from the first test on: others use the second core meanwhile.
-
-    The run's root and process, or why there is none.
-    """
-    if not any("movielens" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        yield "no test asks for it"
-        return
+@pytest.fixture(scope="session")
+def movielens(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of MovieLens-100K in a fresh root; skipped only where the data can't be had."""
     root = tmp_path_factory.mktemp("movielens")
     try:
         domain = load_domain("movielens")
         assert domain.acquire
         acquire(domain.acquire, root / "data", None, print)
     except UserError as error:
-        yield f"MovieLens-100K cannot be had here: {error}"
-        return
-    with start_westwork(*run_movielens(root)) as run:
-        yield root, run
-        run.kill()
-
-
-@pytest.fixture(scope="session")
-def movielens(started: tuple[Path, subprocess.Popen[str]] | str) -> Run:
-    """A finished run of MovieLens-100K in a fresh root; skipped only where the data can't be had."""
-    if isinstance(started, str):
-        pytest.skip(started)
-    root, run = started
-    said, complained = run.communicate()
-    assert run.returncode == 0, said + complained
+        pytest.skip(f"MovieLens-100K cannot be had here: {error}")
+    run = westwork(*run_movielens(root))
+    assert run.returncode == 0, run.stdout + run.stderr
     (model,) = (root / "serving").iterdir()
-    return Run(root, said, model)
+    return Run(root, run.stdout, model)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,82 @@
+"""A domain like no other here, from raw files to an answer: every format, kind and action by declaration."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from command import westwork
+from scann import scann_ops  # noqa: F401  registers the index's ops
+
+from components.ingest.summary import read_ingestion_summary
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS / "fixtures"))
+
+from music_service import DAYS, EVENTS_A_DAY, UNLISTED, write_music_service  # noqa: E402
+
+DOMAIN = ("--domain", str(TESTS / "fixtures" / "music"))
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory):
+    """The root of a finished run, and what it said."""
+    root = tmp_path_factory.mktemp("music")
+    (root / "data").mkdir()
+    write_music_service(root / "data")
+    run = westwork("run", *DOMAIN, "--root", str(root))
+    assert run.returncode == 0, run.stdout + run.stderr
+    return root, run.stdout
+
+
+@pytest.fixture(scope="module")
+def version(music):
+    root, _ = music
+    (pushed,) = (root / "serving").iterdir()
+    return pushed
+
+
+def test_every_row_of_every_source_is_accounted_for(music):
+    root, _ = music
+    (uri,) = (root / "artifacts" / "InteractionGen" / "examples").iterdir()
+    summary = read_ingestion_summary(str(uri))
+    assert summary.rows == len(DAYS) * EVENTS_A_DAY == sum(part.count for part in summary.splits.values())
+    assert summary.rows_by_source == {
+        "plays-{YYYY}-{MM}-{DD}.jsonl.gz": len(DAYS) * EVENTS_A_DAY * 9 // 10,
+        "bought.csv": len(DAYS) * EVENTS_A_DAY // 10,
+    }
+    assert (summary.bad, summary.stubs, summary.candidates) == (0, 1, 41)
+    assert summary.span == 19_814  # 2024-04-01
+    assert (summary.split, summary.eval_from) == ("leave_last_out", None)
+    actions = {name: sum(part.actions[name] for part in summary.splits.values()) for name in ("buy", "skip")}
+    assert actions["buy"] == len(DAYS) * EVENTS_A_DAY // 10 and actions["skip"] > 0
+
+
+def test_the_summary_compares_with_what_listeners_play_anyway(music):
+    _, said = music
+    assert "own most frequent" in said and "RMSE" not in said
+
+
+def test_signatures_take_what_is_declared_and_give_what_can_be_learnt(version):
+    signatures = tf.saved_model.load(str(version)).signatures
+    inputs = signatures["recommend"].structured_input_signature[1]
+    assert set(inputs) == {
+        *("listener", "at", "device", "searched", "history", "history_age", "k", "exclude"),
+    }
+    assert inputs["device"].dtype == tf.string and inputs["at"].dtype == tf.int64
+    vector = signatures["embed_candidate"].structured_input_signature[1]["sound"]
+    assert vector.dtype == tf.float32 and vector.shape.as_list() == [None, 4]
+    assert set(signatures["recommend"].structured_outputs) == {"candidate_ids", "scores", "positive"}
+
+
+def test_an_answer_is_titled_and_a_stub_can_be_recommended_and_left_out(music, version):
+    root, _ = music
+    asked = westwork(
+        *("recommend", *DOMAIN, "--root", str(root), "--user", "höre1", "--k", "50", "--json"),
+        *("--context", "device=tv"),
+    )
+    assert asked.returncode == 0, asked.stderr
+    found = json.loads(asked.stdout)["recommendations"]
+    assert len(found) == 41 and str(UNLISTED) in {item["id"] for item in found}
+    assert any(item["title"] and item["title"].startswith("Metal No.") for item in found)
