@@ -131,14 +131,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         set_splits(examples, SPLITS, exec_properties)
         span = next((part.newest for part in log if part.newest is not None), None)
         if span is not None:
-            examples.set_int_custom_property("span", span)
+            examples.span = span
 
     def _ingest(
         self, plan: InteractionPlan, log: Sequence[SpanFiles], queries: Sequence[str], uri: str
     ) -> None:
         """Runs the Beam pipeline."""
         parts, size = log_parts(plan, log)
-        self._beam_pipeline_args = with_worker_processes(self._beam_pipeline_args or [], size)
+        args: list[str] = getattr(self, "_beam_pipeline_args", None) or []
+        self._beam_pipeline_args = with_worker_processes(args, size)
         files = [file for source in log for file in source.files]
         with self._make_beam_pipeline() as pipeline:
             _build(pipeline, plan, parts, files, queries, uri)
