@@ -78,7 +78,7 @@ def read_events(
     if reading.usable:
         tell("dividing interactions, finding histories")
         partition = Partition(plan, Catalogue(ids, string_entries(ids)), kept.batches, None)
-        divided = divide(plan, reading, partition, kept.share)
+        divided = divide(plan, reading, kept, partition)
     return Events(ids, stubs, reading, kept, divided)
 
 

@@ -27,7 +27,7 @@ class KeptQueries:
         self._seen += batch.num_rows
         self._batches.append(self._chosen(batch))
         while self.rows > self._most and self._buckets > 1:
-            self._buckets //= 2
+            self._buckets = self._buckets * 3 // 4
             self._batches = [self._chosen(kept) for kept in self._batches]
 
     def _chosen(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -49,6 +49,11 @@ class KeptQueries:
     def share(self) -> float:
         """Share of the rows added that are held."""
         return self.rows / self._seen if self._seen else 1.0
+
+    @property
+    def share_of_queries(self) -> float:
+        """Share of the queries that are held, but for chance."""
+        return self._buckets / BUCKETS
 
     @property
     def whole(self) -> bool:

@@ -11,6 +11,7 @@ from components.ingest.history import history_windows
 from components.ingest.partition import Partition
 from components.ingest.plan import InteractionPlan
 from components.ingest.split import SPLITS, TRAIN, CutPoints, TimeDistribution, cut_points
+from pipeline.check_data.kept_queries import KeptQueries
 from pipeline.check_data.log_reading import LogReading
 from pipeline.check_data.report import HistoryFacts, SplitFacts
 
@@ -24,27 +25,29 @@ class Divided:
         cuts: Where a split by time is cut, from all usable rows; None for other splits.
         splits: [n] index into SPLITS.
         share: Share of the log's usable rows that the kept queries hold.
+        share_of_queries: Share of the log's queries that they are.
     """
 
     partition: Partition
     cuts: CutPoints | None
     splits: np.ndarray
     share: float
+    share_of_queries: float
 
 
-def divide(plan: InteractionPlan, reading: LogReading, partition: Partition, share: float) -> Divided:
+def divide(plan: InteractionPlan, reading: LogReading, kept: KeptQueries, partition: Partition) -> Divided:
     """Divides interactions as ingestion would.
 
     Args:
         plan: Says how.
         reading: Of the whole log; one usable row at least.
-        partition: The kept queries' interactions.
-        share: Share of the log's usable rows that they are.
+        kept: The kept queries.
+        partition: Their interactions.
     """
     cuts = None
     if isinstance(plan.split, TimeSplit):
         cuts = cut_points(TimeDistribution.merged(reading.times), plan.split)
-    return Divided(partition, cuts, partition.splits(cuts), share)
+    return Divided(partition, cuts, partition.splits(cuts), kept.share, kept.share_of_queries)
 
 
 def split_facts(divided: Divided) -> dict[str, SplitFacts]:
@@ -65,7 +68,7 @@ def split_facts(divided: Divided) -> dict[str, SplitFacts]:
             interactions=_scaled(summary.count, divided),
             positives=_scaled(summary.positives, divided),
             repeats=_scaled(summary.repeats, divided),
-            queries=_scaled(summary.queries, divided),
+            queries=round(summary.queries / divided.share_of_queries),
             first=summary.first,
             last=summary.last,
             actions={action: _scaled(count, divided) for action, count in summary.actions.items()},

@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -105,7 +105,7 @@ def _splits(report: Report) -> Table:
     splits = report.splits.values()
     repeating = any(facts.repeats for facts in splits)
     days = max(facts.last for facts in splits) - min(facts.first for facts in splits) > _LONG_SECONDS
-    headers = ["split", "interactions", "positive", *(["repeats"] if repeating else []), "users"]
+    headers = ["split", "rows", "positive", *(["repeats"] if repeating else []), "users"]
     table = _table(*headers, "from (UTC)", "to (UTC)", "cold items", "cold users", left=1)
     for name, facts in report.splits.items():
         cold = (facts.cold_candidates, facts.cold_queries)
@@ -163,9 +163,10 @@ def _finding(finding: Finding) -> str:
 
 def _table(*headers: str, left: int) -> Table:
     """A table whose first columns are aligned left, the others right."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for place, header in enumerate(headers):
-        table.add_column(escape(header), justify="left" if place < left else "right", no_wrap=place >= left)
+        justify: JustifyMethod = "left" if place < left else "right"
+        table.add_column(escape(header), justify=justify, no_wrap=place != left - 1 or left == 1)
     return table
 
 
