@@ -149,9 +149,10 @@ def test_type_default_meaning_and_example_of_every_key_are_those_of_the_models(s
         assert _validated(field, _value(row.example)) is not None
 
 
-def test_sources_take_the_keys_of_a_table_and_one_of_their_own():
-    assert set(Source.model_fields) - set(Table.model_fields) == {"action"}
-    assert set(_documented()["interactions.sources"]) == {"action"}
+def test_sources_take_the_keys_of_a_table_and_have_some_of_their_own():
+    own = set(Source.model_fields) - set(Table.model_fields)
+    assert "action" in own
+    assert set(_documented()["interactions.sources"]) == own
 
 
 def _blocks() -> list[str]:
