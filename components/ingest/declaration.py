@@ -251,18 +251,6 @@ class Interactions(Strict):
         return self
 
     @model_validator(mode="after")
-    def _only_context_is_lacking(self) -> Interactions:
-        optional = [name for name in self.context if name != self.timestamp.column]
-        for source in self.sources:
-            for name in source.lacks:
-                if name not in optional:
-                    raise ValueError(
-                        f"source {source.files!r} lacks {name!r}, which is no context column; there are: "
-                        f"{', '.join(optional) or 'none'}"
-                    )
-        return self
-
-    @model_validator(mode="after")
     def _timestamp_is_a_timestamp(self) -> Interactions:
         feature = self.context.get(self.timestamp.column)
         if feature is not None and feature.kind != "timestamp":
@@ -381,6 +369,19 @@ class Declaration(Strict):
                 raise ValueError(
                     f"history.actions: {action!r} is not declared; there are: {', '.join(known) or 'none'}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _only_context_is_lacking(self) -> Declaration:
+        log = self.interactions
+        optional = [name for name in log.context if name != log.timestamp.column]
+        for source in log.sources:
+            for name in source.lacks:
+                if name not in optional:
+                    raise ValueError(
+                        f"source {source.files!r} lacks {name!r}, which is no context column; there are: "
+                        f"{', '.join(optional) or 'none'}"
+                    )
         return self
 
     @property
