@@ -41,6 +41,7 @@ def validate_domain(
     except UserError as error:
         finding = Finding(level="error", about="domain.yaml", message=str(error))
         return Report(title=name, folder=name, data=str(data or ""), findings=(finding,))
+    of_demo = list(_demo_findings(name, domain))
     places = RunRoot.of(root, domain.name)
     if data is None:
         _acquire(domain, places, progress)
@@ -48,7 +49,16 @@ def validate_domain(
     with _own_stderr(progress) as console, console.status("") as status, output_into(places.logs / LOG):
         from pipeline.check_data.check import check_data
 
-        return check_data(domain, str(data or places.data), lambda doing: status.update(f"{doing} …"))
+        report = check_data(domain, str(data or places.data), lambda doing: status.update(f"{doing} …"))
+    return report.model_copy(update={"findings": (*of_demo, *report.findings)})
+
+
+def _demo_findings(name: str, domain: Domain) -> Iterator[Finding]:
+    """What keeps ``westwork run --demo`` from starting."""
+    try:
+        load_domain(name, domain.demo_overrides)
+    except UserError as error:
+        yield Finding(level="error", about="demo", message=str(error))
 
 
 def _acquire(domain: Domain, places: RunRoot, progress: Console) -> None:

@@ -99,6 +99,14 @@ def test_a_domain_file_that_is_wrong_is_a_finding(shop):
     assert finding["about"] == "domain.yaml" and "history.lenght: there is no such key" in finding["message"]
 
 
+def test_demo_settings_that_cannot_be_set_are_an_error(shop):
+    add(shop / "domain.yaml", "demo: {history.lenght: 3}")
+    answered = CliRunner().invoke(main, ["validate", "--domain", str(shop), "--data", str(shop), "--json"])
+    assert answered.exit_code == 1
+    ((level, message),) = told(Report.model_validate_json(answered.stdout), "demo")
+    assert level == "error" and "history.lenght: there is no such key" in message
+
+
 def test_public_data_are_had_first_unless_they_are_there(shop, tmp_path, monkeypatch):
     site = tmp_path / "site"
     (site / "tinyshelf").mkdir(parents=True)
