@@ -11,6 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from components.assemble.config import AssembleConfig
+from components.assemble.signature_names import check_signature_names
 from components.evaluate.config import EvaluationConfig
 from components.ingest.declaration import Declaration
 from components.ingest.distributions import Distributions
@@ -53,6 +54,11 @@ class Domain(Declaration):
     @model_validator(mode="after")
     def _thresholds_are_of_features_there_are(self) -> Domain:
         self.distributions.check(self.declaration)
+        return self
+
+    @model_validator(mode="after")
+    def _columns_can_be_served(self) -> Domain:
+        check_signature_names(self.declaration)
         return self
 
     @property

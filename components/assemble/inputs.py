@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from components.assemble.signature_names import CANDIDATE_IDS, EXCLUDE, K
 from components.ingest.declaration import HISTORY, HISTORY_AGE, Declaration
 from components.ingest.features import (
     EmbeddingFeature,
@@ -14,10 +15,6 @@ from components.ingest.features import (
     NumericFeature,
     TimestampFeature,
 )
-
-K = "k"
-EXCLUDE = "exclude"
-CANDIDATE_IDS = "candidate_ids"
 
 
 def query_specs(declaration: Declaration) -> dict[str, tf.TensorSpec]:

@@ -11,15 +11,13 @@ import tensorflow_transform as tft
 from components.assemble.config import AssembleConfig
 from components.assemble.index import CandidateIndex, build_index
 from components.assemble.inputs import (
-    CANDIDATE_IDS,
-    EXCLUDE,
-    K,
     as_transform_input,
     candidate_specs,
     query_specs,
     rank_specs,
     search_specs,
 )
+from components.assemble.signature_names import CANDIDATE_IDS, EXCLUDE, K
 from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, Declaration
 from components.ranking.repeats import distinct_rows
 from components.transform.candidate_table import UNKNOWN_ROW, CandidateTable
@@ -215,8 +213,9 @@ class Recommender(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores and rows with those of the history appended that are neither found nor excluded."""
         own = distinct_rows(history)
-        empty = tf.math.is_inf(found)
-        taken = tf.concat([tf.where(empty, UNKNOWN_ROW, rows), self._rows.lookup(exclude)], axis=1)
+        # The row of an empty place means nothing.
+        retrieved = tf.where(tf.math.is_inf(found), tf.cast(UNKNOWN_ROW, tf.int64), rows)
+        taken = tf.concat([retrieved, self._rows.lookup(exclude)], axis=1)
         missing = (own < 0) | tf.reduce_any(own[:, :, tf.newaxis] == taken[:, tf.newaxis, :], axis=2)
         own = tf.maximum(own, 0)
         scores = tf.where(missing, -math.inf, self._exact.score(embedding, own))

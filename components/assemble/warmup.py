@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from components.assemble.inputs import CANDIDATE_IDS, EXCLUDE, K
+from components.assemble.signature_names import CANDIDATE_IDS, EXCLUDE, K
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 """Name of the file in ``assets.extra``; TensorFlow Serving looks for exactly this one."""

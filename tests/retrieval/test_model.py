@@ -10,6 +10,7 @@ from components.retrieval.model import RetrievalModel, id_embedding_indices, sam
 from components.retrieval.towers import (
     UNKNOWN_ID,
     CandidateTower,
+    FeatureEncoder,
     QueryTower,
     drop_ids,
     masked_mean,
@@ -124,6 +125,17 @@ def test_padding_of_the_history_changes_nothing():
 
 def test_towers_may_have_no_hidden_layer():
     assert make(layers=()).embed_query(batch()).shape == (3, 5)
+
+
+def test_a_vector_is_projected_to_the_width_of_an_embedding_and_a_missing_one_adds_nothing():
+    encoder = FeatureEncoder([EncodedFeature("picture", "vector", 0, 5)], 3, seed=1)
+    one, other = np.random.default_rng(0).normal(size=(2, 5))
+    vectors = tf.constant([one, other, one + other, np.zeros(5)], tf.float32)
+    (projected,) = encoder({"picture": vectors})
+    assert projected.shape == (4, 3)
+    np.testing.assert_allclose(projected[2], projected[0] + projected[1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(projected[3], [0, 0, 0])
+    assert np.abs(projected[0]).min() > 0
 
 
 def test_mean_of_nothing_is_zero_not_nan():

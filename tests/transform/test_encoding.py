@@ -11,6 +11,7 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
 from components.ingest.features import (
+    EmbeddingFeature,
     HashFeature,
     MultivalentFeature,
     NumericFeature,
@@ -23,6 +24,8 @@ from components.transform.encoding import cyclic_time, encode, encoded_features
 FEATURES = {
     "colour": VocabularyFeature(kind="vocabulary"),
     "top": VocabularyFeature(kind="vocabulary", top_k=1),
+    "town": VocabularyFeature(kind="vocabulary", top_k=1, oov_buckets=50),
+    "vector": EmbeddingFeature(kind="embedding", dim=2),
     "zip": HashFeature(kind="hash", bins=7),
     "price": NumericFeature(kind="numeric", scale="z_score"),
     "views": NumericFeature(kind="numeric", scale="log1p"),
@@ -31,11 +34,19 @@ FEATURES = {
     "title": TextFeature(kind="text", max_tokens=3),
     "added": TimestampFeature(kind="timestamp", parts=("hour_of_day", "month_of_year")),
 }
-DTYPES = {"price": tf.float32, "views": tf.float32, "year": tf.float32, "added": tf.int64}
+DTYPES = {
+    "vector": tf.float32,
+    "price": tf.float32,
+    "views": tf.float32,
+    "year": tf.float32,
+    "added": tf.int64,
+}
 ROWS = [
     {
         "colour": ["red"],
         "top": ["a"],
+        "town": ["Soest"],
+        "vector": [0.5, -1.0],
         "zip": ["1"],
         "price": [1.0],
         "views": [0.0],
@@ -47,6 +58,8 @@ ROWS = [
     {
         "colour": ["red"],
         "top": ["a"],
+        "town": ["Soest"],
+        "vector": [],
         "zip": ["2"],
         "price": [3.0],
         "views": [math.e - 1],
@@ -58,6 +71,8 @@ ROWS = [
     {
         "colour": ["blue"],
         "top": ["b"],
+        "town": ["Hagen"],
+        "vector": [0.0, 3.0],
         "zip": ["1"],
         "price": [5.0],
         "views": [math.e**2 - 1],
@@ -96,6 +111,17 @@ def test_vocabulary_puts_the_most_frequent_first_and_missing_last(transformed):
 
 def test_values_beyond_top_k_share_the_unknown_integer(transformed):
     assert column(transformed, "top").tolist() == [0, 0, 1, 1]
+
+
+def test_unknown_values_are_spread_over_their_buckets(transformed):
+    codes = column(transformed, "town").tolist()
+    assert codes[:2] == [0, 0]
+    assert codes[2] != codes[3], "another town and none at all"
+    assert all(1 <= code < 51 for code in codes[2:])
+
+
+def test_a_vector_stays_as_it_is_and_a_missing_one_is_all_zeros(transformed):
+    np.testing.assert_allclose(column(transformed, "vector"), [[0.5, -1], [0, 0], [0, 3], [0, 0]])
 
 
 def test_hash_stays_in_its_bins_and_is_the_same_for_the_same_value(transformed):
@@ -147,7 +173,7 @@ def test_shapes_announced_to_the_towers_are_the_real_ones(transformed):
             assert values.shape == (4,)
         else:
             assert values.shape == (4, feature.width)
-        if feature.kind != "dense":
+        if feature.kind in ("category", "categories"):
             assert values.max() < feature.size
 
 

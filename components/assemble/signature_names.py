@@ -1,0 +1,52 @@
+"""Names of the served signatures' inputs, and which of a domain's columns can be such a name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from components.ingest.declaration import Declaration
+
+K = "k"
+EXCLUDE = "exclude"
+CANDIDATE_IDS = "candidate_ids"
+
+_INPUTS = (K, EXCLUDE, CANDIDATE_IDS)
+_TRAINING = ("candidate_row", "negative_rows")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def check_signature_names(declaration: Declaration) -> None:
+    """Refuses columns that could not be inputs of the served model: found now, not after training.
+
+    TensorFlow takes only such names for a SavedModel's inputs, and does not tell upper from lower case.
+
+    Raises:
+        ValueError: If a column has such a name. Names it and says how to rename it.
+    """
+    log = declaration.interactions
+    _check([log.query_id, *declaration.query_features], "interactions", "sources' columns")
+    _check([declaration.candidates.id, *declaration.candidates.features], "candidates", "candidates.columns")
+
+
+def _check(names: Sequence[str], stream: str, key: str) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        mend = f"Call it something else here, and say under {key} what it is called in the files"
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"column {name!r} cannot be an input of the served model: expected letters of the English "
+                f"alphabet, digits, '_', '.' or '-'. {mend}: {{{_suggestion(name)}: {name}}}"
+            )
+        if name in _INPUTS + _TRAINING:
+            raise ValueError(f"column {name!r} has a name that the models need for themselves. {mend}")
+        if name.lower() in seen:
+            raise ValueError(
+                f"columns {seen[name.lower()]!r} and {name!r} of the {stream} differ in upper and lower case "
+                f"only, which the served model's inputs cannot. {mend}"
+            )
+        seen[name.lower()] = name
+
+
+def _suggestion(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-").lower() or "column"

@@ -1,0 +1,136 @@
+"""The served signatures over a domain without ratings, and how they combine towers and ranker."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.assemble.config import AssembleConfig
+from components.assemble.recommender import Recommender
+from components.assemble.warmup import warmup_requests, write_warmup
+
+
+@pytest.fixture(scope="session")
+def assemble(grocer):
+    """Makes the grocer's recommender with some settings."""
+
+    def make(**settings):
+        return Recommender(
+            grocer.inputs.declaration,
+            grocer.table,
+            grocer.query_graph,
+            grocer.candidate_graph,
+            grocer.retrieval,
+            grocer.ranking,
+            AssembleConfig(**{"index": "exact"} | settings),
+        )
+
+    return make
+
+
+def request(rows):
+    """Rows of the log as a client sends them."""
+    length = max(1, *(len(row["history"]) for row in rows))
+
+    def first(name):
+        return tf.constant([row[name][0] if row[name] else "" for row in rows])
+
+    return {
+        **{name: first(name) for name in ("customer.no", "device", "query-text")},
+        "mood": tf.constant([row["mood"] or [math.nan] * 2 for row in rows], tf.float32),
+        "history": tf.constant([row["history"] + [""] * (length - len(row["history"])) for row in rows]),
+        "history_age": tf.constant(
+            [row["history_age"] + [0.0] * (length - len(row["history"])) for row in rows], tf.float32
+        ),
+    }
+
+
+def search(query, k, exclude=()):
+    excluded = tf.constant([list(exclude) or [""]] * len(query["device"]))
+    return {**query, "k": tf.constant(k), "exclude": excluded}
+
+
+def by_id(answer, name, i):
+    """One output of an answer's request i, by candidate id."""
+    ids = answer["candidate_ids"].numpy()[i]
+    return {key: float(v) for key, v in zip(ids, answer[name].numpy()[i], strict=True) if key}
+
+
+def test_a_query_is_embedded_in_serving_as_in_training(grocer, assemble):
+    signature = grocer.retrieval.embed_query.input_signature[0]
+    batch = next(iter(grocer.inputs.train.batches(64)))
+    expected = grocer.retrieval.embed_query({name: batch[name] for name in signature})["embedding"]
+    actual = assemble().embed_query(request(grocer.rows[:64]))["embedding"]
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def test_heads_are_those_the_domain_has(grocer, assemble):
+    query = request(grocer.rows[:2])
+    assert set(assemble().recommend(search(query, 3))) == {"candidate_ids", "scores", "positive"}
+    assert set(assemble().rank({**query, "candidate_ids": tf.constant([["g01"], ["g02"]])})) == {"positive"}
+
+
+def test_a_vector_with_a_number_missing_counts_as_none(grocer, assemble):
+    query = {**request(grocer.rows[:3]), "mood": tf.constant([[math.nan, 1.0], [math.nan] * 2, [0.0, 0.0]])}
+    for name in ("customer.no", "device", "query-text", "history", "history_age"):
+        query[name] = tf.repeat(query[name][:1], 3, axis=0)
+    embedded = assemble().embed_query(query)["embedding"].numpy()
+    np.testing.assert_allclose(embedded, embedded[[0, 0, 0]])
+
+
+def test_the_history_is_ranked_beside_what_was_retrieved_once_and_not_if_excluded(grocer, assemble):
+    rows = [row for row in grocer.rows if len(set(row["history"])) >= 3][:20]
+    excluded = rows[0]["history"][0]
+    query = request(rows)
+    plain = assemble(retrieve=1).recommend(search(query, 1, [excluded]))
+    answer = assemble(retrieve=1, rank_history=True).recommend(search(query, 24, [excluded]))
+    few = assemble(retrieve=1, rank_history=True).recommend(search(query, 2, [excluded]))
+    exact = assemble().retrieve(search(query, 24))
+    probability = assemble().rank({**query, "candidate_ids": exact["candidate_ids"]})
+    for i, row in enumerate(rows):
+        found = [key for key in answer["candidate_ids"].numpy()[i] if key]
+        assert len(found) == len(set(found)) == 23, "k of everything retrieves everything, each once"
+        retrieved = by_id(assemble(retrieve=2).retrieve(search(query, 2, [excluded])), "scores", i)
+        choice = {*retrieved, *(key.encode() for key in row["history"])} - {excluded.encode()}
+        likely = dict(zip(exact["candidate_ids"].numpy()[i], probability["positive"].numpy()[i], strict=True))
+        scores = {key: by_id(exact, "scores", i)[key] + math.log(likely[key]) for key in choice}
+        best = sorted(scores, key=scores.get, reverse=True)[:2]
+        assert list(by_id(few, "scores", i)) == best
+        np.testing.assert_allclose(
+            list(by_id(few, "scores", i).values()), [scores[key] for key in best], 1e-4
+        )
+    assert plain["candidate_ids"].shape == (20, 1)
+
+
+def test_weights_say_how_towers_and_ranker_combine(grocer, assemble):
+    query = request(grocer.rows[-5:])
+    towers = assemble().retrieve(search(query, 24, ["g03"]))
+    answer = assemble(retrieval_weight=0.0, positive_weight=2.0).recommend(search(query, 24, ["g03"]))
+    mixed = assemble(retrieval_weight=0.5, positive_weight=3.0).recommend(search(query, 24))
+    for i in range(5):
+        probabilities = by_id(answer, "positive", i)
+        assert len(probabilities) == 23
+        assert b"g03" not in probabilities
+        assert list(probabilities.values()) == sorted(probabilities.values(), reverse=True)
+        for key, score in by_id(answer, "scores", i).items():
+            assert score == pytest.approx(2 * math.log(probabilities[key]), rel=1e-4)
+            expected = 0.5 * by_id(towers, "scores", i)[key] + 3 * math.log(by_id(mixed, "positive", i)[key])
+            assert by_id(mixed, "scores", i)[key] == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_is_saved_answers_its_own_warm_up_requests(grocer, assemble, tmp_path):
+    model = assemble(rank_history=True)
+    signatures = model.signatures()
+    tf.saved_model.save(model, str(tmp_path / "model"), signatures=signatures)
+    requests = warmup_requests(signatures, b"g01")
+    write_warmup(str(tmp_path / "warmup"), requests)
+    assert sum(1 for _ in tf.data.TFRecordDataset(str(tmp_path / "warmup"))) == len(requests)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    for log in requests:
+        asked = log.predict_log.request
+        inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in asked.inputs.items()}
+        answer = loaded.signatures[asked.model_spec.signature_name](**inputs)
+        assert all(np.isfinite(v.numpy()).all() for v in answer.values() if v.dtype.is_floating)
+    assert {log.predict_log.request.model_spec.signature_name for log in requests} == set(signatures)
