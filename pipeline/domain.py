@@ -14,8 +14,8 @@ from components.assemble.config import AssembleConfig
 from components.assemble.signature_names import check_signature_names
 from components.evaluate.config import EvaluationConfig
 from components.ingest.declaration import Declaration
-from components.ingest.distributions import Distributions
 from components.ingest.errors import UserError
+from components.ingest.gate.distributions import Distributions
 from components.ranking.config import RankingConfig
 from components.retrieval.config import RetrievalConfig
 from pipeline.acquire import Acquire

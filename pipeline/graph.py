@@ -12,12 +12,12 @@ from tfx import v1 as tfx
 from components.assemble.node import Assembler
 from components.evaluate.baseline import BaselineResolver
 from components.evaluate.evaluator import evaluator, reporting_evaluator
-from components.ingest.anomaly_gate import AnomalyGate
-from components.ingest.comparison import DistributionComparison, drift_comparison, skew_comparison
 from components.ingest.declaration import CATALOGUE_SPLIT
-from components.ingest.distributions import Distributions
+from components.ingest.gate.anomaly_gate import AnomalyGate
+from components.ingest.gate.comparison import DistributionComparison, drift_comparison, skew_comparison
+from components.ingest.gate.distributions import Distributions
+from components.ingest.gate.published_statistics import StatisticsBaselineResolver
 from components.ingest.nodes import candidate_gen, interaction_gen
-from components.ingest.published_statistics import StatisticsBaselineResolver
 from components.ingest.split import SPLITS
 from components.push.pusher import pusher
 from components.ranking.node import ranking_trainer
@@ -28,7 +28,6 @@ from pipeline.domain import Domain
 LOCAL_BEAM_ARGS = (
     # Without a runner named, Beam tries to download another one first.
     "--runner=FnApiRunner",
-    "--direct_num_workers=1",
     # Keeps TFX from building a source distribution for each Beam step; nothing reads it locally.
     "--sdk_container_image=local",
 )

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from ml_metadata.proto import metadata_store_pb2
 
 from components.evaluate.results import EVALUATED, OVERALL, read_metrics, read_validation
+from components.ingest.gate.verdict import read_verdict
 from components.ingest.summary import IngestionSummary, read_ingestion_summary
-from components.ingest.verdict import read_verdict
 from pipeline.summary import Pushed, RunSummary, SplitFacts
 
 _EVALUATORS = {"test": "TestEvaluator", "eval": "Evaluator"}

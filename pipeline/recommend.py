@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from components.ingest.columns import column_of
 from components.ingest.declaration import HISTORY, HISTORY_AGE, Declaration
 from components.ingest.errors import UserError
+from components.ingest.files.columns import column_of
 from components.ingest.query import QueryRecord, read_query
 from serving.local_model import LocalModel, ModelError
 

@@ -17,11 +17,11 @@ from tfx.types import artifact_utils, standard_component_specs
 from components.ingest.custom_config import unpack
 from components.ingest.declaration import CATALOGUE_SPLIT
 from components.ingest.examples import ENCODED_ROWS, encode_examples
-from components.ingest.file_patterns import newest_spans
+from components.ingest.files.file_patterns import newest_spans
+from components.ingest.files.tables import read_columns
 from components.ingest.interactions import input_files, log_files, set_splits
 from components.ingest.plan import CANDIDATES, CandidatePlan
 from components.ingest.reference_tables import stub_ids
-from components.ingest.tables import read_columns
 from components.ingest.tfrecord import write_shard
 
 ROWS_PER_SHARD = 1 << 18

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.ingest.errors import UserError
-from components.ingest.file_system import locate
+from components.ingest.files.file_system import locate
 
 DEAD_LETTERS_FILE = "dead_letters.parquet"
 """Name within the examples artifact, beside the splits."""

@@ -32,9 +32,10 @@ from components.ingest.dead_letters import (
 )
 from components.ingest.declaration import TimeSplit
 from components.ingest.errors import UserError
-from components.ingest.file_parts import file_parts
-from components.ingest.file_patterns import SpanFiles, newest_spans
-from components.ingest.file_system import locate
+from components.ingest.files.file_parts import file_parts
+from components.ingest.files.file_patterns import SpanFiles, newest_spans
+from components.ingest.files.file_system import locate
+from components.ingest.files.tables import check_columns, matching_files
 from components.ingest.partition import DUPLICATE, combine_summaries, partition_count
 from components.ingest.plan import CANDIDATES, QUERIES, InteractionPlan, source_split
 from components.ingest.reading import LogPart, ReadAttributes, Reading, ReadLog, write_catalogue
@@ -42,7 +43,6 @@ from components.ingest.reference_tables import read_candidate_ids, stub_ids, wit
 from components.ingest.spill import BUCKETS
 from components.ingest.split import SPLITS, cut_points
 from components.ingest.summary import IngestionSummary, read_ingestion_summary, write_ingestion_summary
-from components.ingest.tables import check_columns, matching_files
 from components.ingest.worker_processes import with_worker_processes
 from components.ingest.writing import WriteExamples, Written
 

@@ -9,9 +9,9 @@ from tfx.v1 import proto
 from components.ingest import candidates, interactions
 from components.ingest.custom_config import pack
 from components.ingest.declaration import Declaration, Table
-from components.ingest.file_patterns import as_glob
+from components.ingest.files.file_patterns import as_glob
+from components.ingest.files.tables import absolute_directory
 from components.ingest.plan import CANDIDATES, QUERIES, CandidatePlan, InteractionPlan, source_split
-from components.ingest.tables import absolute_directory
 
 
 def interaction_gen(declaration: Declaration, data_dir: str) -> FileBasedExampleGen:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 
-from components.ingest.columns import Column, column_of
 from components.ingest.declaration import (
     Candidates,
     ColumnSplit,
@@ -19,6 +18,7 @@ from components.ingest.declaration import (
     Source,
     Split,
 )
+from components.ingest.files.columns import Column, column_of
 from components.ingest.strict import Strict
 
 INTERACTIONS = "interactions"

@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.columns import Column
 from components.ingest.declaration import Declaration, Table
 from components.ingest.examples import string_entries
+from components.ingest.files.columns import Column
+from components.ingest.files.rows import Rows
+from components.ingest.files.tables import check_columns, read_batches, table_files
 from components.ingest.partition import Catalogue, Partition
 from components.ingest.plan import InteractionPlan
 from components.ingest.reference_tables import read_candidate_ids, with_stubs
-from components.ingest.rows import Rows
-from components.ingest.tables import check_columns, read_batches, table_files
 from components.ingest.validation import validate
 
 

@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 
 from components.ingest.dead_letters import write_dead_letters
 from components.ingest.errors import UserError
-from components.ingest.file_system import locate
+from components.ingest.files.file_system import locate
+from components.ingest.files.rows import FilePart
+from components.ingest.files.tables import read_batches
 from components.ingest.plan import InteractionPlan
 from components.ingest.reference_tables import attribute_batches
-from components.ingest.rows import FilePart
 from components.ingest.spill import write_spill
 from components.ingest.split import TimeDistribution
-from components.ingest.tables import read_batches
 from components.ingest.validation import usable_schema, validate
 
 SPILLED_ROWS = 1 << 21

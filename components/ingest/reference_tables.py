@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.columns import Column
 from components.ingest.errors import UserError
+from components.ingest.files.columns import Column
+from components.ingest.files.tables import check_columns, read_batches, read_columns, typed_batches
 from components.ingest.plan import InteractionPlan
-from components.ingest.tables import check_columns, read_batches, read_columns, typed_batches
 from components.ingest.validation import validate
 
 OWNER_FILE, OWNER_ROW = "file:", "row:"
@@ -22,7 +22,7 @@ def read_candidate_ids(plan: InteractionPlan, files: Sequence[str]) -> pa.Array:
     """[m] strings: the catalogue's ids, ascending bytewise, without stubs.
 
     Raises:
-        UserError: See :func:`~components.ingest.tables.read_columns`.
+        UserError: See :func:`~components.ingest.files.tables.read_columns`.
     """
     key = plan.candidates.id
     return read_columns(plan.candidates, files, [Column(name=key)], key)[key].combine_chunks()

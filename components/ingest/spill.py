@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from components.ingest.file_system import locate
+from components.ingest.files.file_system import locate
 
 BUCKETS = 1024
 """Finest division of the queries; the most partitions there can be."""

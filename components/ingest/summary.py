@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from components.ingest.file_system import locate
+from components.ingest.files.file_system import locate
 from components.ingest.strict import Strict
 
 SUMMARY_FILE = "ingestion.json"

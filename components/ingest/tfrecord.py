@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from isal import igzip
 
-from components.ingest.file_system import locate
+from components.ingest.files.file_system import locate
 
 _COMPRESSION_LEVEL = 1
 """Of ISA-L; higher ones take longer for files hardly smaller."""

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.columns import Column, as_text
 from components.ingest.dead_letters import SCHEMA as DEAD_LETTER_SCHEMA
 from components.ingest.declaration import ColumnSplit, Source
+from components.ingest.files.columns import Column, as_text
+from components.ingest.files.rows import SHOWN_CHARACTERS, Rows, shorten
 from components.ingest.plan import InteractionPlan, seconds_of
-from components.ingest.rows import SHOWN_CHARACTERS, Rows, shorten
 from components.ingest.split import SPLITS
 
 _CONTEXT = "context:"

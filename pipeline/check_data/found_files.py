@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from components.ingest.declaration import Declaration, Table
 from components.ingest.errors import UserError
-from components.ingest.file_patterns import SpanFiles
-from components.ingest.file_system import locate
+from components.ingest.files.file_patterns import SpanFiles
+from components.ingest.files.file_system import locate
+from components.ingest.files.tables import absolute_directory, check_columns, matching_spans
 from components.ingest.plan import CandidatePlan, InteractionPlan
-from components.ingest.tables import absolute_directory, check_columns, matching_spans
 from pipeline.check_data.report import FileFacts, Finding, TableFacts
 
 INTERACTIONS, CANDIDATES, QUERIES = "interactions", "candidates", "queries"

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.errors import UserError
-from components.ingest.file_parts import file_parts
+from components.ingest.files.file_parts import file_parts
+from components.ingest.files.rows import FilePart
+from components.ingest.files.tables import read_batches
 from components.ingest.plan import InteractionPlan
-from components.ingest.rows import FilePart
 from components.ingest.split import TimeDistribution
-from components.ingest.tables import read_batches
 from components.ingest.validation import validate
 from pipeline.check_data.kept_queries import KeptQueries
 from pipeline.check_data.report import BadRow

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from components.ingest.columns import Column
 from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
+from components.ingest.files.columns import Column
+from components.ingest.files.tables import read_columns
 from components.ingest.plan import CandidatePlan, InteractionPlan
 from components.ingest.reference_tables import read_candidate_ids
-from components.ingest.tables import read_columns
 from pipeline.check_data.found_files import CANDIDATES, QUERIES, FoundTable
 from pipeline.check_data.report import Finding
 

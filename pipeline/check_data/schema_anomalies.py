@@ -9,9 +9,9 @@ from tensorflow_data_validation.statistics.stats_impl import generate_statistics
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-from components.ingest.anomalies import describe_anomalies
 from components.ingest.declaration import CATALOGUE_SPLIT
 from components.ingest.examples import encode_examples, string_entries
+from components.ingest.gate.anomalies import describe_anomalies
 from components.ingest.partition import Catalogue, Partition
 from components.ingest.plan import InteractionPlan
 from components.ingest.split import SPLITS, CutPoints

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from components.ingest.declaration import Compression, Format, Table
 from components.ingest.errors import UserError
-from components.ingest.file_patterns import as_glob
+from components.ingest.files.file_patterns import as_glob
 from pipeline.propose.dialect import Dialect, dialect_of
 
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".jsonl", ".ndjson", ".json")

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.columns import Column
+from components.ingest.files.columns import Column
 from pipeline.propose.judgement import Judgement
 from pipeline.propose.roles import Roles
 

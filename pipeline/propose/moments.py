@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.columns import Column
+from components.ingest.files.columns import Column
 from pipeline.propose import words
 
 Unit = Literal["s", "ms", "us", "ns"]

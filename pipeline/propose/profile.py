@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.columns import Column, as_text
 from components.ingest.errors import UserError
-from components.ingest.numbers import MISSING_NUMBERS
+from components.ingest.files.columns import Column, as_text
+from components.ingest.files.numbers import MISSING_NUMBERS
 from pipeline.propose.given import GivenTable
 from pipeline.propose.moments import Moments, find_moments
 from pipeline.propose.sample import Sample, take_sample, whole_column

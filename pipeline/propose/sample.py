@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.ingest.columns import Column
 from components.ingest.declaration import Compression
 from components.ingest.errors import UserError
-from components.ingest.tables import read_batches
+from components.ingest.files.columns import Column
+from components.ingest.files.tables import read_batches
 from pipeline.propose.dialect import read_head
 from pipeline.propose.given import GivenTable
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from components.evaluate.results import Failure, read_metrics, read_validation
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
 from components.ingest.errors import UserError
+from components.ingest.gate.verdict import read_verdict
 from components.ingest.summary import SUMMARY_FILE, IngestionSummary, read_ingestion_summary
-from components.ingest.verdict import read_verdict
 from components.retrieval.config import TRAINING_HISTORY_FILE
 from pipeline.domain import load_domain
 from pipeline.report.lineage import Artifact, Execution, Record, locate, read_record

@@ -58,7 +58,10 @@ def test_histories_by_place_are_the_strings_they_stand_for() -> None:
     )
     encoded = encode_examples({"history": lists})
     found = [
-        [value.decode() for value in tf.train.Example.FromString(message).features.feature["history"].bytes_list.value]
+        [
+            value.decode()
+            for value in tf.train.Example.FromString(message).features.feature["history"].bytes_list.value
+        ]
         for message in encoded.to_pylist()
     ]
     assert found == [[], ["x" * 200, "007"], ["é"]]

@@ -11,10 +11,10 @@ from tensorflow_transform.tf_metadata import schema_utils
 from tfx import v1 as tfx
 from tfx.orchestration import metadata
 
-from components.ingest.anomaly_gate import AnomalyGate
-from components.ingest.columns import column_of
 from components.ingest.declaration import DERIVED, Declaration
 from components.ingest.errors import UserError
+from components.ingest.files.columns import column_of
+from components.ingest.gate.anomaly_gate import AnomalyGate
 from components.ingest.nodes import candidate_gen, interaction_gen
 
 ROOT = Path(__file__).parents[2]

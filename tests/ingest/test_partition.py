@@ -42,7 +42,9 @@ ROWS = st.lists(
 )
 
 
-def plan_of(split: Mapping[str, Any], duplicates: str, length: int, actions: list[str] | None) -> InteractionPlan:
+def plan_of(
+    split: Mapping[str, Any], duplicates: str, length: int, actions: list[str] | None
+) -> InteractionPlan:
     return InteractionPlan.of(
         Declaration.model_validate(
             {
@@ -100,9 +102,7 @@ def reference(plan: InteractionPlan, rows: list[dict[str, Any]], actions: list[s
         if known is None or shown(row) > shown(known):
             distinct[key] = row
     kept = list(distinct.values()) if plan.interactions.duplicates == "drop" else rows
-    kept = sorted(
-        kept, key=lambda r: (r["query"], r["timestamp"], r["candidate"], r["action"], shown(r))
-    )
+    kept = sorted(kept, key=lambda r: (r["query"], r["timestamp"], r["candidate"], r["action"], shown(r)))
     cuts = None
     if plan.split.kind == "time":
         cuts = cut_points(TimeDistribution.of(np.array([row["timestamp"] for row in rows])), plan.split)
@@ -154,7 +154,12 @@ def split_of(plan: InteractionPlan, kept: list[dict[str, Any]], place: int, cuts
 @pytest.mark.parametrize("split", SPLIT_KINDS, ids=lambda split: split["kind"])
 @pytest.mark.parametrize("duplicates", ["keep", "drop"])
 @settings(max_examples=60, deadline=None)
-@given(rows=ROWS, length=st.integers(1, 4), actions=st.sampled_from([None, ["view"], ["view", "buy"]]), order=st.randoms())
+@given(
+    rows=ROWS,
+    length=st.integers(1, 4),
+    actions=st.sampled_from([None, ["view"], ["view", "buy"]]),
+    order=st.randoms(),
+)
 def test_examples_are_those_of_the_slow_reference_whatever_the_rows_order(
     split, duplicates, rows, length, actions, order
 ) -> None:

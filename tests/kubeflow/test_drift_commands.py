@@ -17,7 +17,7 @@ from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 from tfx.types import artifact_utils
 
 from components.ingest.errors import UserError
-from components.ingest.verdict import Verdict, read_verdict
+from components.ingest.gate.verdict import Verdict, read_verdict
 
 sys.path.insert(0, str(ROOT / "tests" / "fixtures"))
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.ingest.tables import check_columns, table_files
+from components.ingest.files.tables import check_columns, table_files
 from pipeline.cli import main
 from pipeline.domain import Domain, load_domain
 from pipeline.propose import sample

@@ -1,0 +1,1 @@
+"""The user's files, whatever their format: found, cut into parts, read as typed Arrow record batches."""

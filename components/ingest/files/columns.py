@@ -1,0 +1,260 @@
+"""What a cell of the user's tables must be, and its vectorised conversion into that.
+
+Nothing here looks at one value at a time: a conversion takes an Arrow array as it came out of a file
+and returns the converted array together with the places where the cell was neither a value nor missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.ingest.features import Feature
+from components.ingest.files.moments import TimeUnit, to_seconds
+from components.ingest.files.numbers import is_number, parse_numbers, to_double
+from components.ingest.strict import Strict
+
+ColumnType = Literal["string", "strings", "number", "moment", "numbers"]
+
+_TYPE_OF_KIND: dict[str, ColumnType] = {
+    "vocabulary": "string",
+    "hash": "string",
+    "text": "string",
+    "numeric": "number",
+    "multivalent": "strings",
+    "timestamp": "moment",
+    "embedding": "numbers",
+}
+_ARROW_TYPES: dict[ColumnType, pa.DataType] = {
+    "string": pa.string(),
+    "strings": pa.list_(pa.string()),
+    "number": pa.float64(),
+    "moment": pa.int64(),
+    "numbers": pa.list_(pa.float32()),
+}
+
+
+class Column(Strict):
+    """One column to read: its declared name and what its cells must be.
+
+    ``string`` becomes an Arrow string, ``strings`` a list of strings (cut at ``separator``), ``number``
+    a double, ``moment`` an int64 of seconds since 1970, UTC (given in ``unit``, or as a date), ``numbers``
+    a list of exactly ``dim`` floats (cut at ``separator``).
+    """
+
+    name: str
+    type: ColumnType = "string"
+    separator: str = ""
+    dim: int = 0
+    """Of ``numbers``."""
+    unit: TimeUnit = "s"
+    timezone: str = "UTC"
+    """Of moments given as a date or time without an offset."""
+    earliest: int | None = None
+    """Moments before this second are wrong."""
+    latest: int | None = None
+    """Moments from this second on are wrong."""
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The type of the converted values."""
+        return _ARROW_TYPES[self.type]
+
+    @property
+    def expected(self) -> str:
+        """What a cell of this column must be, for an error message."""
+        return {
+            "string": "text",
+            "strings": f"values separated by {self.separator!r}, or a list of text",
+            "number": "a finite number, or nothing",
+            "moment": f"a time: {self.unit} since 1970-01-01 UTC, or ISO 8601 such as 2024-05-31T12:00:00Z",
+            "numbers": f"{self.dim} finite numbers separated by {self.separator!r}, or a list of so many",
+        }[self.type]
+
+    def convert(self, cells: pa.Array) -> Converted:
+        """Converts the cells of this column.
+
+        Args:
+            cells: [n] Arrow array of any type, as read.
+
+        Returns:
+            [n] values of :attr:`arrow_type`, null where missing or wrong, and the [n] mask of those that
+            are wrong.
+        """
+        return _CONVERSIONS[self.type](self, _decoded(cells))
+
+    def reasons(self, cells: pa.Array, what: str) -> pa.Array:
+        """Why cells are wrong.
+
+        Args:
+            cells: [n] Arrow array as given to :meth:`convert`.
+            what: What the reasons call the column, such as "timestamp".
+
+        Returns:
+            [n] strings; those of cells that are not wrong mean nothing.
+        """
+        reasons = pa.repeat(f"{what} is not {self.expected}", len(cells))
+        if self.type != "moment":
+            return reasons
+        cells = _decoded(cells)
+        moments = to_seconds(cells, self.unit, self.timezone)
+        hint = f": is the unit {self.unit!r} right?"
+        for second, relation, outside in self._bounds(moments.seconds):
+            reason = f"{what} {relation} {_day(second)}"
+            hinted = pc.if_else(pa.array(moments.counted), reason + hint, reason)
+            reasons = pc.if_else(pa.array(outside), hinted, reasons)
+        return reasons
+
+    def _bounds(self, seconds: pa.Array) -> list[tuple[int, str, np.ndarray]]:
+        """Each bound of a moment, how it is broken, and the [n] mask of the moments that break it."""
+        bounds = []
+        if self.earliest is not None:
+            bounds.append((self.earliest, "before", _mask(pc.less(seconds, self.earliest))))
+        if self.latest is not None:
+            bounds.append((self.latest, "not before", _mask(pc.greater_equal(seconds, self.latest))))
+        return bounds
+
+
+def _day(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).date().isoformat()
+
+
+class Converted(NamedTuple):
+    """A converted column: [n] values, and [n] bool, true where the cell is no value of the type."""
+
+    values: pa.Array
+    wrong: np.ndarray
+
+
+def column_of(name: str, feature: Feature) -> Column:
+    """The column a declared feature is read from."""
+    kind = _TYPE_OF_KIND[feature.kind]
+    if feature.kind == "multivalent":
+        return Column(name=name, type=kind, separator=feature.separator)
+    if feature.kind == "embedding":
+        return Column(name=name, type=kind, separator=feature.separator, dim=feature.dim)
+    return Column(name=name, type=kind)
+
+
+def as_text(cells: pa.Array) -> pa.Array:
+    """The cells as a person would write them, [n] strings; null stays null."""
+    cells = _decoded(cells)
+    if pa.types.is_floating(cells.type):
+        # An integer column with gaps arrives as floats; its 42.0 is still the id 42.
+        whole = pc.fill_null(pc.and_(pc.is_finite(cells), pc.equal(pc.floor(cells), cells)), False)
+        whole = pc.and_(whole, pc.fill_null(pc.less(pc.abs(cells), 2.0**53), False))
+        integers = pc.cast(pc.if_else(whole, cells, pa.scalar(None, cells.type)), pa.int64())
+        return pc.coalesce(pc.cast(integers, pa.string()), pc.cast(cells, pa.string()))
+    try:
+        return pc.cast(cells, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.array([None if cell is None else str(cell) for cell in cells.to_pylist()], pa.string())
+
+
+def _to_string(column: Column, cells: pa.Array) -> Converted:
+    if pa.types.is_nested(cells.type):
+        return _all_wrong(cells, pa.string())
+    if pa.types.is_floating(cells.type):
+        cells = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
+    return Converted(_null_if_empty(as_text(cells)), np.zeros(len(cells), bool))
+
+
+def _to_strings(column: Column, cells: pa.Array) -> Converted:
+    if not _is_list(cells.type):
+        text, wrong = _to_string(column, cells)
+        if wrong.any():
+            return _all_wrong(cells, pa.list_(pa.string()))
+        cells = pc.split_pattern(text, pattern=column.separator)
+    if pa.types.is_nested(cells.type.value_type):
+        return _all_wrong(cells, pa.list_(pa.string()))
+    parts = _null_if_empty(pc.utf8_trim_whitespace(as_text(pc.list_flatten(cells))))
+    kept = _mask(pc.is_valid(parts))
+    owners = pc.list_parent_indices(cells).to_numpy()[kept]
+    sizes = np.bincount(owners, minlength=len(cells))
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    values = pa.ListArray.from_arrays(
+        pa.array(offsets), parts.drop_null(), mask=pa.array(sizes == 0, pa.bool_())
+    )
+    return Converted(values, np.zeros(len(cells), bool))
+
+
+def _to_number(column: Column, cells: pa.Array) -> Converted:
+    if _is_text(cells.type):
+        return Converted(*parse_numbers(cells))
+    if not (is_number(cells.type) or pa.types.is_null(cells.type)):
+        return _all_wrong(cells, pa.float64())
+    return Converted(*to_double(cells))
+
+
+def _to_moment(column: Column, cells: pa.Array) -> Converted:
+    if pa.types.is_nested(cells.type):
+        return _all_wrong(cells, pa.int64())
+    seconds, wrong, _ = to_seconds(cells, column.unit, column.timezone)
+    for _, _, outside in column._bounds(seconds):
+        if outside.any():
+            wrong = wrong | outside
+            seconds = pc.if_else(pa.array(outside), pa.scalar(None, pa.int64()), seconds)
+    return Converted(seconds, wrong)
+
+
+def _to_numbers(column: Column, cells: pa.Array) -> Converted:
+    """Lists of one length: a null within is as wrong as a number too many."""
+    if not _is_list(cells.type):
+        if not (_is_text(cells.type) or pa.types.is_null(cells.type)):
+            return _all_wrong(cells, column.arrow_type)
+        text = _null_if_empty(pc.utf8_trim_whitespace(as_text(cells)))
+        blank = column.separator.isspace()
+        cells = pc.utf8_split_whitespace(text) if blank else pc.split_pattern(text, pattern=column.separator)
+    wrong = _mask(pc.not_equal(pc.list_value_length(cells), column.dim))
+    values = pc.list_flatten(cells)
+    owners = pc.list_parent_indices(cells).to_numpy()
+    numbers, unreadable = _to_number(column, values)
+    single = pc.cast(numbers, pa.float32(), safe=False)
+    useless = unreadable | ~_mask(pc.is_finite(single))
+    wrong[owners[useless]] = True
+    kept = _mask(pc.is_valid(cells)) & ~wrong
+    offsets = np.concatenate([[0], np.cumsum(kept * column.dim)]).astype(np.int32)
+    chosen = single.filter(pa.array(kept[owners]))
+    return Converted(pa.ListArray.from_arrays(pa.array(offsets), chosen, mask=pa.array(~kept)), wrong)
+
+
+def _null_if_empty(text: pa.Array) -> pa.Array:
+    empty = pc.equal(pc.binary_length(text), 0)
+    if not pc.any(empty).as_py():
+        return text
+    return pc.if_else(empty, pa.scalar(None, pa.string()), text)
+
+
+def _decoded(cells: pa.Array) -> pa.Array:
+    return cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells
+
+
+def _all_wrong(cells: pa.Array, wanted: pa.DataType) -> Converted:
+    return Converted(pa.nulls(len(cells), wanted), _mask(pc.is_valid(cells)))
+
+
+def _mask(values: pa.Array) -> np.ndarray:
+    """[n] bool of an Arrow boolean array; null counts as false."""
+    return pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+_CONVERSIONS: dict[str, Callable[[Column, pa.Array], Converted]] = {
+    "string": _to_string,
+    "strings": _to_strings,
+    "number": _to_number,
+    "moment": _to_moment,
+    "numbers": _to_numbers,
+}

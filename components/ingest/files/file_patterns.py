@@ -1,0 +1,127 @@
+"""Patterns of file names that number spans (days, weeks, deliveries) and their versions.
+
+The placeholders are TFX's: ``{SPAN}`` and ``{VERSION}`` stand for a number, ``{SPAN:3}`` for one of
+exactly three digits; ``{YYYY}``, ``{MM}`` and ``{DD}``, all three of them, for a date, whose span is its
+number of days since 1970-01-01. Around them, ``*``, ``?`` and ``[...]`` mean what they mean in a glob.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from components.ingest.errors import UserError
+
+_EPOCH = date(1970, 1, 1).toordinal()
+_PLACEHOLDER = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)(?::(\d+))?\}")
+_DATE = {"YYYY": 4, "MM": 2, "DD": 2}
+_SHOWN_FILES = 20
+
+
+@dataclass(frozen=True)
+class SpanFiles:
+    """Files of the newest spans.
+
+    Attributes:
+        by_span: Span to its files, sorted, ascending by span; empty where the pattern numbers none.
+        files: All of them, sorted.
+    """
+
+    by_span: dict[int, tuple[str, ...]]
+    files: tuple[str, ...]
+
+    @property
+    def newest(self) -> int | None:
+        """The newest span's number; None where the pattern numbers none."""
+        return max(self.by_span, default=None)
+
+
+def as_glob(pattern: str) -> str:
+    """The pattern with ``*`` in place of every placeholder."""
+    return _PLACEHOLDER.sub("*", pattern)
+
+
+def newest_spans(pattern: str, files: Iterable[str], spans: int | None = None) -> SpanFiles:
+    """Picks the newest spans, and of each only the highest version.
+
+    Args:
+        pattern: With or without placeholders.
+        files: What matches :func:`as_glob` of it. Files with anything but the right number of digits in
+            a placeholder's place, or no such date, are no part of the table.
+        spans: How many spans; None: all.
+
+    Raises:
+        UserError: If the pattern's placeholders make no sense, or no file is left.
+    """
+    _check(pattern)
+    files = sorted(files)
+    if not _PLACEHOLDER.search(pattern):
+        return SpanFiles({}, tuple(files))
+    expression = _expression(pattern)
+    versions: dict[int, dict[int, list[str]]] = {}
+    for file in files:
+        match = expression.fullmatch(file)
+        span = _span(match.groupdict()) if match else None
+        if match and span is not None:
+            version = int(match.groupdict().get("VERSION") or 0)
+            versions.setdefault(span, {}).setdefault(version, []).append(file)
+    if not versions:
+        raise UserError(
+            f"no file fits {pattern}; there are: {', '.join(files[:_SHOWN_FILES]) or 'none'}. Expected "
+            "digits in place of what stands in braces (and a date that exists). Rename the files, or mend "
+            "'files' in domain.yaml."
+        )
+    chosen = sorted(versions)[-spans:] if spans else sorted(versions)
+    by_span = {span: tuple(versions[span][max(versions[span])]) for span in chosen}
+    return SpanFiles(by_span, tuple(sorted(file for of_span in by_span.values() for file in of_span)))
+
+
+def _check(pattern: str) -> None:
+    names = [name for name, _ in _PLACEHOLDER.findall(pattern)]
+    dated = [name for name in names if name in _DATE]
+    fault = None
+    if dated and "SPAN" in names:
+        fault = "both {SPAN} and a date; expected one of them"
+    elif dated and sorted(dated) != sorted(_DATE):
+        fault = "only a part of a date, or one twice; expected {YYYY}, {MM} and {DD}, each once"
+    elif names.count("SPAN") > 1 or names.count("VERSION") > 1:
+        fault = "a placeholder twice; expected it once"
+    elif "VERSION" in names and len(names) == 1:
+        fault = "{VERSION} alone; expected {SPAN} or a date beside it"
+    if fault:
+        raise UserError(f"{pattern}: found {fault}. Mend 'files' in domain.yaml.")
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    parts, end = [], 0
+    for placeholder in _PLACEHOLDER.finditer(pattern):
+        name, width = placeholder.groups()
+        digits = f"{{{_DATE.get(name, width)}}}" if name in _DATE or width else "+"
+        parts += [_glob_expression(pattern[end : placeholder.start()]), f"(?P<{name}>[0-9]{digits})"]
+        end = placeholder.end()
+    return re.compile("".join([*parts, _glob_expression(pattern[end:])]), re.DOTALL)
+
+
+def _glob_expression(text: str) -> str:
+    """A regular expression for a glob without placeholders; wildcards stay within a folder."""
+    return "".join(_token_expression(token) for token in re.split(r"(\*|\?|\[.+?\])", text))
+
+
+def _token_expression(token: str) -> str:
+    if token in ("*", "?"):
+        return {"*": "[^/]*", "?": "[^/]"}[token]
+    if token.startswith("[") and token.endswith("]"):
+        return token.replace("\\", "\\\\").replace("[!", "[^", 1)
+    return re.escape(token)
+
+
+def _span(found: dict[str, str]) -> int | None:
+    if "SPAN" in found:
+        return int(found["SPAN"])
+    try:
+        day = date(*(int(found[name]) for name in _DATE))
+    except ValueError:
+        return None
+    return day.toordinal() - _EPOCH

@@ -1,0 +1,174 @@
+"""JSON Lines: an object a line; the numbers of rows are the numbers of lines."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from components.ingest.declaration import Table
+from components.ingest.files.byte_streams import Progress, is_utf8, open_text, unmarked
+from components.ingest.files.rows import FilePart, MalformedRow, Rows, shorten
+from components.ingest.files.text_check import LATIN_1_HINT, check_text
+
+BLOCK_BYTES = 4 << 20
+"""Bytes of a batch, rounded up to a whole line."""
+
+_NAMED_FROM_ROWS = 1_000
+
+
+def column_names(table: Table, file: str) -> list[str]:
+    """The keys of the first thousand objects, in the order they appear."""
+    names: dict[str, None] = {}
+    seen = 0
+    for _, lines in _blocks(table, FilePart(file)):
+        for line in lines:
+            row, _ = _parse(line)
+            if row is None:
+                continue
+            names.update(dict.fromkeys(row))
+            seen += 1
+            if seen == _NAMED_FROM_ROWS:
+                return list(names)
+    return list(names)
+
+
+def mentions(table: Table, file: str, name: str) -> bool:
+    """Whether a key's name occurs anywhere in the file; for those that few objects have."""
+    key = orjson.dumps(name)
+    return any(key in line for _, lines in _blocks(table, FilePart(file)) for line in lines)
+
+
+def read(table: Table, part: FilePart, columns: Sequence[str], progress: Progress) -> Iterator[Rows]:
+    """Streams a part. A key that an object lacks is a missing cell.
+
+    Args:
+        table: Says compression and encoding.
+        part: What to read.
+        columns: Keys, each once.
+        progress: Is told how far it got.
+    """
+    for first, lines in _blocks(table, part):
+        objects, numbers, malformed = [], [], []
+        for number, line in enumerate(lines, first):
+            row, reason = _parse(line)
+            if row is not None:
+                objects.append(row)
+                numbers.append(number)
+            elif reason:
+                malformed.append(MalformedRow(number, _shown(line), reason))
+        rows = _rows(part.file, objects, np.array(numbers, np.int64), columns, malformed)
+        yield check_text(rows, table.encoding, LATIN_1_HINT if is_utf8(table) else "")
+        progress.row = first + len(lines) - 1
+
+
+def _blocks(table: Table, part: FilePart) -> Iterator[tuple[int, list[bytes]]]:
+    """Number of the first line, and some lines."""
+    first, rest = part.first_row, b""
+    with open_text(table, part) as stream:
+        while block := stream.read(BLOCK_BYTES):
+            *lines, rest = (rest + block).split(b"\n")
+            if first == 1 and lines:
+                lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
+            if lines:
+                yield first, lines
+            first += len(lines)
+        if stream.fault is not None:
+            raise stream.fault
+
+
+def _parse(line: bytes) -> tuple[dict[str, Any] | None, str]:
+    """A line's object, or why it has none; neither for a blank line."""
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        if not line.strip():
+            return None, ""
+        row, reason = _parse_leniently(line, error)
+        if reason:
+            return None, reason
+    if not isinstance(row, dict):
+        return None, f"not a JSON object but {_kind(row)}"
+    return row, ""
+
+
+def _parse_leniently(line: bytes, error: orjson.JSONDecodeError) -> tuple[Any, str]:
+    """Python's own writer puts NaN and Infinity where JSON has no word for them."""
+    if b"NaN" in line or b"Infinity" in line:
+        try:
+            return json.loads(line), ""
+        except ValueError:
+            pass
+    return None, f"not JSON: {str(error).split(':')[0]}"
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    names = {"list": "a list", "str": "text", "bool": "true or false"}
+    return names.get(type(value).__name__, "a number")
+
+
+def _shown(line: bytes) -> str:
+    return shorten(unmarked(line.decode())) or ""
+
+
+def _rows(
+    file: str,
+    objects: list[dict[str, Any]],
+    numbers: np.ndarray,
+    columns: Sequence[str],
+    malformed: list[MalformedRow],
+) -> Rows:
+    arrays = []
+    kept = np.ones(len(objects), bool)
+    for name in columns:
+        cells, misfits = _array([row.get(name) for row in objects])
+        for place in misfits:
+            if kept[place]:
+                cell = orjson.dumps(objects[place][name]).decode()
+                reason = f"column {name!r} holds {_form(objects[place][name])}, unlike the rows near there"
+                malformed.append(MalformedRow(int(numbers[place]), shorten(cell) or "", reason))
+                kept[place] = False
+        arrays.append(cells)
+    batch = pa.RecordBatch.from_arrays(arrays, list(columns))
+    if not kept.all():
+        batch, numbers = batch.filter(pa.array(kept)), numbers[kept]
+    return Rows(file, numbers, batch, tuple(malformed))
+
+
+def _form(cell: Any) -> str:
+    return {"list": "a list", "dict": "an object"}.get(type(cell).__name__, "a single value")
+
+
+def _array(cells: list[Any]) -> tuple[pa.Array, list[int]]:
+    """[n] cells of one type; and the places of those that have no part in it, which are then null."""
+    try:
+        return pa.array(cells), []
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+        pass
+    forms = [_form(cell) for cell in cells if cell is not None]
+    form = max(sorted(set(forms)), key=forms.count)
+    misfits = [place for place, cell in enumerate(cells) if cell is not None and _form(cell) != form]
+    for place in misfits:
+        cells[place] = None
+    if form == "a list":
+        lists = [cell and [_text(value) for value in cell] for cell in cells]
+        return pa.array(lists, pa.list_(pa.string())), misfits
+    return pa.array([_text(cell) for cell in cells], pa.string()), misfits
+
+
+def _text(value: Any) -> str | None:
+    """A value of a column that mixes text and numbers, as ``columns.as_text`` would write it."""
+    if value is None or isinstance(value, str):
+        return value
+    if value != value:
+        return None
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return orjson.dumps(value).decode() if not isinstance(value, float | int) else str(value).lower()

@@ -1,0 +1,254 @@
+"""The user's tables, whatever their format: Arrow record batches that know their file and rows."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.ingest.declaration import Table
+from components.ingest.errors import UserError
+from components.ingest.files import csv_reader, jsonl_reader, parquet_reader
+from components.ingest.files.byte_streams import blaming
+from components.ingest.files.columns import Column, as_text
+from components.ingest.files.file_kinds import head_of, refuse_other_kinds
+from components.ingest.files.file_patterns import SpanFiles, as_glob, newest_spans
+from components.ingest.files.rows import FilePart, Rows, shorten
+
+_READERS = {"csv": csv_reader, "parquet": parquet_reader, "jsonl": jsonl_reader}
+
+
+def table_files(table: Table, data_dir: str, spans: int | None = None) -> list[str]:
+    """Paths of a table's files, sorted.
+
+    Args:
+        table: Says the pattern.
+        data_dir: Directory that a relative pattern starts from.
+        spans: Only so many of the newest spans; None: all.
+
+    Raises:
+        UserError: If there is none.
+    """
+    return matching_files(os.path.join(absolute_directory(data_dir), table.files), spans)
+
+
+def absolute_directory(data_dir: str) -> str:
+    """The directory's absolute path; an object store's URI as it is."""
+    return data_dir if "://" in data_dir else os.path.abspath(data_dir)
+
+
+def matching_files(pattern: str, spans: int | None = None) -> list[str]:
+    """Paths or URIs matching a pattern, sorted; of each span the newest version.
+
+    Args:
+        pattern: A glob, possibly with placeholders: see :mod:`components.ingest.files.file_patterns`.
+        spans: Only so many of the newest spans; None: all.
+
+    Raises:
+        UserError: If there is none.
+    """
+    return list(matching_spans(pattern, spans).files)
+
+
+def matching_spans(pattern: str, spans: int | None = None) -> SpanFiles:
+    """As :func:`matching_files`, but telling which span each file is of."""
+    files = _glob(as_glob(pattern))
+    if not files:
+        folder = os.path.dirname(as_glob(pattern))
+        beside = [os.path.basename(path.rstrip("/")) for path in _glob(os.path.join(folder, "*"), True)]
+        nothing = "nothing" if "://" in folder or os.path.isdir(folder) else "no such directory"
+        raise UserError(
+            f"found no file {pattern} (in {folder}: {', '.join(sorted(beside)[:20]) or nothing}); expected "
+            "at least one. Put the data there, or mend 'files' in domain.yaml."
+        )
+    return newest_spans(pattern, files, spans)
+
+
+def _glob(pattern: str, folders_too: bool = False) -> list[str]:
+    """What matches a pattern; only files, unless said."""
+    if "://" not in pattern:
+        return [path for path in glob.glob(pattern) if folders_too or os.path.isfile(path)]
+    # Brings TensorFlow along, which reading local tables need not wait for.
+    from tfx.dsl.io import fileio
+
+    return [str(path) for path in fileio.glob(pattern) if folders_too or not fileio.isdir(path)]
+
+
+def check_columns(table: Table, files: Iterable[str], required: Sequence[str]) -> None:
+    """Looks at every file's header, before any row is read.
+
+    Args:
+        table: Says format and the columns' names in the files.
+        files: Paths of its files.
+        required: Declared names.
+
+    Raises:
+        UserError: If a file cannot be read, is of another kind than declared, lacks a column, or has one
+            twice. Names the file, the column, and the columns that are there.
+    """
+    for file in files:
+        names = column_names(table, file)
+        for declared in required:
+            column = table.columns.get(declared, declared)
+            if names.count(column) == 1:
+                continue
+            if not names.count(column) and table.resolved_format == "jsonl":
+                with blaming(table, file):
+                    if jsonl_reader.mentions(table, file, column):
+                        continue
+            fault = "has no column" if column not in names else f"has {names.count(column)} columns called"
+            alias = f" (declared as {declared!r})" if column != declared else ""
+            raise UserError(
+                f"{file} {fault} {column!r}{alias}; the columns there are: {', '.join(names) or 'none'}. "
+                f"Expected exactly one column of that name{_delimiter_hint(table, names)}. "
+                "Mend the file's header, or the column's name in domain.yaml."
+            )
+
+
+def column_names(table: Table, file: str) -> list[str]:
+    """A file's columns, by their names there; JSON Lines: the keys of its first objects.
+
+    Raises:
+        UserError: If the file is empty, cannot be read, or is of another kind than declared.
+    """
+    with blaming(table, file):
+        head = head_of(table, file)
+        refuse_other_kinds(table, file, head)
+        names = _READERS[table.resolved_format].column_names(table, file)
+    if table.resolved_format == "csv" and not any(names):
+        raise UserError(
+            f"{file} begins with a blank line. Expected the header there. Remove the blank lines above it."
+        )
+    return names
+
+
+def read_batches(table: Table, part: FilePart | str, columns: Sequence[str]) -> Iterator[Rows]:
+    """Streams one file, or a part of it.
+
+    Args:
+        table: Says format and the columns' names in the files.
+        part: What to read: a part (see :func:`~components.ingest.files.file_parts.file_parts`) or a path.
+        columns: Declared names of the columns to read; the batches carry these.
+
+    Raises:
+        UserError: If the file is not what ``table`` says.
+    """
+    part = FilePart(part) if isinstance(part, str) else part
+    in_file = [table.columns.get(column, column) for column in columns]
+    distinct = list(dict.fromkeys(in_file))
+    with blaming(table, part.file) as progress:
+        for rows in _READERS[table.resolved_format].read(table, part, distinct, progress):
+            cells = [rows.batch.column(name) for name in in_file]
+            batch = pa.RecordBatch.from_arrays(cells, list(columns))
+            yield Rows(rows.file, rows.numbers, batch, rows.malformed)
+
+
+def read_columns(table: Table, files: Iterable[str], columns: Sequence[Column], key: str) -> pa.Table:
+    """Reads a whole table into typed columns, and insists that every cell is right.
+
+    For tables with a row an entity, not for event logs.
+
+    Args:
+        table: Says format and delimiter.
+        files: Paths of its files.
+        columns: Columns to read; see :class:`~components.ingest.files.columns.Column` for their types.
+        key: Name of the column whose cells identify the rows: required and unique.
+
+    Returns:
+        Rows sorted by ``key``, bytewise.
+
+    Raises:
+        UserError: For a cell of the wrong type, a row without key, a key that comes twice; names file,
+            row, column and value.
+    """
+    files = list(files)
+    check_columns(table, files, [column.name for column in columns])
+    schema = pa.schema([(column.name, column.arrow_type) for column in columns])
+    batches, numbers, owners = [], [], []
+    for index, file in enumerate(files):
+        for rows in typed_batches(table, file, columns, key):
+            batches.append(rows.batch)
+            numbers.append(rows.numbers)
+            owners.append(np.full(len(rows.numbers), index))
+    whole = pa.Table.from_batches(batches, schema=schema)
+    if whole.num_rows == 0:
+        raise UserError(
+            f"{', '.join(files)}: found no rows below the header; expected at least one. "
+            "Fill the file, or mend 'files' in domain.yaml."
+        )
+    order = pc.sort_indices(whole, sort_keys=[(key, "ascending")])
+    _refuse_duplicates(whole[key].take(order), order, files, np.concatenate(owners), np.concatenate(numbers))
+    return whole.take(order).combine_chunks()
+
+
+def typed_batches(table: Table, part: FilePart | str, columns: Sequence[Column], key: str) -> Iterator[Rows]:
+    """Streams typed columns, insisting that every cell is right; keys may repeat.
+
+    Args:
+        table: Says format and the columns' names in the files.
+        part: What to read; see :func:`read_batches`.
+        columns: Columns to read.
+        key: Name of the column that must not be missing.
+
+    Raises:
+        UserError: For a malformed row, a cell of the wrong type, a row without key.
+    """
+    schema = pa.schema([(column.name, column.arrow_type) for column in columns])
+    for rows in read_batches(table, part, [column.name for column in columns]):
+        _refuse_malformed(rows)
+        arrays = [_convert_or_refuse(column, rows, key) for column in columns]
+        yield Rows(rows.file, rows.numbers, pa.record_batch(arrays, schema=schema))
+
+
+def _convert_or_refuse(column: Column, rows: Rows, key: str) -> pa.Array:
+    cells = rows.batch.column(column.name)
+    values, wrong = column.convert(cells)
+    if column.name == key:
+        wrong = wrong | values.is_null().to_numpy(zero_copy_only=False)
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        value = as_text(cells.slice(first, 1))[0].as_py()
+        expected = "an id in every row" if column.name == key else column.expected
+        raise UserError(
+            f"{rows.file}, row {rows.numbers[first]}, column {column.name!r}: found {shorten(value)!r}, "
+            f"expected {expected} ({int(wrong.sum())} such cells near there). Mend the file, or the "
+            "column's kind in domain.yaml."
+        )
+    return values
+
+
+def _refuse_malformed(rows: Rows) -> None:
+    if rows.malformed:
+        row = rows.malformed[0]
+        raise UserError(
+            f"{rows.file}, row {row.number}: {row.reason}: {row.text!r}. Mend the row (a cell that holds "
+            "the delimiter needs quotes), or the table's delimiter and encoding in domain.yaml."
+        )
+
+
+def _refuse_duplicates(
+    keys: pa.ChunkedArray, order: pa.Array, files: list[str], owners: np.ndarray, numbers: np.ndarray
+) -> None:
+    if len(keys) < 2:
+        return
+    same = pc.equal(keys.slice(1), keys.slice(0, len(keys) - 1)).to_numpy()
+    if not same.any():
+        return
+    place = int(np.flatnonzero(same)[0])
+    first, second = (int(order[at].as_py()) for at in (place, place + 1))
+    raise UserError(
+        f"id {keys[place].as_py()!r} comes twice: {files[owners[first]]}, row {numbers[first]}, and "
+        f"{files[owners[second]]}, row {numbers[second]} ({int(same.sum())} rows repeat an id). Expected "
+        "one row an id. Remove or merge the repeated rows."
+    )
+
+
+def _delimiter_hint(table: Table, names: list[str]) -> str:
+    suspects = [sign for sign in (",", ";", "\t", "|") if len(names) == 1 and sign in names[0]]
+    if table.resolved_format != "csv" or not suspects:
+        return ""
+    return f" (the header looks delimited by {suspects[0]!r}, not {table.delimiter!r}: see 'delimiter')"
