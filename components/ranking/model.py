@@ -57,7 +57,6 @@ class RankingModel(tfrs.Model):
         self._config = config
         self._query_id, id_size = query_id
         self._unknown_query = id_size - 1
-        self._id_indices = tf.constant(id_embedding_indices(statistics.counts))
         self._table = {name: tf.constant(column) for name, column in table.features.items()}
         self._rating = statistics.rating
         if self._rating:
@@ -66,11 +65,14 @@ class RankingModel(tfrs.Model):
         negatives = config.resolved_negatives(has_negatives=has_negatives)
         self.sampler = NegativeSampler(negatives, statistics.positives) if negatives.total else None
         self._log_odds = tf.constant(statistics.positive_log_odds())
+        self._log_odds_without_own = tf.constant(statistics.positive_log_odds(without=1))
+        # Of one interaction, an embedding beside drawn negatives learns by heart that train holds it.
+        indices = id_embedding_indices(statistics.counts, least=2 if self.sampler else 1)
+        self._id_indices = tf.constant(indices)
         self._sees_repeats = bool(negatives.total) if config.repeats is None else config.repeats
-        known = int((statistics.counts > 0).sum())
         dim, seed = config.feature_dim, config.seed
         self._query_ids = _embedding(id_size, dim, seed + 1, "embed_query_id")
-        self._candidate_ids = _embedding(known + 1, dim, seed + 2, "embed_candidate_id")
+        self._candidate_ids = _embedding(int(indices.max()) + 1, dim, seed + 2, "embed_candidate_id")
         self._candidate_ids.build(None)
         self._query_encoder = FeatureEncoder(query_features, dim, seed=seed + 100)
         self._candidate_encoder = FeatureEncoder(candidate_features, dim, seed=seed + 200)
@@ -118,15 +120,19 @@ class RankingModel(tfrs.Model):
             float32 [batch, candidates] each: ``positive``, a probability, and ``rating`` where interactions
             are rated.
         """
-        heads = self._heads(query, rows, training)
+        heads = self._heads(query, rows, tf.gather(self._log_odds, rows), training)
         return {**heads, POSITIVE: tf.math.sigmoid(heads[POSITIVE])}
 
-    def _heads(self, query: Mapping[str, tf.Tensor], rows: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
-        """As :meth:`score`, but of *positive* the logit."""
+    def _heads(
+        self, query: Mapping[str, tf.Tensor], rows: tf.Tensor, log_odds: tf.Tensor, training: bool
+    ) -> dict[str, tf.Tensor]:
+        """As :meth:`score`, but of *positive* the logit, given each candidate's share as log odds."""
         shape = tf.shape(rows)
         flat = tf.reshape(rows, [-1])
         repeated = tf.repeat(self._query_inputs(query, training), shape[1], axis=0)
         inputs = [repeated, self._candidate_inputs(flat)]
+        if self.sampler:
+            inputs.append(tf.reshape(log_odds, [-1, 1]))
         if self._sees_repeats:
             repeats = repeat_features(query[HISTORY], query[HISTORY_AGE], rows)
             inputs.append(tf.reshape(repeats, [-1, repeats.shape[2]]))
@@ -138,7 +144,7 @@ class RankingModel(tfrs.Model):
             x = self._dropout(layer(x), training=training)
         positive = self._positive_head(x)[:, 0]
         if self.sampler:
-            positive += tf.gather(self._log_odds, flat)
+            positive += tf.reshape(log_odds, [-1])
         heads = {POSITIVE: tf.reshape(positive, shape)}
         if self._rating:
             rating = self._mean + tf.gather(self._offsets, flat) + self._rating_head(x)[:, 0]
@@ -162,8 +168,6 @@ class RankingModel(tfrs.Model):
         parts = [identity, *self._candidate_encoder(features)]
         if self._rating:
             parts.append(tf.gather(self._offsets, rows)[:, tf.newaxis])
-        if self.sampler:
-            parts.append(tf.gather(self._log_odds, rows)[:, tf.newaxis])
         return tf.concat(parts, axis=1)
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
@@ -180,7 +184,7 @@ class RankingModel(tfrs.Model):
             rows = tf.concat([own, tf.maximum(drawn, 0)], axis=1)
             labels = tf.concat([labels, tf.zeros_like(counted)], axis=1)
             weights = tf.concat([weights, counted], axis=1)
-        heads = self._heads(inputs, rows, training)
+        heads = self._heads(inputs, rows, self._training_log_odds(rows, labels, training), training)
         logits = heads[POSITIVE]
         if self.sampler:
             logits -= self.sampler.log_expected(inputs[HISTORY], rows)
@@ -195,6 +199,19 @@ class RankingModel(tfrs.Model):
             loss += self._config.rating_weight * rating / interactions
         self._epoch_loss.update_state(loss)
         return loss
+
+    def _training_log_odds(self, rows: tf.Tensor, labels: tf.Tensor, training: bool) -> tf.Tensor:
+        """Log odds of candidates' shares; in training, a positive's without that positive itself.
+
+        A candidate chosen n times is then seen as chosen n - 1 times where it is chosen, and n times where it
+        is drawn, so that the model learns of those chosen v times what Good-Turing estimates of them
+        (I. J. Good, Biometrika 40, 1953): (v + 1) N(v + 1) / N(v) chances, N(v) being their number. Counted
+        in, a candidate of one positive would always be chosen once met, as only the train split knows.
+        """
+        log_odds = tf.gather(self._log_odds, rows)
+        if not training:
+            return log_odds
+        return tf.where(labels > 0, tf.gather(self._log_odds_without_own, rows), log_odds)
 
 
 def _embedding(size: int, dim: int, seed: int, name: str) -> keras.layers.Embedding:

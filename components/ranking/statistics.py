@@ -40,9 +40,14 @@ class TrainingStatistics:
     positives: np.ndarray
     rating: RatingBaseline | None
 
-    def positive_log_odds(self) -> np.ndarray:
-        """float32 [candidates]: log odds that a positive is of the candidate, one added to each count."""
-        share = (self.positives + 1.0) / (self.positives.sum() + len(self.positives) + 1.0)
+    def positive_log_odds(self, without: int = 0) -> np.ndarray:
+        """float32 [candidates]: log odds that a positive is of the candidate, one added to each count.
+
+        Args:
+            without: How many of each candidate's own positives to leave out, as far as it has them.
+        """
+        kept = np.maximum(self.positives - without, 0)
+        share = (kept + 1.0) / (self.positives.sum() + len(self.positives) + 1.0)
         return np.log(share / (1.0 - share)).astype(np.float32)
 
 

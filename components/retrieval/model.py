@@ -30,7 +30,7 @@ def sampling_probabilities(counts: np.ndarray) -> np.ndarray:
     return (smoothed / max(counts.sum(), 1)).astype(np.float32)
 
 
-def id_embedding_indices(counts: np.ndarray) -> np.ndarray:
+def id_embedding_indices(counts: np.ndarray, least: int = 1) -> np.ndarray:
     """Index of the id embedding of every candidate row.
 
     A candidate without a training interaction shares ``UNKNOWN_ID``: a random embedding that no gradient
@@ -38,11 +38,12 @@ def id_embedding_indices(counts: np.ndarray) -> np.ndarray:
 
     Args:
         counts: [candidates] training interactions per candidate row.
+        least: How many of them it takes to have an embedding of one's own.
 
     Returns:
-        int64 [candidates], 1, 2, ... for those with interactions, ``UNKNOWN_ID`` for the others.
+        int64 [candidates], 1, 2, ... for those with enough interactions, ``UNKNOWN_ID`` for the others.
     """
-    known = counts > 0
+    known = counts >= least
     return np.where(known, np.cumsum(known), UNKNOWN_ID).astype(np.int64)
 
 

@@ -118,6 +118,46 @@ def test_loss_is_the_corrected_cross_entropy_of_the_positive_and_its_negatives()
     assert float(model.compute_loss(inputs)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_positive_trains_without_itself_among_the_counts():
+    model = make(TrainingStatistics(COUNTS, COUNTS, None), NEGATIVES)
+    rows = tf.constant([[0, 1, 2], [3, 1, 2]], tf.int64)
+    labels = tf.constant([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+
+    def counts(training):
+        log_odds = model._training_log_odds(rows, labels, training).numpy()
+        return 15 / (1 + np.exp(-log_odds)) - 1
+
+    counted = COUNTS[rows.numpy()].astype(float)
+    np.testing.assert_allclose(counts(False), counted, atol=1e-4)
+    counted[0, 0] -= 1
+    np.testing.assert_allclose(counts(True), counted, atol=1e-4)
+
+
+def test_that_train_holds_a_candidate_once_is_not_learnt_by_heart(tmp_path):
+    """A thousand candidates come once each, the first half in train: that one came says nothing for it."""
+    n, size = 500, 1000
+
+    def log(first):
+        return EncodedInteractions(
+            {
+                "user": tf.zeros([n], tf.int64),
+                "candidate_row": tf.range(first, first + n, dtype=tf.int32),
+                "history": tf.fill([n, 1], -1),
+                "history_age": tf.zeros([n, 1]),
+                "positive": tf.ones([n]),
+                "weight": tf.ones([n]),
+            }
+        )
+
+    statistics = training_statistics(log(0), size, None)
+    settings = {"learning_rate": 0.01, "epochs": 12, "batch_size": 100}
+    model = make(statistics, {"uniform": 4}, size, **settings)
+    fit(model, log(0), log(n), model._config, str(tmp_path))
+    query = next(iter(log(0).batches(1)))
+    learnt = model.score(query, tf.range(size, dtype=tf.int64)[tf.newaxis])["positive"].numpy()[0]
+    assert learnt[:n].max() < learnt[n:].min()
+
+
 def test_what_is_learnt_is_the_probability_whatever_negatives_are_drawn(tmp_path):
     """Queries come back to the first candidate of their history half of the time, else take 0 or 1."""
     rng = np.random.default_rng(0)
