@@ -10,18 +10,21 @@ example.proto and feature.proto.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-ENCODED_ROWS = 8192
+ENCODED_ROWS = 16_384
 """Rows encoded at a time; bounds the memory that serialised examples take."""
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = b"\x0a", b"\x12", b"\x1a"
 _FIRST_FIELD, _SECOND_FIELD = b"\x0a", b"\x12"
 _LONGEST_VARINT = 10
+_ABSENT = -1
+"""In place of a list's size: there is no list."""
 
 
 class ListedStrings:
@@ -126,21 +129,24 @@ def _entries(name: str, kind: bytes, lists: pa.Array, missing: np.ndarray | None
         lists: [n] serialised BytesList, FloatList or Int64List.
         missing: [n] bool, where the Feature has no list at all; None for nowhere.
     """
-    key = name.encode()
     sizes = _lengths(lists)
-    absent = -1
-    places = sizes if missing is None else np.where(missing, absent, sizes)
+    places = sizes if missing is None else np.where(missing, _ABSENT, sizes)
     distinct, inverse = np.unique(places, return_inverse=True)
-    headers = []
-    for size in distinct.tolist():
-        within = b"" if size == absent else kind + _varint(size)
-        feature = _SECOND_FIELD + _varint(len(within) + max(size, 0)) + within
-        entry = _FIRST_FIELD + _varint(len(key)) + key + feature
-        headers.append(_FIRST_FIELD + _varint(len(entry) + max(size, 0)) + entry)
+    headers = [_entry_header(name, kind, size) for size in distinct.tolist()]
     header = pa.array(headers, pa.binary()).take(pa.array(inverse))
     if missing is not None and missing.any():
         lists = pc.if_else(pa.array(missing), pa.scalar(b"", pa.binary()), lists)
     return _joined([header, lists])
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _entry_header(name: str, kind: bytes, size: int) -> bytes:
+    """What stands before a serialised list of ``size`` bytes in its entry of the feature map."""
+    key = name.encode()
+    within = b"" if size == _ABSENT else kind + _varint(size)
+    feature = _SECOND_FIELD + _varint(len(within) + max(size, 0)) + within
+    entry = _FIRST_FIELD + _varint(len(key)) + key + feature
+    return _FIRST_FIELD + _varint(len(entry) + max(size, 0)) + entry
 
 
 def _packed(payload: pa.Array) -> pa.Array:

@@ -9,11 +9,9 @@ what Beam holds and moves are names and counts.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import apache_beam as beam
 import pyarrow as pa
 import pyarrow.fs as pa_fs
 from tfx import types
@@ -23,6 +21,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 from tfx.v1 import proto
 
+from components.ingest.beam_graph import build
 from components.ingest.custom_config import unpack
 from components.ingest.dead_letters import (
     DEAD_LETTERS_FILE,
@@ -36,15 +35,12 @@ from components.ingest.files.file_parts import file_parts
 from components.ingest.files.file_patterns import SpanFiles, newest_spans
 from components.ingest.files.file_system import locate
 from components.ingest.files.tables import check_columns, matching_files
-from components.ingest.partition import DUPLICATE, combine_summaries, partition_count
 from components.ingest.plan import CANDIDATES, QUERIES, InteractionPlan, source_split
-from components.ingest.reading import LogPart, ReadAttributes, Reading, ReadLog, write_catalogue
+from components.ingest.reading import LogPart, write_catalogue
 from components.ingest.reference_tables import read_candidate_ids, stub_ids, with_stubs
-from components.ingest.spill import BUCKETS
-from components.ingest.split import SPLITS, cut_points
+from components.ingest.split import SPLITS
 from components.ingest.summary import IngestionSummary, read_ingestion_summary, write_ingestion_summary
 from components.ingest.worker_processes import with_worker_processes
-from components.ingest.writing import WriteExamples, Written
 
 _WORK = ".ingesting"
 """Directory inside the artifact's, gone when the step ends."""
@@ -142,7 +138,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self._beam_pipeline_args = with_worker_processes(args, size)
         files = [file for source in log for file in source.files]
         with self._make_beam_pipeline() as pipeline:
-            _build(pipeline, plan, parts, files, queries, uri)
+            build(pipeline, plan, parts, files, queries, os.path.join(uri, _WORK), uri)
 
 
 def log_parts(plan: InteractionPlan, log: Sequence[SpanFiles]) -> tuple[list[LogPart], int]:
@@ -158,92 +154,6 @@ def log_parts(plan: InteractionPlan, log: Sequence[SpanFiles]) -> tuple[list[Log
     places = {file: place for place, file in enumerate(file for source in log for file in source.files)}
     parts = [LogPart(place, number, places[file], part) for place, (number, file, part) in enumerate(pieces)]
     return parts, size
-
-
-def _build(
-    pipeline: beam.Pipeline,
-    plan: InteractionPlan,
-    parts: Sequence[LogPart],
-    log: Sequence[str],
-    queries: Sequence[str],
-    uri: str,
-) -> None:
-    """The Beam graph, from parts of files to shards and summary."""
-    work = os.path.join(uri, _WORK)
-    reading = beam.pvalue.AsSingleton(
-        pipeline
-        | "Parts" >> beam.Create(list(parts))
-        | "SpreadParts" >> beam.Reshuffle()
-        | "ReadLog" >> beam.ParDo(ReadLog(plan, work))
-        | "GatherReadings" >> beam.combiners.ToList()
-        | "MergeReadings" >> beam.Map(Reading.merged)
-    )
-    attributes = (
-        pipeline
-        | "QueryFiles" >> beam.Create(list(enumerate(queries)))
-        | "SpreadQueryFiles" >> beam.Reshuffle()
-        | "ReadQueries"
-        >> beam.ParDo(ReadAttributes(plan, work)).with_outputs(ReadAttributes.FAULT, main="good")
-    )
-    faults = beam.pvalue.AsList(attributes[ReadAttributes.FAULT])
-    written = (
-        pipeline
-        | "Once" >> beam.Create([plan])
-        | "Partitions" >> beam.FlatMap(_partitions, reading, faults)
-        | "SpreadPartitions" >> beam.Reshuffle()
-        | "WriteExamples"
-        >> beam.ParDo(
-            WriteExamples(plan, log, queries, work, uri), reading, beam.pvalue.AsList(attributes.good)
-        )
-    )
-    _ = (
-        pipeline
-        | "OnceMore" >> beam.Create([(plan, tuple(log), uri)])
-        | "Summarise" >> beam.Map(_summarise, reading, faults, beam.pvalue.AsList(written))
-    )
-
-
-def _partitions(plan: InteractionPlan, reading: Reading, faults: Sequence[str]) -> Iterator[int]:
-    """The partitions to write; none where the run is to stop."""
-    if not (reading.faults or faults or reading.bad > plan.max_bad_fraction * reading.rows):
-        yield from range(partition_count(reading.usable, BUCKETS))
-
-
-def _summarise(
-    once: tuple[InteractionPlan, tuple[str, ...], str],
-    reading: Reading,
-    faults: Sequence[str],
-    written: Sequence[Written],
-) -> None:
-    """Writes the summary, as far as Beam's workers know it."""
-    plan, files, uri = once
-    cuts = cut_points(reading.distribution, plan.split) if isinstance(plan.split, TimeSplit) else None
-    repeated = sum(part.duplicates for part in written)
-    by_reason = Counter(reading.by_reason)
-    if repeated and plan.interactions.duplicates == "dead_letter":
-        by_reason[DUPLICATE] = repeated
-    pieces = {split: [part.splits[split] for part in written if split in part.splits] for split in SPLITS}
-    summary = IngestionSummary(
-        files=files,
-        rows=reading.rows,
-        rows_by_source={
-            source.files: reading.by_source[number] for number, source in enumerate(plan.interactions.sources)
-        },
-        bad=sum(by_reason.values()),
-        bad_by_reason=dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))),
-        duplicates=0 if DUPLICATE in by_reason else repeated,
-        before_since=reading.before_since,
-        candidates=0,
-        stubs=0,
-        span=None,
-        split=plan.split.kind,
-        eval_from=cuts.eval_from if cuts else None,
-        test_from=cuts.test_from if cuts else None,
-        splits={split: combine_summaries(parts) for split, parts in pieces.items() if parts},
-        bytes_written=sum(part.size for part in written),
-        unreadable=tuple(sorted([*reading.faults, *faults, *(p.fault for p in written if p.fault)])),
-    )
-    write_ingestion_summary(summary, uri)
 
 
 def _finish(plan: InteractionPlan, uri: str, candidates: int, stubs: int, log: Sequence[SpanFiles]) -> None:

@@ -149,6 +149,8 @@ class ReadLog(beam.DoFn):
         self._spill(element, reading, usable, refused)
         reading.distribution = TimeDistribution.merged(times)
         yield reading
+        # Workers of one machine share its memory; what one holds in reserve another lacks.
+        pa.default_memory_pool().release_unused()
 
     def _spill(
         self,

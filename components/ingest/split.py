@@ -13,7 +13,7 @@ SPLITS = ("train", "eval", "test")
 """The splits of the interaction stream, oldest first."""
 TRAIN, EVAL, TEST = range(len(SPLITS))
 
-MOST_MOMENTS = 1 << 20
+MOST_MOMENTS = 1 << 18
 """Distinct moments a distribution keeps apart; with more, neighbouring seconds are counted as one."""
 
 

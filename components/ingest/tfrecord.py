@@ -6,6 +6,7 @@ data; checksums are CRC-32C.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Iterable
@@ -82,6 +83,7 @@ def _framed(examples: pa.Array) -> memoryview:
     return memoryview(records.buffers()[2])
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def _length_header(size: int) -> bytes:
     length = np.uint64(size).tobytes()
     return length + _masked(np.array([google_crc32c.value(length)], np.uint32)).tobytes()

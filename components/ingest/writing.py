@@ -104,6 +104,8 @@ class WriteExamples(beam.DoFn):
             written.size += write_shard(directory, element, partitions, chunks)
             written.splits[split] = partition.summary(rows)
         yield written
+        del partition, batches
+        pa.default_memory_pool().release_unused()
 
     def _attributes(self, spills: Sequence[str], buckets: range) -> pa.Table | None:
         """The partition's rows of the queries table; None without such a table."""

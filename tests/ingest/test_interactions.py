@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import random
 from collections import Counter
@@ -25,7 +26,9 @@ def rows_of(shop: Path) -> list[dict[str, str]]:
 
 
 def shard_bytes(uri: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(uri)): path.read_bytes() for path in sorted(uri.glob("Split-*/*"))}
+    """Every shard's TFRecords. How they were deflated is the compressor's business."""
+    shards = sorted(uri.glob("Split-*/*"))
+    return {str(path.relative_to(uri)): gzip.decompress(path.read_bytes()) for path in shards}
 
 
 def test_an_interaction_carries_ids_labels_history_and_its_querys_attributes(
