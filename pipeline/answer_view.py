@@ -66,8 +66,15 @@ def _table(answer: Answer, title: str) -> Table:
 
 
 def _places(item: Recommendation) -> tuple[str, ...]:
-    numbers = ("-" if value is None else f"{value:.2f}" for value in (item.score, *item.heads.values()))
+    numbers = (_number(value) for value in (item.score, *item.heads.values()))
     return (str(item.rank), _title(item), *numbers)
+
+
+def _number(value: float | None) -> str:
+    """A score or a probability; of a small one, such as to be the next purchase, more digits."""
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.4f}"
 
 
 def _title(item: Item | None) -> str:
