@@ -21,13 +21,16 @@ LONGEST_FIRST = (
 """Groups in the order in which they start; all others follow."""
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keeps tests that share a costly fixture in one process."""
+    # Not among the hooks that order the items: pytest-xdist looks at the groups before those are called.
+    item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps tests that share a costly fixture in one process, and starts with the longest groups."""
+    """Starts with the longest groups."""
     ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
-    groups = {item: _group(item) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: ranks.get(groups[item], len(ranks)))
+    items.sort(key=lambda item: ranks.get(_group(item), len(ranks)))
 
 
 def _group(item: pytest.Item) -> str:

@@ -88,7 +88,7 @@ def test_a_catalogue_under_sixteen_is_searched_exactly_and_k_may_exceed_it(kille
     assert json.loads((version / "assets.extra" / "model.json").read_text())["index"] == "exact"
     asked = westwork(
         *("recommend", "--domain", str(TESTS / "fixtures" / "tiny"), "--root", str(root)),
-        *("--user", "reader1", "--k", "50", "--json"),
+        *("--user", "reader1", "--k", "50", "--keep-seen", "--json"),
     )
     assert asked.returncode == 0, asked.stderr
     assert len(json.loads(asked.stdout)["recommendations"]) == 12

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -167,7 +168,9 @@ def test_ctrl_c_ends_the_child(tmp_path):
         "import pathlib, sys, time; pathlib.Path(sys.argv[1], 'hanging').touch(); time.sleep(600)"
     )
     command = [sys.executable, "-c", PARENT, str(tmp_path), str(child)]
-    parent = subprocess.Popen(command, stderr=subprocess.PIPE)
+    # A shell's background jobs, of which the tests may be one, have the signal ignored.
+    restore = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    parent = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=restore)
     _wait_until((tmp_path / "hanging").exists)
     parent.send_signal(signal.SIGINT)
     _, errors = parent.communicate(timeout=30)
