@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 _LOCAL_RUNNER = "--runner=FnApiRunner"
 _CHOSEN = ("--direct_num_workers", "--direct_running_mode")
-_WORTH_IT_BYTES = 16 << 20
+_WORTH_IT_BYTES = 48 << 20
 """Of input. Below, one process is done before others have started."""
 
 
