@@ -48,6 +48,8 @@ def main() -> None:
     if given.measure:
         print(json.dumps(_MEASURED[given.measure](given.data)))
         return
+    if given.work:
+        given.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=given.work) as work:
         results = []
         if given.csv_example_gen_rows:
