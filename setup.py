@@ -31,6 +31,8 @@ setup(
         "apache-beam>=2.77,<2.78",
         "kfp>=2.16,<2.17",
         "numpy",
+        "scipy",
+        "implicit>=0.7.3,<0.8",
         "pandas",
         "pyarrow",
         "orjson>=3.10",
