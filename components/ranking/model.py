@@ -13,8 +13,10 @@ from components.ranking.config import RankingConfig
 from components.ranking.negatives import NEGATIVE_ROWS, NegativeSampler
 from components.ranking.repeats import repeat_features
 from components.ranking.statistics import TrainingStatistics
+from components.retrieval.features import FeatureEncoder, mean_embedding
+from components.retrieval.history import UNKNOWN_ID
 from components.retrieval.model import id_embedding_indices
-from components.retrieval.towers import UNKNOWN_ID, FeatureEncoder, drop_ids, mean_embedding
+from components.retrieval.towers import drop_ids
 from components.transform.candidate_table import CandidateTable
 from components.transform.encoding import EncodedFeature
 from components.transform.interaction_dataset import CANDIDATE_ROW

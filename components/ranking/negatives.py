@@ -10,7 +10,7 @@ import tensorflow as tf
 from components.ingest.declaration import HISTORY
 from components.ranking.config import Negatives
 from components.ranking.repeats import contains, sort_history
-from components.retrieval.model import sampling_probabilities
+from components.retrieval.negatives import sampling_probabilities
 from components.transform.candidate_table import UNKNOWN_ROW
 from components.transform.interaction_dataset import CANDIDATE_ROW
 

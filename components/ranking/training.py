@@ -29,7 +29,7 @@ def fit(
         Training and validation loss of every epoch, by name.
     """
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
-    batches = train.shuffled_batches(config.batch_size, config.seed)
+    batches = train.shuffled_batches(config.batch_size, config.seed, range(config.epochs))
     held_out = validation.batches(4 * config.batch_size)
     if model.sampler:
         batches = model.sampler.with_negatives(batches, config.seed, every_epoch=True)
@@ -38,6 +38,7 @@ def fit(
         batches.prefetch(2),
         validation_data=held_out.prefetch(2),
         epochs=config.epochs,
+        steps_per_epoch=train.steps(config.batch_size),
         verbose=2,
         callbacks=[
             keras.callbacks.EarlyStopping(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from components.ingest.strict import Strict
 
@@ -10,28 +12,137 @@ TRAINING_HISTORY_FILE = "training.json"
 """File in a trainer's ModelRun artifact: the metrics of every epoch, by name."""
 
 
+class HistoryEncoderConfig(Strict):
+    """How a query's history becomes one vector; ``retrieval.history``."""
+
+    encoder: Literal["mean", "attention", "none"] = Field(
+        default="mean", description="None: the history is not looked at."
+    )
+    shared: bool = Field(
+        default=False,
+        description="Events use the candidate tower's id embeddings instead of a table of their own.",
+    )
+    event_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of the history's events hidden in training."
+    )
+    half_life: float | None = Field(
+        default=None,
+        gt=0,
+        description="Of the mean: an event so many events further back counts half. None: all alike.",
+    )
+    layers: int = Field(default=1, gt=0, description="Of attention: blocks.")
+    heads: int = Field(default=1, gt=0, description="Of attention: heads; they divide 'dim'.")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="Of attention: after each sub-layer.")
+    positions: bool = Field(default=True, description="Of attention: an embedding of the place from the end.")
+    ages: bool = Field(default=True, description="Of attention: an embedding of the event's age.")
+    actions: bool = Field(
+        default=True, description="Of attention: an embedding of the event's action, where there are several."
+    )
+
+
+class LossConfig(Strict):
+    """What a positive interaction is held against; ``retrieval.loss``."""
+
+    kind: Literal["sampled_softmax", "full_softmax", "binary_cross_entropy"] = "sampled_softmax"
+    in_batch: bool = Field(default=True, description="The batch's other candidates are negatives.")
+    uniform_negatives: int = Field(
+        default=0,
+        ge=0,
+        description="Candidates drawn evenly from the catalogue for each batch, negatives of all its queries.",
+    )
+    correction: Literal["logq", "positive_not_sampled", "none"] = Field(
+        default="logq",
+        description=(
+            "Of the sampled softmax: for how often a candidate is drawn (Yi et al. 2019), or also for the"
+            " positive not being drawn at all (Khrylchenko et al. 2025)."
+        ),
+    )
+    hard_negatives: int | None = Field(
+        default=None, gt=0, description="Only so many negatives with the highest scores count."
+    )
+    negative_weight: float = Field(
+        default=1.0,
+        gt=0,
+        description="Of binary cross-entropy: the drawn negatives together weigh so much beside the positive.",
+    )
+
+    @model_validator(mode="after")
+    def _negatives_exist(self) -> LossConfig:
+        if self.kind == "sampled_softmax" and not (self.in_batch or self.uniform_negatives):
+            raise ValueError(
+                "'sampled_softmax' without negatives: set 'in_batch: true' or 'uniform_negatives' above 0"
+            )
+        if self.kind == "full_softmax" and self.hard_negatives:
+            raise ValueError("'hard_negatives' are chosen among drawn ones: not with 'full_softmax'")
+        return self
+
+
+class OptimizerConfig(Strict):
+    """How weights follow gradients; ``retrieval.optimizer``."""
+
+    kind: Literal["lazy_adam", "adam", "adagrad"] = Field(
+        default="lazy_adam",
+        description="Lazy: an embedding that a batch does not use is left alone, moments included.",
+    )
+    learning_rate: float = Field(default=0.003, gt=0)
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="Cosine: falls to nothing over 'epochs'."
+    )
+    warmup_steps: int = Field(default=0, ge=0, description="The rate rises evenly over so many first steps.")
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="Of dense layers: decoupled weight decay (AdamW); not of embeddings."
+    )
+
+
 class RetrievalConfig(Strict):
     """The two towers, their loss and how they are trained; the ``retrieval`` section of a domain file."""
 
     dim: int = Field(default=64, gt=0, description="Width of the query and candidate embeddings.")
     feature_dim: int = Field(default=16, gt=0, description="Width of each feature's embedding.")
-    layers: tuple[int, ...] = Field(default=(128,), description="Hidden layers of each tower; may be empty.")
-    normalize: bool = Field(default=False, description="Cosine instead of dot product.")
-    temperature: float = Field(default=1.0, gt=0, description="Logits are divided by it.")
+    layers: tuple[int, ...] | None = Field(
+        default=(128,),
+        description=(
+            "Hidden layers of each tower; empty: one linear layer. None: no tower, the embeddings of id and"
+            " history and linear projections of the features are added: without features, matrix factorisation."
+        ),
+    )
+    query_id: bool = Field(default=True, description="Whether queries have an id embedding.")
+    history: HistoryEncoderConfig = HistoryEncoderConfig()
+    similarity: Literal["dot", "cosine"] = Field(
+        default="dot", description="Dot: candidates also have a bias. Cosine: embeddings are of unit length."
+    )
+    temperature: float = Field(default=1.0, gt=0, description="Similarities are divided by it in the loss.")
+    learn_temperature: bool = Field(default=False, description="'temperature' is only where it starts.")
+    loss: LossConfig = LossConfig()
+    l2: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the squared lengths of each interaction's two embeddings in the loss.",
+    )
     id_dropout: float = Field(
         default=0.1, ge=0, lt=1, description="Share of training ids shown as unknown: teaches cold starts."
     )
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-    learning_rate: float = Field(default=0.003, gt=0)
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="Of hidden layers.")
+    optimizer: OptimizerConfig = OptimizerConfig()
     batch_size: int = Field(default=1024, gt=1)
-    uniform_negatives: int = Field(
-        default=0,
-        ge=0,
-        description="Candidates drawn evenly from the catalogue that join each batch's own as negatives.",
-    )
     epochs: int = Field(default=30, gt=0, description="At most; early stopping usually ends sooner.")
     patience: int = Field(default=4, gt=0, description="Epochs without a better validation before stopping.")
     validation_queries: int = Field(
         default=4096, gt=0, description="Validation looks at this many interactions of the eval split."
     )
+    strategy: Literal["one_device", "mirrored", "multi_worker"] = Field(
+        default="one_device",
+        description=(
+            "tf.distribute: one process on one device, on all its devices, or one of the workers that"
+            " TF_CONFIG names. 'batch_size' is that of all replicas together."
+        ),
+    )
     seed: int = 17
+
+    @model_validator(mode="after")
+    def _fits(self) -> RetrievalConfig:
+        if self.history.encoder == "attention" and self.dim % self.history.heads:
+            raise ValueError(
+                f"'history.heads' is {self.history.heads}, which does not divide 'dim', {self.dim}"
+            )
+        return self

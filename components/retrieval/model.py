@@ -1,7 +1,8 @@
-"""The two-tower retrieval model: towers over the candidate table, and its in-batch softmax loss."""
+"""The two-tower retrieval model: towers over the candidate table, and the loss that trains them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,25 +10,20 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
-from components.ingest.declaration import HISTORY, WEIGHT
+from components.ingest.declaration import HISTORY, POSITIVE, WEIGHT
 from components.retrieval.config import RetrievalConfig
-from components.retrieval.towers import UNKNOWN_ID, CandidateTower, QueryTower
+from components.retrieval.history import UNKNOWN_ID
+from components.retrieval.losses import (
+    binary_cross_entropy,
+    exclude_accidental_hits,
+    hardest,
+    positive_not_sampled_cross_entropy,
+    softmax_cross_entropy,
+)
+from components.retrieval.negatives import NegativePool
+from components.retrieval.towers import CandidateTower, QueryTower
 from components.transform.candidate_table import CandidateTable
 from components.transform.interaction_dataset import CANDIDATE_ROW
-
-
-def sampling_probabilities(counts: np.ndarray) -> np.ndarray:
-    """Probability of each candidate to stand in a batch: its share of the training interactions.
-
-    Args:
-        counts: [candidates] training interactions per candidate row.
-
-    Returns:
-        float32 [candidates]; a candidate never seen gets the share of half an interaction, so that its
-        logarithm is finite.
-    """
-    smoothed = np.maximum(counts.astype(np.float64), 0.5)
-    return (smoothed / max(counts.sum(), 1)).astype(np.float32)
 
 
 def id_embedding_indices(counts: np.ndarray, least: int = 1) -> np.ndarray:
@@ -48,14 +44,10 @@ def id_embedding_indices(counts: np.ndarray, least: int = 1) -> np.ndarray:
 
 
 class RetrievalModel(tfrs.Model):
-    """Two towers trained by sampled softmax over the batch's candidates.
+    """Two towers whose similarity is high for a query and the candidate of its positive interaction.
 
-    The loss is that of ``tfrs.tasks.Retrieval``: softmax cross-entropy of each query against all
-    candidates of the batch, minus log sampling probability in each logit (logQ correction; Yi et al.,
-    "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations", RecSys 2019, eq. 3),
-    with other occurrences of the query's own candidate masked out. ``uniform_negatives`` of the catalogue
-    join the batch's candidates (mixed negative sampling: Yang et al., WWW 2020), and the probability is
-    then that of the mixture.
+    The losses are those of :mod:`components.retrieval.losses`; their negatives come from the batch, from the
+    catalogue, or are all of it. Where one of them is the interaction's own candidate it does not count.
     """
 
     def __init__(
@@ -72,7 +64,7 @@ class RetrievalModel(tfrs.Model):
             query_tower: Embeds queries.
             candidate_tower: Embeds candidates.
             table: The catalogue after Transform.
-            counts: int64 [candidates] positive training interactions per row of the table.
+            counts: int64 [candidates] training interactions per row of the table.
             config: The retrieval section.
         """
         super().__init__()
@@ -81,21 +73,23 @@ class RetrievalModel(tfrs.Model):
         self._config = config
         self._id_indices = tf.constant(id_embedding_indices(counts))
         self.candidate_features = {name: tf.constant(column) for name, column in table.features.items()}
-        self._sampling_probabilities = tf.constant(sampling_probabilities(counts))
+        loss = config.loss
+        self._pool = NegativePool(counts, in_batch=loss.in_batch, uniform=loss.uniform_negatives)
+        self._log_temperature = tf.Variable(
+            math.log(config.temperature), trainable=config.learn_temperature, name="log_temperature"
+        )
         # tfrs.Model reports the last batch's loss; a curve needs the epoch's.
         self._epoch_loss = keras.metrics.Mean(name="epoch_loss")
-        self._task = tfrs.tasks.Retrieval(
-            loss=keras.losses.CategoricalCrossentropy(
-                from_logits=True, reduction=keras.losses.Reduction.SUM_OVER_BATCH_SIZE
-            ),
-            remove_accidental_hits=True,
-            temperature=config.temperature,
-        )
 
     @property
     def candidate_count(self) -> int:
         """Rows of the candidate table."""
         return int(self._id_indices.shape[0])
+
+    @property
+    def temperature(self) -> tf.Tensor:
+        """What similarities are divided by in the loss: float32 scalar."""
+        return tf.exp(self._log_temperature)
 
     def embed_query(self, query: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Embeds encoded queries.
@@ -106,14 +100,13 @@ class RetrievalModel(tfrs.Model):
             training: Whether dropout is on.
 
         Returns:
-            float32 [batch, width] embeddings.
+            float32 [batch, width] embeddings, of unit length for cosine similarity.
         """
-        return self.query_tower({**query, HISTORY: self._id_index(query[HISTORY])}, training=training)
+        return self._finished(self._raw_query(query, training))
 
     def embed_rows(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Embeds candidates of the table by row (int64 [batch]) as float32 [batch, width]."""
-        features = {name: tf.gather(column, rows) for name, column in self.candidate_features.items()}
-        return self.embed_candidates(rows, features, training=training)
+        return self._finished(self._raw_rows(rows, training))
 
     def embed_candidates(
         self, rows: tf.Tensor, features: Mapping[str, tf.Tensor], training: bool = False
@@ -126,9 +119,21 @@ class RetrievalModel(tfrs.Model):
             training: Whether dropout is on.
 
         Returns:
-            float32 [batch, width] embeddings.
+            float32 [batch, width] embeddings, of unit length for cosine similarity.
         """
+        return self._finished(self.candidate_tower(self._id_index(rows), features, training=training))
+
+    def _raw_query(self, query: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
+        """The query tower's output, of any length."""
+        return self.query_tower({**query, HISTORY: self._id_index(query[HISTORY])}, training=training)
+
+    def _raw_rows(self, rows: tf.Tensor, training: bool) -> tf.Tensor:
+        """The candidate tower's output for rows of the table, of any length."""
+        features = {name: tf.gather(column, rows) for name, column in self.candidate_features.items()}
         return self.candidate_tower(self._id_index(rows), features, training=training)
+
+    def _finished(self, raw: tf.Tensor) -> tf.Tensor:
+        return tf.math.l2_normalize(raw, axis=1) if self._config.similarity == "cosine" else raw
 
     def _id_index(self, rows: tf.Tensor) -> tf.Tensor:
         """Index of the id embedding of each row; ``UNKNOWN_ID`` for padding and ids not in the table."""
@@ -147,28 +152,66 @@ class RetrievalModel(tfrs.Model):
         )
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Sampled softmax loss of a batch of positive interactions, weighted (scalar)."""
-        queries = self.embed_query(inputs, training=training)
-        rows, probabilities = self._with_uniform_negatives(inputs[CANDIDATE_ROW])
-        loss = self._task(
-            queries,
-            self.embed_rows(rows, training=training),
-            sample_weight=inputs[WEIGHT],
-            candidate_sampling_probability=probabilities,
-            candidate_ids=rows,
-            compute_metrics=False,
-            compute_batch_metrics=False,
-        )
+        """Loss of a batch of interactions: the weighted mean over them, and the regularisation (scalar).
+
+        Args:
+            inputs: Encoded interactions; all positive but for binary cross-entropy.
+            training: Whether dropout is on.
+        """
+        raw_queries = self._raw_query(inputs, training)
+        queries = self._finished(raw_queries)
+        rows = inputs[CANDIDATE_ROW]
+        if self._config.loss.kind == "full_softmax":
+            everything = tf.range(self.candidate_count, dtype=tf.int64)
+            raw_candidates = self._raw_rows(everything, training)
+            scores = self._scores(queries, self._finished(raw_candidates))
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=rows, logits=scores)
+            raw_positives = tf.gather(raw_candidates, rows) if self._config.l2 else None
+        else:
+            raw_positives = self._raw_rows(rows, training)
+            losses = self._sampled_losses(queries, raw_positives, inputs, training)
+        loss = tf.reduce_mean(losses * inputs[WEIGHT])
+        if self._config.l2:
+            lengths = tf.reduce_sum(raw_queries**2, axis=1) + tf.reduce_sum(raw_positives**2, axis=1)
+            loss += self._config.l2 * tf.reduce_mean(lengths)
         self._epoch_loss.update_state(loss)
         return loss
 
-    def _with_uniform_negatives(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The batch's candidates and the drawn ones, and the probability of each to stand there."""
-        uniform = self._config.uniform_negatives
-        if not uniform:
-            return rows, tf.gather(self._sampling_probabilities, rows)
-        batch = tf.cast(tf.shape(rows)[0], tf.float32)
-        drawn = tf.random.uniform([uniform], maxval=self.candidate_count, dtype=tf.int64)
-        rows = tf.concat([rows, drawn], axis=0)
-        expected = batch * tf.gather(self._sampling_probabilities, rows) + uniform / self.candidate_count
-        return rows, expected / (batch + uniform)
+    def _sampled_losses(
+        self, queries: tf.Tensor, raw_positives: tf.Tensor, inputs: Mapping[str, tf.Tensor], training: bool
+    ) -> tf.Tensor:
+        """Losses against a pool of negatives, float32 [batch]."""
+        loss, rows = self._config.loss, inputs[CANDIDATE_ROW]
+        positives = self._finished(raw_positives)
+        drawn = self._pool.draw_uniform()
+        pool, embedded = [], []
+        if loss.in_batch:
+            pool, embedded = [rows], [positives]
+        if drawn is not None:
+            pool, embedded = [*pool, drawn], [*embedded, self.embed_rows(drawn, training)]
+        if not pool:
+            own = self._own_scores(queries, positives)
+            return binary_cross_entropy(own, tf.zeros([tf.size(rows), 0]), inputs[POSITIVE], 0.0)
+        negative_rows = tf.concat(pool, axis=0)
+        own = self._own_scores(queries, positives)
+        scores = self._scores(queries, tf.concat(embedded, axis=0))
+        if loss.kind == "sampled_softmax" and loss.correction != "none":
+            scores -= self._pool.log_expected_counts(negative_rows, tf.size(rows))[tf.newaxis, :]
+            if loss.correction == "logq":
+                own -= self._pool.log_expected_counts(rows, tf.size(rows))
+        scores = exclude_accidental_hits(scores, negative_rows, rows)
+        if loss.hard_negatives:
+            scores = hardest(scores, loss.hard_negatives)
+        if loss.kind == "binary_cross_entropy":
+            return binary_cross_entropy(own, scores, inputs[POSITIVE], loss.negative_weight)
+        if loss.correction == "positive_not_sampled":
+            return positive_not_sampled_cross_entropy(own, scores)
+        return softmax_cross_entropy(own, scores)
+
+    def _scores(self, queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+        """Similarity of every query and candidate over the temperature: float32 [batch, candidates]."""
+        return tf.matmul(queries / self.temperature, candidates, transpose_b=True)
+
+    def _own_scores(self, queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+        """Similarity of each query and its candidate over the temperature: float32 [batch]."""
+        return tf.reduce_sum(queries * candidates, axis=1) / self.temperature

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from typing import Any
 
@@ -25,6 +27,9 @@ CANDIDATE_FILES_KEY = "candidate_files"
 """Key of the custom config: pattern of the transformed candidate files; filled in by the executor."""
 CANDIDATE_GRAPH_KEY = "candidate_graph_path"
 """Key of the custom config: path of the candidates' transform graph; filled in by the executor."""
+
+RESUME_DIR_KEY = "resume_dir"
+"""Key of the custom config: where an unfinished training is kept; filled in by the executor."""
 
 
 class CatalogueTrainerSpec(standard_component_specs.TrainerSpec):
@@ -53,8 +58,26 @@ class CatalogueTrainerExecutor(GenericExecutor):
             **(fn_args.custom_config or {}),
             CANDIDATE_FILES_KEY: os.path.join(catalogue, "*.gz"),
             CANDIDATE_GRAPH_KEY: artifact_utils.get_single_uri(input_dict[CANDIDATE_GRAPH]),
+            RESUME_DIR_KEY: _resume_dir(input_dict, output_dict, exec_properties),
         }
         return fn_args
+
+
+def _resume_dir(
+    input_dict: dict[str, list[artifact.Artifact]],
+    output_dict: dict[str, list[artifact.Artifact]],
+    exec_properties: dict[str, Any],
+) -> str:
+    """Beside the node's outputs, under a digest of its inputs and settings.
+
+    An output's own directory is another one each time the step is run; a training may only be gone on with
+    where nothing that it follows from has changed.
+    """
+    inputs = {key: [item.uri for item in items] for key, items in sorted(input_dict.items())}
+    digest = hashlib.sha256(json.dumps([inputs, exec_properties], sort_keys=True, default=str).encode())
+    outputs = artifact_utils.get_single_uri(output_dict[standard_component_specs.MODEL_KEY])
+    node = os.path.dirname(os.path.dirname(outputs.rstrip("/")))
+    return os.path.join(node, "unfinished", digest.hexdigest()[:16])
 
 
 class CatalogueTrainer(base_component.BaseComponent):

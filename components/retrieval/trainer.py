@@ -8,11 +8,12 @@ import tensorflow as tf
 import tf_keras as keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from components.ingest.declaration import HISTORY
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.model import RetrievalModel
-from components.retrieval.node import CONFIG_KEY
+from components.retrieval.node import CONFIG_KEY, RESUME_DIR_KEY
 from components.retrieval.towers import CandidateTower, QueryTower
-from components.retrieval.training import fit
+from components.retrieval.training import distribution_strategy, fit
 from components.retrieval.training_inputs import (
     TrainingInputs,
     encoded_query_signature,
@@ -27,9 +28,17 @@ def run_fn(fn_args: FnArgs) -> None:
     Writes a SavedModel of :class:`ExportedRetrieval`, TensorBoard logs, and every epoch's metrics.
     """
     config = RetrievalConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
-    inputs = read_training_inputs(fn_args, positives_only=True)
-    model = build_model(inputs, config)
-    history = fit(model, inputs.train, inputs.validation, config, fn_args.model_run_dir)
+    inputs = read_training_inputs(fn_args, positives_only=config.loss.kind != "binary_cross_entropy")
+    with distribution_strategy(config).scope():
+        model = build_model(inputs, config)
+        history = fit(
+            model,
+            inputs.train,
+            inputs.validation,
+            config,
+            fn_args.model_run_dir,
+            resume_dir=fn_args.custom_config[RESUME_DIR_KEY],
+        )
     write_training_history(fn_args.model_run_dir, history)
     exported = ExportedRetrieval(model, encoded_query_signature(inputs))
     tf.saved_model.save(exported, fn_args.serving_model_dir, signatures=exported.signatures())
@@ -40,8 +49,11 @@ def build_model(inputs: TrainingInputs, config: RetrievalConfig) -> RetrievalMod
     keras.utils.set_random_seed(config.seed)
     counts = inputs.train.candidate_counts(len(inputs.table)).numpy()
     known = int((counts > 0).sum())
-    query_tower = QueryTower(*inputs.query_id, inputs.query_features, known, config)
     candidate_tower = CandidateTower(inputs.candidate_features, known, config)
+    length = inputs.train.columns[HISTORY].shape[1]
+    query_tower = QueryTower(
+        *inputs.query_id, inputs.query_features, known, length, config, candidate_tower.ids
+    )
     return RetrievalModel(query_tower, candidate_tower, inputs.table, counts, config)
 
 

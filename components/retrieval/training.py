@@ -8,6 +8,8 @@ import tf_keras as keras
 
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.model import RetrievalModel
+from components.retrieval.optimizers import make_optimizer
+from components.retrieval.progress import Progress
 from components.transform.interaction_dataset import CANDIDATE_ROW, EncodedInteractions
 
 MONITOR = "val_recall@100"
@@ -59,39 +61,54 @@ def catalogue_recall(model: RetrievalModel, batches: tf.data.Dataset) -> dict[st
     return {f"val_recall@{name}": found[k] for name, k in ks.items()}
 
 
+def distribution_strategy(config: RetrievalConfig) -> tf.distribute.Strategy:
+    """The configured strategy; model and optimiser have to be made in its scope."""
+    match config.strategy:
+        case "mirrored":
+            return tf.distribute.MirroredStrategy()
+        case "multi_worker":
+            return tf.distribute.MultiWorkerMirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
 def fit(
     model: RetrievalModel,
     train: EncodedInteractions,
     validation: EncodedInteractions,
     config: RetrievalConfig,
     log_dir: str,
+    resume_dir: str | None = None,
 ) -> dict[str, list[float]]:
     """Trains until validation recall stops rising, and leaves the best weights in the model.
 
     Args:
         model: The model to train.
-        train: Positive interactions.
+        train: Interactions, positive ones but for binary cross-entropy.
         validation: Positive interactions to stop by.
         config: The retrieval section.
         log_dir: Where TensorBoard logs go.
+        resume_dir: Where every epoch leaves what it takes to go on after an interruption; what is there is
+            gone on with, and removed when training has ended. None: an interrupted training is lost.
 
     Returns:
         Loss and validation recall of every epoch, by name.
     """
-    model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
-    history = model.fit(
-        train.shuffled_batches(config.batch_size, config.seed),
-        epochs=config.epochs,
-        verbose=2,
-        callbacks=[
-            CatalogueRecall(validation, config.validation_queries),
-            keras.callbacks.EarlyStopping(
-                monitor=MONITOR,
-                mode="max",
-                patience=config.patience,
-                restore_best_weights=True,
-            ),
-            keras.callbacks.TensorBoard(log_dir, write_graph=False),
-        ],
-    )
-    return {name: [float(value) for value in values] for name, values in history.history.items()}
+    steps = train.steps(config.batch_size)
+    model.compile(optimizer=make_optimizer(config.optimizer, steps * config.epochs))
+    progress = Progress(model, MONITOR, patience=config.patience, directory=resume_dir)
+    first = progress.restore(next(iter(train.batches(config.batch_size))))
+    if first < config.epochs and not progress.ended:
+        model.fit(
+            train.shuffled_batches(config.batch_size, config.seed, range(first, config.epochs)),
+            initial_epoch=first,
+            epochs=config.epochs,
+            steps_per_epoch=steps,
+            verbose=2,
+            callbacks=[
+                CatalogueRecall(validation, config.validation_queries),
+                progress,
+                keras.callbacks.TensorBoard(log_dir, write_graph=False),
+            ],
+        )
+    progress.finish()
+    return progress.history

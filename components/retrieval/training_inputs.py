@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components.ingest.declaration import HISTORY, HISTORY_AGE, Declaration
+from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, Declaration
 from components.ingest.errors import UserError
 from components.retrieval.config import TRAINING_HISTORY_FILE
 from components.retrieval.node import CANDIDATE_FILES_KEY, CANDIDATE_GRAPH_KEY
@@ -42,6 +42,11 @@ class TrainingInputs:
     query_id: tuple[str, int]
     query_features: list[EncodedFeature]
     candidate_features: list[EncodedFeature]
+
+    @property
+    def history_actions(self) -> int:
+        """How many actions ``history_action`` tells apart, numbered from 1; 0 where there is no such feature."""
+        return len(self.declaration.history_actions)
 
 
 def read_training_inputs(fn_args: FnArgs, *, positives_only: bool) -> TrainingInputs:
@@ -100,6 +105,7 @@ def write_training_history(model_run_dir: str, history: Mapping[str, list[float]
 
 def encoded_query_signature(inputs: TrainingInputs) -> dict[str, tf.TensorSpec]:
     """Specs of an encoded query as both exported models take it: the dataset's own, less the labels."""
+    history = [HISTORY, HISTORY_AGE, *([HISTORY_ACTION] if inputs.history_actions else [])]
     return inputs.train.signature(
-        [inputs.query_id[0], HISTORY, HISTORY_AGE, *(feature.name for feature in inputs.query_features)]
+        [inputs.query_id[0], *history, *(feature.name for feature in inputs.query_features)]
     )

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, Declaration
+from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, POSITIVE, Declaration
 from components.transform.candidate_table import UNKNOWN_ROW
 
 CANDIDATE_ROW = "candidate_row"
 """Feature of encoded interactions: int64 row of the interaction's candidate in the candidate table."""
 
+UNKNOWN_ACTION = 0
+"""Number of an action that is padding, or none of those that tell history events apart."""
+
 _PARSE_BATCH = 4096
+_PADDING = {HISTORY: UNKNOWN_ROW, HISTORY_AGE: 0.0, HISTORY_ACTION: UNKNOWN_ACTION}
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class EncodedInteractions:
 
     Attributes:
         columns: Tensors with one row an interaction. Those of candidate rows (``candidate_row`` and
-            ``history``) are int32 to halve the memory of long histories; batches hold them as int64.
+            ``history``) are int32, and ``history_action`` is int16, to save memory of long histories; batches
+            hold them as int64.
     """
 
     columns: Mapping[str, tf.Tensor]
@@ -34,16 +39,28 @@ class EncodedInteractions:
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
         """All interactions in their order, ``batch_size`` at a time."""
-        return self._gathered(tf.data.Dataset.range(len(self)), batch_size)
+        return self._gathered(tf.data.Dataset.range(len(self)).batch(batch_size))
 
-    def shuffled_batches(self, batch_size: int, seed: int) -> tf.data.Dataset:
-        """Batches in an order that differs each epoch and follows from the seed.
+    def steps(self, batch_size: int) -> int:
+        """How many batches an epoch has."""
+        return -(-len(self) // batch_size)
 
-        The whole split is shuffled: ingestion leaves a query's interactions side by side, and batches of
-        neighbours would be batches of one query's taste.
+    def shuffled_batches(self, batch_size: int, seed: int, epochs: range) -> tf.data.Dataset:
+        """Batches of one epoch after the other, ``steps`` of them each.
+
+        An epoch's order follows from the seed and its number, so that training that is taken up again later
+        goes on as it would have. The whole split is shuffled: ingestion leaves a query's interactions side by
+        side, and batches of neighbours would be batches of one query's taste.
         """
-        indices = tf.data.Dataset.range(len(self)).shuffle(max(1, len(self)), seed=seed)
-        return self._gathered(indices, batch_size)
+        steps = self.steps(batch_size)
+
+        def epoch(number: tf.Tensor) -> tf.data.Dataset:
+            key = tf.stack([tf.cast(seed, tf.int64), number])
+            order = tf.random.experimental.stateless_shuffle(tf.range(len(self), dtype=tf.int64), key)
+            places = tf.data.Dataset.range(steps)
+            return places.map(lambda step: order[step * batch_size : (step + 1) * batch_size])
+
+        return self._gathered(tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(epoch))
 
     def spread(self, count: int) -> EncodedInteractions:
         """At most ``count`` interactions, evenly spaced over all of them."""
@@ -65,14 +82,14 @@ class EncodedInteractions:
             for name in names
         }
 
-    def _gathered(self, indices: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    def _gathered(self, indices: tf.data.Dataset) -> tf.data.Dataset:
         def gather(rows: tf.Tensor) -> dict[str, tf.Tensor]:
             return {
                 name: tf.cast(tf.gather(column, rows), _batch_dtype(column))
                 for name, column in self.columns.items()
             }
 
-        return indices.batch(batch_size).map(gather, num_parallel_calls=2, deterministic=True).prefetch(2)
+        return indices.map(gather, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
 def read_interactions(
@@ -98,11 +115,17 @@ def read_interactions(
     Returns:
         The encoded query id and features; ``history``, [interactions, history.length] rows, padded at the
         right with ``UNKNOWN_ROW``; ``history_age``, float32 [interactions, history.length] seconds, padded
-        with 0; ``candidate_row``; ``positive``, ``weight`` and, where declared, the rating. Files are read
-        in the order of their names, so the order of interactions is always the same.
+        with 0; ``history_action``, where actions tell events apart, [interactions, history.length] numbers
+        by :func:`action_lookup`, padded with ``UNKNOWN_ACTION``; ``candidate_row``; ``positive``, ``weight``
+        and, where declared, the rating. Files are read in the order of their names, so the order of
+        interactions is always the same.
     """
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     ragged = {HISTORY: tf.io.RaggedFeature(tf.string), HISTORY_AGE: tf.io.RaggedFeature(tf.float32)}
+    actions = declaration.history_actions
+    if actions:
+        ragged[HISTORY_ACTION] = tf.io.RaggedFeature(tf.string)
+        action_numbers = action_lookup(actions)
     spec = transform_output.transformed_feature_spec() | ragged
 
     def encode(records: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -113,13 +136,11 @@ def read_interactions(
             kept &= batch[POSITIVE] > 0
         batch[CANDIDATE_ROW] = rows
         batch = {name: tf.ragged.boolean_mask(column, kept) for name, column in batch.items()}
-        history = batch[HISTORY].with_flat_values(
-            tf.cast(row_lookup.lookup(batch[HISTORY].flat_values), tf.int32)
-        )
-        batch[HISTORY], batch[HISTORY_AGE] = latest_history(
-            history, batch[HISTORY_AGE], declaration.history.length
-        )
-        return batch
+        events = {name: batch[name] for name in ragged}
+        events[HISTORY] = _looked_up(events[HISTORY], row_lookup, tf.int32)
+        if actions:
+            events[HISTORY_ACTION] = _looked_up(events[HISTORY_ACTION], action_numbers, tf.int16)
+        return batch | latest_history(events, declaration.history.length)
 
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(_PARSE_BATCH)
     chunks = list(records.map(encode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True))
@@ -132,23 +153,36 @@ def read_interactions(
     )
 
 
-def latest_history(rows: tf.RaggedTensor, ages: tf.RaggedTensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
+def latest_history(events: Mapping[str, tf.RaggedTensor], length: int) -> dict[str, tf.Tensor]:
     """The latest ``length`` events of each history; training and serving both come through here.
 
     Args:
-        rows: Integers [batch, any]: candidate rows, oldest first.
-        ages: float32 [batch, any] seconds, aligned with rows.
+        events: ``history``, integers [batch, any]: candidate rows, oldest first; aligned with it
+            ``history_age``, float32 seconds, and perhaps ``history_action``, integers.
         length: Width of the result.
 
     Returns:
-        Rows and float32 ages [batch, length], oldest first, padded at the right with ``UNKNOWN_ROW`` and 0.
+        The same, [batch, length], oldest first, padded at the right with ``UNKNOWN_ROW``, 0 and
+        ``UNKNOWN_ACTION``.
     """
-    shape = [None, length]
-    return (
-        rows[:, -length:].to_tensor(UNKNOWN_ROW, shape=shape),
-        ages[:, -length:].to_tensor(0.0, shape=shape),
-    )
+    return {
+        name: values[:, -length:].to_tensor(_PADDING[name], shape=[None, length])
+        for name, values in events.items()
+    }
+
+
+def action_lookup(actions: Sequence[str]) -> tf.lookup.StaticHashTable:
+    """From action (string) to number (int64): 1 and up, in the order given; others are ``UNKNOWN_ACTION``."""
+    numbers = tf.range(1, len(actions) + 1, dtype=tf.int64)
+    initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(list(actions)), numbers)
+    return tf.lookup.StaticHashTable(initializer, default_value=UNKNOWN_ACTION)
+
+
+def _looked_up(
+    values: tf.RaggedTensor, lookup: tf.lookup.StaticHashTable, dtype: tf.DType
+) -> tf.RaggedTensor:
+    return values.with_flat_values(tf.cast(lookup.lookup(values.flat_values), dtype))
 
 
 def _batch_dtype(column: tf.Tensor) -> tf.DType:
-    return tf.int64 if column.dtype == tf.int32 else column.dtype
+    return tf.int64 if column.dtype.is_integer else column.dtype

@@ -1,0 +1,87 @@
+"""Trains the product's retrieval model on a public split and scores it as published results are scored.
+
+    python benchmarks/retrieval_quality.py --dataset ncf_ml1m --data ../shared/data
+
+prints one JSON line: data set, metric values, published values, seconds, configuration, seed. Hyper-parameters
+are chosen with --choose, which trains without a part of train and scores that part instead of the test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.protocols import PROTOCOLS
+from benchmarks.public_splits import PublicSplit
+from components.retrieval.config import RetrievalConfig
+from components.retrieval.trainer import build_model
+from components.retrieval.training import fit
+
+CONFIGURATIONS = Path(__file__).parent / "configurations"
+
+
+def main() -> None:
+    """Trains, scores, prints."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset", choices=[*PROTOCOLS], required=True)
+    parser.add_argument("--config", type=Path, help="default: configurations/DATASET.yaml beside this file")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--seed", type=int, help="default: the configuration's")
+    parser.add_argument(
+        "--choose", action="store_true", help="score a part kept of train instead of the test"
+    )
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="change the configuration")
+    given = parser.parse_args()
+    settings = yaml.safe_load((given.config or CONFIGURATIONS / f"{given.dataset}.yaml").read_text())
+    for change in given.set:
+        key, _, value = change.partition("=")
+        _put(settings, key.split("."), yaml.safe_load(value))
+    if given.seed is not None:
+        settings["retrieval"]["seed"] = given.seed
+    config = RetrievalConfig.model_validate(settings["retrieval"])
+    split = PROTOCOLS[given.dataset](given.data, settings["history_length"], given.choose)
+    start = time.monotonic()
+    metrics, history = train(split, config)
+    print(
+        json.dumps(
+            {
+                "dataset": given.dataset,
+                "scored": "a part of train" if given.choose else "test",
+                **{name: round(value, 4) for name, value in metrics.items()},
+                "published": split.published,
+                "seconds": round(time.monotonic() - start),
+                "epochs": len(history["epoch_loss"]),
+                "seed": config.seed,
+                "configuration": settings,
+            }
+        )
+    )
+
+
+def train(split: PublicSplit, config: RetrievalConfig) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Trains by the product's code and scores by the split's protocol."""
+    model = build_model(split.inputs, config)
+    with tempfile.TemporaryDirectory() as logs:
+        history = fit(model, split.inputs.train, split.inputs.validation, config, logs)
+    return split.evaluate(model), history
+
+
+def _put(settings: dict[str, Any], path: list[str], value: Any) -> None:
+    for name in path[:-1]:
+        settings = settings.setdefault(name, {})
+    settings[path[-1]] = value
+
+
+if __name__ == "__main__":
+    main()
