@@ -22,13 +22,12 @@ from benchmarks.public_splits import (
     training_inputs,
 )
 from components.retrieval.model import RetrievalModel
-from components.transform.candidate_table import UNKNOWN_ROW
 
 VALIDATION_SEED = 20_26
 """Of what is kept of train to choose hyper-parameters; the same for every model seed."""
 
 Protocol = Callable[[Path, int, bool], PublicSplit]
-"""From the folder of the data, the length of histories, and whether to score what is kept of train, to a split."""
+"""From the data's folder, the length of histories, and whether to score what is kept of train, to a split."""
 
 
 def ncf_ml1m(data: Path, length: int, choosing: bool) -> PublicSplit:
@@ -38,7 +37,7 @@ def ncf_ml1m(data: Path, length: int, choosing: bool) -> PublicSplit:
     """
     log = read_log(data / "ncf_ml1m" / "train.parquet", 6040, 3706)
     kept = one_a_user(log, VALIDATION_SEED)
-    train, used = (log, np.ones(len(kept), bool)) if not choosing else (log.kept(~kept), ~kept)
+    train = log.kept(~kept) if choosing else log
     if choosing:
         users, positives = log.users[kept], log.items[kept]
         negatives = _unseen(log, users, 99)

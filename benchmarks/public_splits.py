@@ -33,8 +33,8 @@ class PublicSplit:
 
     Attributes:
         inputs: What the trainer reads; its ``validation`` is a part of *train*.
-        evaluate: Scores a model on the held-out part, or, if hyper-parameters are being chosen, on the part of
-            train kept for that.
+        evaluate: Scores a model on the held-out part, or, while hyper-parameters are chosen, on the part
+            of train kept for that.
         published: Published values by system.
     """
 
@@ -109,7 +109,7 @@ def other_items(log: Log, places: np.ndarray, length: int, seed: int) -> np.ndar
 
 
 def all_items(log: Log, users: np.ndarray, length: int) -> np.ndarray:
-    """Histories at request time where there is no time: an even choice of a user's items; as `other_items`."""
+    """Histories at request time where there is no time: an even choice of all items of each user."""
     starts = log.starts
     first, count = starts[users], starts[users + 1] - starts[users]
     steps = np.arange(length)[None, :]

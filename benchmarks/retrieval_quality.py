@@ -2,8 +2,9 @@
 
     python benchmarks/retrieval_quality.py --dataset ncf_ml1m --data ../shared/data
 
-prints one JSON line: data set, metric values, published values, seconds, configuration, seed. Hyper-parameters
-are chosen with --choose, which trains without a part of train and scores that part instead of the test.
+prints one JSON line: data set, metric values, published values, seconds, configuration, seed.
+Hyper-parameters are chosen with --choose, which trains without a part of train and scores that part
+instead of the test.
 """
 
 from __future__ import annotations

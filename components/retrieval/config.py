@@ -48,7 +48,7 @@ class LossConfig(Strict):
     uniform_negatives: int = Field(
         default=0,
         ge=0,
-        description="Candidates drawn evenly from the catalogue for each batch, negatives of all its queries.",
+        description="Candidates drawn evenly from the catalogue for each batch; all its queries share them.",
     )
     correction: Literal["logq", "positive_not_sampled", "none"] = Field(
         default="logq",
@@ -63,7 +63,7 @@ class LossConfig(Strict):
     negative_weight: float = Field(
         default=1.0,
         gt=0,
-        description="Of binary cross-entropy: the drawn negatives together weigh so much beside the positive.",
+        description="Of binary cross-entropy: what the drawn negatives together weigh beside the positive.",
     )
 
     @model_validator(mode="after")
@@ -103,7 +103,7 @@ class RetrievalConfig(Strict):
         default=(128,),
         description=(
             "Hidden layers of each tower; empty: one linear layer. None: no tower, the embeddings of id and"
-            " history and linear projections of the features are added: without features, matrix factorisation."
+            " history and linear projections of the features are added; without features, factorisation."
         ),
     )
     query_id: bool = Field(default=True, description="Whether queries have an id embedding.")

@@ -10,7 +10,7 @@ import tf_keras as keras
 from components.transform.encoding import EncodedFeature
 
 _SMALL_TABLE = 65_536
-"""Rows of an embedding table up to which a gradient of the whole table costs less than finding unique rows."""
+"""Rows of an embedding table up to which a gradient of all of it costs less than finding unique rows."""
 
 
 def embedding_initializer(seed: int) -> keras.initializers.Initializer:
@@ -97,8 +97,8 @@ def weighted_mean_embedding(
 ) -> tf.Tensor:
     """Weighted mean of the embeddings of each row's indices; zero where all weights are.
 
-    What looking up and :func:`masked_mean` make, as one product of a sparse matrix with the table: neither the
-    embeddings of long histories nor their gradients are laid out one by one, which halves the time of a
+    What looking up and :func:`masked_mean` make, as one product of a sparse matrix with the table: neither
+    the embeddings of long histories nor their gradients are laid out one by one, which halves the time of a
     training step. Of a large table only the rows in use take part, so that the gradient stays sparse.
 
     Args:

@@ -54,7 +54,8 @@ class MeanHistory(keras.layers.Layer):
         """Encodes histories.
 
         Args:
-            query: ``history``: int64 [batch, length] id embedding indices, oldest first, negative for padding.
+            query: ``history``: int64 [batch, length] id embedding indices, oldest first, negative for
+                padding.
             embedding: The events' embeddings, built.
             training: Whether events are hidden at random.
 
@@ -70,7 +71,7 @@ class MeanHistory(keras.layers.Layer):
 
 
 class AttentionHistory(keras.layers.Layer):
-    """Self-attention over the events, read at the latest one; it knows nothing of any candidate, so it serves.
+    """Self-attention over the events, read at the latest one; knows nothing of any candidate, so it serves.
 
     Kang and McAuley, "Self-Attentive Sequential Recommendation" (SASRec), ICDM 2018, section 3, with layer
     norms before the sub-layers. Places are counted from the end, so that they mean the same whatever the
@@ -105,8 +106,8 @@ class AttentionHistory(keras.layers.Layer):
         """Encodes histories.
 
         Args:
-            query: ``history``: int64 [batch, length] id embedding indices, oldest first, negative for padding;
-                ``history_age``: float32 [batch, length] seconds since each event.
+            query: ``history``: int64 [batch, length] id embedding indices, oldest first, negative for
+                padding; ``history_age``: float32 [batch, length] seconds since each event.
             embedding: The events' embeddings, built.
             training: Whether dropout is on.
 
@@ -162,7 +163,7 @@ class Events:
 
 
 class AttentionBlock(keras.layers.Layer):
-    """A Transformer block: causal multi-head self-attention and a feed-forward layer, each added to its input.
+    """Transformer block: causal multi-head self-attention and a feed-forward layer, each added to its input.
 
     Vaswani et al., "Attention Is All You Need", NeurIPS 2017, sections 3.1 to 3.3.
     """

@@ -1,7 +1,7 @@
 """What scores of a positive and of negatives cost: softmax and binary cross-entropy losses.
 
-All take the score of each query's positive, float32 [batch], and of its negatives, float32 [batch, negatives],
-``EXCLUDED`` where a negative does not count for that query, and return float32 [batch].
+All take the score of each query's positive, float32 [batch], and of its negatives, float32
+[batch, negatives], ``EXCLUDED`` where a negative does not count for that query, and return float32 [batch].
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def positive_not_sampled_cross_entropy(positive: tf.Tensor, negatives: tf.Tensor
 
         L = sg(1 − P(p)) · (log Σ_i exp(f(d_i) − log E(d_i)) − f(p)),
 
-    with P(p) = exp f(p) / (exp f(p) + Σ_i exp(f(d_i) − log E(d_i))) estimated from the same draws; E(d) is how
-    often d is expected among them, sg stops the gradient.
+    with P(p) = exp f(p) / (exp f(p) + Σ_i exp(f(d_i) − log E(d_i))) estimated from the same draws; E(d) is
+    how often d is expected among them, sg stops the gradient.
 
     Args:
         positive: float32 [batch] scores f(p), uncorrected.

@@ -154,6 +154,8 @@ class RetrievalModel(tfrs.Model):
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Loss of a batch of interactions: the weighted mean over them, and the regularisation (scalar).
 
+        Of a batch that is one of several replicas' it is the part that the replicas' losses add up from.
+
         Args:
             inputs: Encoded interactions; all positive but for binary cross-entropy.
             training: Whether dropout is on.
@@ -166,7 +168,7 @@ class RetrievalModel(tfrs.Model):
             raw_candidates = self._raw_rows(everything, training)
             scores = self._scores(queries, self._finished(raw_candidates))
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=rows, logits=scores)
-            raw_positives = tf.gather(raw_candidates, rows) if self._config.l2 else None
+            raw_positives = tf.gather(raw_candidates, rows)
         else:
             raw_positives = self._raw_rows(rows, training)
             losses = self._sampled_losses(queries, raw_positives, inputs, training)
@@ -175,7 +177,8 @@ class RetrievalModel(tfrs.Model):
             lengths = tf.reduce_sum(raw_queries**2, axis=1) + tf.reduce_sum(raw_positives**2, axis=1)
             loss += self._config.l2 * tf.reduce_mean(lengths)
         self._epoch_loss.update_state(loss)
-        return loss
+        # Keras adds up what the replicas return, and their gradients.
+        return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
     def _sampled_losses(
         self, queries: tf.Tensor, raw_positives: tf.Tensor, inputs: Mapping[str, tf.Tensor], training: bool

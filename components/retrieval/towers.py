@@ -143,7 +143,8 @@ class QueryTower(keras.layers.Layer):
         Returns:
             float32 [batch, dim + 1] embeddings, [batch, dim] for cosine similarity (of any length).
         """
-        parts, inputs = [], []
+        parts: list[tf.Tensor] = []
+        inputs: list[tf.Tensor] = []
         if self._ids:
             ids = query[self._id_name]
             if training:
