@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from components.ingest.declaration import HISTORY, HISTORY_AGE, Declaration
+from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, Declaration
 from components.ingest.errors import UserError
 from components.ingest.files.columns import column_of
 from components.ingest.query import QueryRecord, read_query
@@ -241,6 +241,8 @@ def query_inputs(
     ages = [max(0.0, float(moment - then)) for then in record.history_timestamps]
     inputs[HISTORY] = np.array([record.history], dtype=object)
     inputs[HISTORY_AGE] = np.array([ages], dtype=np.float32)
+    if declaration.history_actions:
+        inputs[HISTORY_ACTION] = np.array([record.history_actions], dtype=object)
     return inputs
 
 

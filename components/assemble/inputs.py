@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from components.assemble.signature_names import CANDIDATE_IDS, EXCLUDE, K
-from components.ingest.declaration import HISTORY, HISTORY_AGE, Declaration
+from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, Declaration
 from components.ingest.features import (
     EmbeddingFeature,
     Feature,
@@ -23,6 +23,8 @@ def query_specs(declaration: Declaration) -> dict[str, tf.TensorSpec]:
     specs |= {name: _feature_spec(feature) for name, feature in declaration.query_features.items()}
     specs[HISTORY] = tf.TensorSpec([None, None], tf.string)
     specs[HISTORY_AGE] = tf.TensorSpec([None, None], tf.float32)
+    if declaration.history_actions:
+        specs[HISTORY_ACTION] = tf.TensorSpec([None, None], tf.string)
     return _named(specs)
 
 

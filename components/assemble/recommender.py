@@ -18,10 +18,10 @@ from components.assemble.inputs import (
     search_specs,
 )
 from components.assemble.signature_names import CANDIDATE_IDS, EXCLUDE, K
-from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, Declaration
+from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, POSITIVE, Declaration
 from components.ranking.repeats import distinct_rows
 from components.transform.candidate_table import UNKNOWN_ROW, CandidateTable
-from components.transform.interaction_dataset import latest_history
+from components.transform.interaction_dataset import UNKNOWN_ACTION, action_lookup, latest_history
 
 _EMBEDDING_BATCH = 4096
 _LEAST_PROBABILITY = 1e-30
@@ -33,7 +33,9 @@ class Recommender(tf.Module):
     """Both models, both transforms, the catalogue and the index, behind five signatures.
 
     All signatures take raw features as named tensors, see :mod:`components.assemble.inputs`. A missing
-    string is "", a missing number NaN; histories and exclusions are padded with "".
+    string is "", a missing number NaN; histories and exclusions are padded with "". The action of a history's
+    event is unknown where it is "", not declared, or left out by a ``history_action`` narrower than the
+    history.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Recommender(tf.Module):
         self._retrieval, self._ranking = retrieval, ranking
         self._ids = tf.Variable(tf.constant(table.ids), trainable=False, name="candidate_ids")
         self._rows = table.row_lookup()
+        actions = declaration.history_actions
+        self._actions = action_lookup(actions) if actions else None
         self.size = len(table)
         self._exact, self._index = build_index(self._embed_catalogue(), config)
         self.index_kind = "exact" if self._index is self._exact else config.index
@@ -179,18 +183,21 @@ class Recommender(tf.Module):
 
     def _encoded_query(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Raw query features as both models take them."""
+        events = {HISTORY: self._rows.lookup(inputs[HISTORY]), HISTORY_AGE: inputs[HISTORY_AGE]}
+        if self._actions is not None:
+            actions = self._actions.lookup(inputs[HISTORY_ACTION])
+            events[HISTORY_ACTION] = _widened(actions, tf.shape(events[HISTORY])[1])
         present = inputs[HISTORY] != ""
-        rows, ages = latest_history(
-            tf.ragged.boolean_mask(self._rows.lookup(inputs[HISTORY]), present),
-            tf.ragged.boolean_mask(inputs[HISTORY_AGE], present),
+        history = latest_history(
+            {name: tf.ragged.boolean_mask(values, present) for name, values in events.items()},
             self._declaration.history.length,
         )
         raw = {
             name: as_transform_input(values, self._query_spec[name])
             for name, values in inputs.items()
-            if name not in (HISTORY, HISTORY_AGE)
+            if name not in history
         }
-        return {**self._encode_query(raw), HISTORY: rows, HISTORY_AGE: ages}
+        return self._encode_query(raw) | history
 
     def _search(
         self, embedding: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor, index: CandidateIndex
@@ -239,3 +246,11 @@ def _checked(k: tf.Tensor) -> tf.Tensor:
     """The request's k, refused below 1."""
     with tf.control_dependencies([tf.debugging.assert_positive(k, message="k must be at least 1")]):
         return tf.identity(k)
+
+
+def _widened(actions: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """Numbers of actions, [batch, any], as [batch, width]: unknown at the right; refused where wider."""
+    lacking = width - tf.shape(actions)[1]
+    message = f"{HISTORY_ACTION} must not be wider than {HISTORY}"
+    with tf.control_dependencies([tf.debugging.assert_non_negative(lacking, message=message)]):
+        return tf.pad(actions, [[0, 0], [0, lacking]], constant_values=UNKNOWN_ACTION)

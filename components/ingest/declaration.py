@@ -21,6 +21,9 @@ HISTORY = "history"
 """Example feature: ids of the query's earlier positive candidates, oldest first (bytes list)."""
 HISTORY_AGE = "history_age"
 """Example feature: seconds between each history event and this one, aligned with HISTORY (float list)."""
+HISTORY_ACTION = "history_action"
+"""Example feature: the action of each history event, aligned with HISTORY (bytes list); only where there are
+several, see :meth:`History.told_actions`."""
 POSITIVE = "positive"
 """Example feature: 1.0 where the interaction counts as positive, else 0.0."""
 WEIGHT = "weight"
@@ -29,7 +32,7 @@ REPEAT = "repeat"
 """Example feature: 1.0 where the query had a positive interaction with this candidate before, else 0.0."""
 ACTION = "action"
 """Example feature: the interaction's action (bytes); only where actions are declared."""
-DERIVED = (HISTORY, HISTORY_AGE, POSITIVE, WEIGHT, REPEAT, ACTION)
+DERIVED = (HISTORY, HISTORY_AGE, HISTORY_ACTION, POSITIVE, WEIGHT, REPEAT, ACTION)
 """Names ingestion adds to every interaction; no column of the user's may carry them."""
 
 CATALOGUE_SPLIT = "catalogue"
@@ -284,6 +287,18 @@ class History(Strict):
         default=None, min_length=1, description="Interactions of these actions; absent: the positive ones."
     )
 
+    def told_actions(self, actions: Actions | None) -> tuple[str, ...]:
+        """The actions that tell a history's events apart, in the order declared; none where there is but one.
+
+        Args:
+            actions: The log's actions, where it has any.
+        """
+        weights = actions.weights if actions else {}
+        told = tuple(
+            a for a, weight in weights.items() if (a in self.actions if self.actions else weight > 0)
+        )
+        return told if len(told) > 1 else ()
+
 
 class TimeSplit(Strict):
     """Oldest interactions train, later ones eval, the latest test: one pair of cut points for everybody."""
@@ -388,3 +403,8 @@ class Declaration(Strict):
     def query_features(self) -> dict[str, Feature]:
         """Context and query attributes, in the order declared; without ids and history."""
         return {**self.interactions.context, **(self.queries.features if self.queries else {})}
+
+    @property
+    def history_actions(self) -> tuple[str, ...]:
+        """See :meth:`History.told_actions`; where there are none, nothing has the feature HISTORY_ACTION."""
+        return self.history.told_actions(self.interactions.actions)

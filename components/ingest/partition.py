@@ -12,13 +12,14 @@ from components.ingest.dead_letters import SCHEMA as DEAD_LETTER_SCHEMA
 from components.ingest.declaration import (
     ACTION,
     HISTORY,
+    HISTORY_ACTION,
     HISTORY_AGE,
     POSITIVE,
     REPEAT,
     WEIGHT,
     LeaveLastOutSplit,
 )
-from components.ingest.examples import ENCODED_ROWS, ListedStrings, encode_examples
+from components.ingest.examples import ENCODED_ROWS, ListedStrings, encode_examples, string_entries
 from components.ingest.history import history_windows, repeats
 from components.ingest.plan import InteractionPlan
 from components.ingest.split import CutPoints, leave_last_out
@@ -104,6 +105,10 @@ class Partition:
         """Rows of the interactions that make up histories, by query and time."""
         return self._windows.events
 
+    def actions(self, rows: np.ndarray) -> list[str]:
+        """[m] row numbers -> the interactions' actions; only where actions are declared."""
+        return [self._plan.action_names[code] for code in _numbers(self._log, "action")[rows]]
+
     def splits(self, cuts: CutPoints | None) -> np.ndarray:
         """[count] index into SPLITS; the cut points are needed for a split by time alone."""
         if isinstance(self._plan.split, LeaveLastOutSplit):
@@ -127,11 +132,17 @@ class Partition:
         if log.rating:
             features[log.rating.column] = self._column("rating").take(taken)
         if log.actions:
-            codes = self._column("action").take(taken)
-            features[ACTION] = pa.DictionaryArray.from_arrays(codes, pa.array(plan.action_names))
+            actions = self._column("action").take(taken)
+            features[ACTION] = pa.DictionaryArray.from_arrays(actions, pa.array(plan.action_names))
         features |= {
             HISTORY: ListedStrings(offsets, self.candidate_rows[events], self._catalogue.entries),
             HISTORY_AGE: pa.ListArray.from_arrays(pa.array(offsets), pa.array(ages)),
+        }
+        if plan.history_actions:
+            codes = _numbers(self._log, "action")[events]
+            names = string_entries(pa.array(plan.action_names))
+            features[HISTORY_ACTION] = ListedStrings(offsets, codes, names)
+        features |= {
             POSITIVE: pa.array(self.positive[rows].astype(np.float32)),
             WEIGHT: pa.array(self._weight[rows]),
             REPEAT: pa.array(self._repeat[rows].astype(np.float32)),

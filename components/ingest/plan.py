@@ -122,6 +122,11 @@ class InteractionPlan(Strict):
         """The declared actions; an action's place here is its code."""
         return tuple(self.interactions.actions.weights) if self.interactions.actions else ()
 
+    @property
+    def history_actions(self) -> tuple[str, ...]:
+        """The actions that tell a history's events apart; see :meth:`History.told_actions`."""
+        return self.history.told_actions(self.interactions.actions)
+
 
 class CandidatePlan(Strict):
     """How the catalogue becomes candidate examples."""

@@ -33,6 +33,7 @@ class QueryRecord:
         history: Candidate ids of the latest interactions of the history's actions (by default the positive
             ones), oldest first, as many as declared.
         history_timestamps: When they happened, seconds since 1970 UTC.
+        history_actions: Their actions, where those tell them apart; else empty.
         seen: Every candidate id it ever interacted with, each once, in order of first interaction.
         latest_in_log: When anybody's latest interaction happened, seconds since 1970 UTC; None without any.
     """
@@ -42,6 +43,7 @@ class QueryRecord:
     attributes: dict[str, Any]
     history: list[str]
     history_timestamps: list[int]
+    history_actions: list[str]
     seen: list[str]
     latest_in_log: int | None
 
@@ -67,6 +69,7 @@ def read_query(declaration: Declaration, data_dir: str, query_id: str) -> QueryR
         attributes=attributes or {column.name: None for column in plan.attributes},
         history=log.candidates.take(pa.array(latest)).to_pylist(),
         history_timestamps=log.seconds[latest].tolist(),
+        history_actions=log.actions(latest) if plan.history_actions else [],
         seen=log.candidates.unique().to_pylist(),
         latest_in_log=latest_in_log,
     )

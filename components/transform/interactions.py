@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, WEIGHT, Declaration
+from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, POSITIVE, WEIGHT, Declaration
 from components.transform.encoding import apply_vocabulary, encode
 
 DECLARATION_KEY = "declaration"
@@ -19,7 +19,8 @@ def preprocessing_fn(
     """Encodes the query side of an interaction and passes its keys and labels on.
 
     Every analyzer sees the train split only, so no vocabulary or quantile knows the future. Candidate
-    ids stay strings: the candidate table, which is not known here, gives them their row.
+    ids stay strings: the candidate table, which is not known here, gives them their row. A history is cut
+    and padded when it is read, so its ages and actions stay as they are beside them.
 
     Args:
         inputs: Raw interaction examples, by the schema: [batch, 1] dense or sparse [batch, any].
@@ -27,8 +28,8 @@ def preprocessing_fn(
 
     Returns:
         Encoded query id (int64 [batch]) and query features by name (see ``EncodedFeature``); candidate
-        id (string [batch]); history and its ages (sparse [batch, any]); positive, weight and, where one is
-        declared, the rating (float32 [batch]).
+        id (string [batch]); history, its ages and, where they tell events apart, actions (sparse
+        [batch, any]); positive, weight and, where one is declared, the rating (float32 [batch]).
     """
     declaration = Declaration.model_validate_json(custom_config[DECLARATION_KEY])
     log = declaration.interactions
@@ -38,6 +39,8 @@ def preprocessing_fn(
         HISTORY: inputs[HISTORY],
         HISTORY_AGE: inputs[HISTORY_AGE],
     }
+    if declaration.history_actions:
+        outputs[HISTORY_ACTION] = inputs[HISTORY_ACTION]
     for name in (POSITIVE, WEIGHT, *([log.rating.column] if log.rating else [])):
         outputs[name] = inputs[name][:, 0]
     for name, feature in declaration.query_features.items():

@@ -12,10 +12,13 @@ from google.protobuf import text_encoding
 from components.ingest.declaration import (
     ACTION,
     HISTORY,
+    HISTORY_ACTION,
     HISTORY_AGE,
     POSITIVE,
     REPEAT,
     WEIGHT,
+    Actions,
+    History,
     TimestampColumn,
 )
 from pipeline.propose.kinds import FeatureChoice
@@ -77,6 +80,7 @@ def interactions_schema_text(proposal: Proposal) -> str:
             "float_domain { min: 1.0 }",
             f"value_count {{ min: 0 max: {proposal.facts.history_length} }}",
         ),
+        *_history_action(proposal, domains),
         _block(POSITIVE, "FLOAT", "float_domain { min: 0.0 max: 1.0 }", *_ONE),
         _block(WEIGHT, "FLOAT", "float_domain { min: 0.0 }", *_ONE),
         _block(REPEAT, "FLOAT", "float_domain { min: 0.0 max: 1.0 }", *_ONE),
@@ -99,6 +103,17 @@ def candidates_schema_text(proposal: Proposal) -> str:
         blocks.append(_block(title.declared, "BYTES", *_optional(1 - title.missing_share)))
     blocks += [_feature(choice, 1.0, whole, domains) for choice in used]
     return "\n".join([*blocks, *map(_domain_block, domains)]) + "\n"
+
+
+def _history_action(proposal: Proposal, domains: list[_Domain]) -> list[str]:
+    """The actions of the history's events, where these have several."""
+    weights = proposal.judgement.weights
+    actions = History().told_actions(Actions(weights=weights) if weights else None)
+    if not actions:
+        return []
+    domains.append(_Domain(HISTORY_ACTION, tuple(sorted(actions))))
+    count = f"value_count {{ min: 0 max: {proposal.facts.history_length} }}"
+    return [_block(HISTORY_ACTION, "BYTES", f"domain: {_quoted(HISTORY_ACTION)}", count)]
 
 
 def _used(choices: Iterable[FeatureChoice]) -> list[FeatureChoice]:

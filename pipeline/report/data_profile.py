@@ -10,6 +10,7 @@ from markupsafe import Markup
 from components.ingest.declaration import (
     ACTION,
     HISTORY,
+    HISTORY_ACTION,
     HISTORY_AGE,
     POSITIVE,
     REPEAT,
@@ -25,6 +26,7 @@ _DERIVED = {
     ACTION: "what the user did",
     HISTORY: "history: earlier candidates",
     HISTORY_AGE: "history: seconds before this interaction",
+    HISTORY_ACTION: "history: what the user did with each",
     POSITIVE: "label: positive or not",
     REPEAT: "whether the user had the candidate before",
     WEIGHT: "weight in the losses",

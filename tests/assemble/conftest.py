@@ -54,7 +54,8 @@ _STRINGS, _FLOATS = tf.io.VarLenFeature(tf.string), tf.io.VarLenFeature(tf.float
 _STRING, _FLOAT = tf.io.FixedLenFeature([1], tf.string), tf.io.FixedLenFeature([1], tf.float32)
 _LOG_SPEC = {
     **{"customer.no": _STRING, "sku": _STRING, "device": _STRINGS, "query-text": _STRINGS, "mood": _FLOATS},
-    **{"history": _STRINGS, "history_age": _FLOATS, "positive": _FLOAT, "weight": _FLOAT},
+    **{"history": _STRINGS, "history_age": _FLOATS, "history_action": _STRINGS},
+    **{"positive": _FLOAT, "weight": _FLOAT},
 }
 _GOODS_SPEC = {"sku": _STRING, "aisle": _STRINGS, "picture": _FLOATS}
 
@@ -135,29 +136,31 @@ def _goods() -> list[dict[str, list[Any]]]:
 
 
 def _log() -> list[dict[str, list[Any]]]:
-    """Purchases; half of them of what the customer bought before."""
+    """Purchases and what was put in a basket; half of them of what the customer had before."""
     random = np.random.default_rng(2)
     rows, past = [], {}
     for _ in range(200):
         customer = f"c{random.integers(6)}"
         earlier = past.setdefault(customer, [])
         again = earlier and random.random() < 0.5
-        sku = str(random.choice(earlier)) if again else f"g{random.integers(GOODS):02d}"
+        sku = random.choice([sku for sku, _ in earlier]) if again else f"g{random.integers(GOODS):02d}"
         history = earlier[-4:]
+        what = str(random.choice(["bought", "basket"]))
         rows.append(
             {
                 "customer.no": [customer],
-                "sku": [sku],
+                "sku": [str(sku)],
                 "device": [str(random.choice(["phone", "till"]))] if random.random() < 0.8 else [],
                 "query-text": ["Fresh bread"] if random.random() < 0.5 else [],
                 "mood": random.normal(size=2).tolist() if random.random() < 0.7 else [],
-                "history": history,
+                "history": [sku for sku, _ in history],
+                "history_action": [what for _, what in history],
                 "history_age": [86_400.0 * (len(history) - n) for n in range(len(history))],
                 "positive": [1.0],
-                "weight": [float(random.choice([1.0, 0.5]))],
+                "weight": [1.0 if what == "bought" else 0.5],
             }
         )
-        earlier.append(sku)
+        earlier.append((str(sku), what))
     return rows
 
 

@@ -36,13 +36,15 @@ def request(rows):
     def first(name):
         return tf.constant([row[name][0] if row[name] else "" for row in rows])
 
+    def padded(name, padding):
+        return [row[name] + [padding] * (length - len(row[name])) for row in rows]
+
     return {
         **{name: first(name) for name in ("customer.no", "device", "query-text")},
         "mood": tf.constant([row["mood"] or [math.nan] * 2 for row in rows], tf.float32),
-        "history": tf.constant([row["history"] + [""] * (length - len(row["history"])) for row in rows]),
-        "history_age": tf.constant(
-            [row["history_age"] + [0.0] * (length - len(row["history"])) for row in rows], tf.float32
-        ),
+        "history": tf.constant(padded("history", "")),
+        "history_age": tf.constant(padded("history_age", 0.0), tf.float32),
+        "history_action": tf.constant(padded("history_action", "")),
     }
 
 
@@ -66,6 +68,69 @@ def test_a_query_is_embedded_in_serving_as_in_training(grocer, assemble):
     np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
+class Echo(tf.Module):
+    """In place of the towers: the embedding of a query is all that they would be given."""
+
+    def embed_query(self, query):
+        return query
+
+    def embed_rows(self, rows):
+        return {"embedding": tf.ones([tf.size(rows), 2])}
+
+
+@pytest.fixture(scope="session")
+def encoded(grocer):
+    """From a request to the features the towers are given."""
+    recommender = Recommender(
+        grocer.inputs.declaration,
+        grocer.table,
+        grocer.query_graph,
+        grocer.candidate_graph,
+        Echo(),
+        grocer.ranking,
+        AssembleConfig(index="exact"),
+    )
+    return recommender.embed_query
+
+
+def test_a_query_is_encoded_in_serving_as_in_training(grocer, encoded):
+    batch = next(iter(grocer.inputs.train.batches(64)))
+    served = encoded(request(grocer.rows[:64]))
+    assert set(served) == set(grocer.retrieval.embed_query.input_signature[0])
+    for name, values in served.items():
+        assert values.dtype == batch[name].dtype
+        np.testing.assert_allclose(values, batch[name], atol=1e-6, err_msg=name)
+
+
+def test_each_events_action_is_its_number_in_the_order_declared_and_0_if_not_known(grocer, encoded):
+    query = request(grocer.rows[:1])
+    query["history"] = tf.constant([["", "g01", "g02", "g03", "g04", "g05"]])
+    query["history_age"] = tf.constant([[0.0, 5.0, 4.0, 3.0, 2.0, 1.0]])
+    # Declared: bought, basket. The first of the five is cut off, the padding before it left out.
+    query["history_action"] = tf.constant([["", "basket", "basket", "bought", "stolen", ""]])
+    assert grocer.inputs.history_actions == 2
+    found = encoded(query)
+    assert found["history_action"].numpy().tolist() == [[2, 1, 0, 0]]
+    assert found["history_age"].numpy().tolist() == [[4, 3, 2, 1]]
+
+
+@pytest.mark.parametrize("told", [[], ["basket"]])
+def test_actions_that_are_not_told_are_unknown(grocer, encoded, told):
+    query = request(grocer.rows[:1])
+    query["history"], query["history_age"] = tf.constant([["g01", "g02"]]), tf.constant([[2.0, 1.0]])
+    query["history_action"] = tf.constant([told], tf.string, shape=(1, len(told)))
+    expected = [2, 0] if told else [0, 0]
+    assert encoded(query)["history_action"].numpy().tolist() == [[*expected, 0, 0]]
+
+
+def test_more_actions_than_events_are_refused(grocer, encoded):
+    query = request(grocer.rows[:1])
+    query["history"], query["history_age"] = tf.constant([["g01"]]), tf.constant([[1.0]])
+    query["history_action"] = tf.constant([["basket", "bought"]])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="history_action must not be wider than history"):
+        encoded(query)
+
+
 def test_heads_are_those_the_domain_has(grocer, assemble):
     query = request(grocer.rows[:2])
     assert set(assemble().recommend(search(query, 3))) == {"candidate_ids", "scores", "positive"}
@@ -74,7 +139,7 @@ def test_heads_are_those_the_domain_has(grocer, assemble):
 
 def test_a_vector_with_a_number_missing_counts_as_none(grocer, assemble):
     query = {**request(grocer.rows[:3]), "mood": tf.constant([[math.nan, 1.0], [math.nan] * 2, [0.0, 0.0]])}
-    for name in ("customer.no", "device", "query-text", "history", "history_age"):
+    for name in ("customer.no", "device", "query-text", "history", "history_age", "history_action"):
         query[name] = tf.repeat(query[name][:1], 3, axis=0)
     embedded = assemble().embed_query(query)["embedding"].numpy()
     np.testing.assert_allclose(embedded, embedded[[0, 0, 0]])

@@ -111,8 +111,10 @@ def test_a_domains_schemas_cover_its_declaration_with_types_transform_reads(doma
     types = {"string": "string", "strings": "string", "number": "float32", "moment": "int64"}
     interactions = {log.query_id: "string", log.candidate_id: "string", log.timestamp.column: "int64"}
     interactions |= {"history": "string", **({log.rating.column: "float32"} if log.rating else {})}
-    interactions |= {name: "float32" for name in DERIVED if name not in ("history", "action")}
+    words = ("history", "history_action", "action")
+    interactions |= {name: "float32" for name in DERIVED if name not in words}
     interactions |= {"action": "string"} if log.actions else {}
+    interactions |= {"history_action": "string"} if declaration.history_actions else {}
     interactions |= {n: types[column_of(n, f).type] for n, f in declaration.query_features.items()}
     table = declaration.candidates
     candidates = {table.id: "string", table.title: "string"}

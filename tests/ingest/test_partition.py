@@ -121,6 +121,7 @@ def reference(plan: InteractionPlan, rows: list[dict[str, Any]], actions: list[s
                 names[row["action"]],
                 [CANDIDATES[o["candidate"]] for o in history],
                 [float(row["timestamp"] - o["timestamp"]) for o in history],
+                [names[o["action"]] for o in history] if len(actions) > 1 else None,
                 float(weight > 0),
                 weight or 1.0,
                 float(again),
@@ -173,7 +174,7 @@ def test_examples_are_those_of_the_slow_reference_whatever_the_rows_order(
         v = values(example)
         found.append(
             (name, v["who"][0], v["what"][0], v["action"][0], v["history"], v["history_age"],
-             v["positive"][0], v["weight"][0], v["repeat"][0], v["device"])
+             v.get("history_action"), v["positive"][0], v["weight"][0], v["repeat"][0], v["device"])
         )  # fmt: skip
     assert found == expected
     assert len(made) + partition.duplicates.num_rows == len(rows)

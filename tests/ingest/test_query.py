@@ -12,6 +12,7 @@ def test_a_known_query_has_its_attributes_latest_history_and_all_it_saw(shop, de
         attributes={"town": "Soest", "postcode": "01234", "joined": 500, "born": 1970.0},
         history=["104", "105", "106"],
         history_timestamps=[1600, 1800, 2050],
+        history_actions=[],
         seen=["007", "101", "102", "103", "104", "105", "106"],
         latest_in_log=2200,
     )
@@ -88,12 +89,15 @@ def test_a_querys_rows_are_gathered_from_every_source_by_its_own_names(two_sourc
     assert record.seen == ["101", "007", "103"]
     assert record.history == ["101", "103"]
     assert record.history_timestamps == [1714521600, 1714600001]
+    assert record.history_actions == ["borrow", "buy"]
 
 
 def test_history_holds_the_declared_actions_and_all_rows_without_any(two_sources) -> None:
     shop, declaration = two_sources
     opened = declaration(history={"length": 3, "actions": ["open", "buy"]})
-    assert read_query(opened, str(shop), "ada").history == ["007", "103"]
+    record = read_query(opened, str(shop), "ada")
+    assert (record.history, record.history_actions) == (["007", "103"], ["open", "buy"])
+    assert read_query(declaration(history={"actions": ["buy"]}), str(shop), "ada").history_actions == []
     sources = [{"files": "loans.jsonl", "columns": {"reader": "who", "isbn": "book", "rated_at": "when"}}]
     judged_by_nothing = declaration(log={"sources": sources, "actions": None})
     assert read_query(judged_by_nothing, str(shop), "ada").history == ["101"]

@@ -42,7 +42,9 @@ def test_a_domains_schemas_know_exactly_what_its_examples_hold(name):
     candidates = {declaration.candidates.id, *declaration.candidates.features}
     interactions = {log.query_id, log.candidate_id, log.timestamp.column, *declaration.query_features}
     interactions |= {log.rating.column} if log.rating else set()
-    interactions |= {*DERIVED} if log.actions else {*DERIVED} - {"action"}
+    interactions |= {*DERIVED} - {"action", "history_action"}
+    interactions |= {"action"} if log.actions else set()
+    interactions |= {"history_action"} if declaration.history_actions else set()
     for stream, names in (("candidates", candidates), ("interactions", interactions)):
         text = (SCHEMAS / name / f"{stream}.pbtxt").read_text()
         schema = text_format.Parse(text, schema_pb2.Schema())

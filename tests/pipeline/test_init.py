@@ -149,12 +149,13 @@ def test_the_schemas_name_every_feature_of_the_examples_with_type_and_values(tmp
     log = schema_of(tmp_path, "interactions.pbtxt")
     found = {feature.name: schema_pb2.FeatureType.Name(feature.type) for feature in log.feature}
     assert found == {
-        **dict.fromkeys(("user_id", "item_id", "action", "gender", "history"), "BYTES"),
+        **dict.fromkeys(("user_id", "item_id", "action", "gender", "history", "history_action"), "BYTES"),
         **dict.fromkeys(("age", "history_age", "positive", "weight", "repeat"), "FLOAT"),
         "ts": "INT",
     }
     values = {domain.name: set(domain.value) for domain in log.string_domain}
-    assert values == {"action": {"view", "add_to_cart", "purchase"}, "gender": {"F", "M"}}
+    actions = {"view", "add_to_cart", "purchase"}
+    assert values == {"action": actions, "history_action": actions, "gender": {"F", "M"}}
     catalogue = schema_of(tmp_path, "candidates.pbtxt")
     assert [feature.name for feature in catalogue.feature] == ["item_id", "name", "genres", "price", "year"]
     assert set(catalogue.string_domain[0].value) == set(GENRES)

@@ -166,7 +166,7 @@ def test_context_is_sent_as_given_and_else_as_missing(salon, tmp_path):
     (tmp_path / "1" / "assets.extra").mkdir()
     (tmp_path / "1" / "assets.extra" / "model.json").write_text("{}")
     model = load(tmp_path / "1")
-    record = QueryRecord("eve", False, {}, [], [], [], 77)
+    record = QueryRecord("eve", False, {}, [], [], [], [], 77)
 
     missing = query_inputs(model, salon, record, 77)
     assert (missing["device"].tolist(), missing["tags"].shape, missing["since"].tolist()) == (
@@ -185,6 +185,18 @@ def test_context_is_sent_as_given_and_else_as_missing(salon, tmp_path):
     assert given["mood"].tolist() == [[0.5, -1.0]]
     del given["history"], given["history_age"]
     model.ask("embed_query", given)
+
+
+def test_the_actions_of_a_known_users_history_are_sent_where_the_model_takes_them(model):
+    content = declaration_of(model).model_dump()
+    content["interactions"] |= {
+        "rating": None,
+        "actions": {"column": "did", "weights": {"lend": 1, "buy": 2}},
+    }
+    record = QueryRecord("ada", True, {}, ["104", "105"], [10, 20], ["buy", "lend"], ["104", "105"], 20)
+    inputs = query_inputs(model, Declaration.model_validate(content), record, 20)
+    assert inputs["history_action"].tolist() == [["buy", "lend"]]
+    assert "history_action" not in query_inputs(model, declaration_of(model), record, 20)
 
 
 @pytest.mark.parametrize(

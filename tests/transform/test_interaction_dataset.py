@@ -4,25 +4,43 @@ import numpy as np
 import tensorflow as tf
 
 from components.transform.candidate_table import UNKNOWN_ROW, CandidateTable
-from components.transform.interaction_dataset import EncodedInteractions, latest_history
+from components.transform.interaction_dataset import (
+    UNKNOWN_ACTION,
+    EncodedInteractions,
+    action_lookup,
+    latest_history,
+)
 
 
-def events(rows, ages):
-    return tf.ragged.constant(rows, dtype=tf.int64, ragged_rank=1), tf.ragged.constant(
-        ages, dtype=tf.float32, ragged_rank=1
+def latest(rows, ages, actions, length):
+    return latest_history(
+        {
+            "history": tf.ragged.constant(rows, dtype=tf.int64, ragged_rank=1),
+            "history_age": tf.ragged.constant(ages, dtype=tf.float32, ragged_rank=1),
+            "history_action": tf.ragged.constant(actions, dtype=tf.int16, ragged_rank=1),
+        },
+        length,
     )
 
 
 def test_the_latest_events_are_kept_oldest_first_and_padding_goes_right():
-    rows, ages = latest_history(*events([[0, 1, 2], [3], []], [[3, 2, 1], [9], []]), 2)
-    assert rows.numpy().tolist() == [[1, 2], [3, UNKNOWN_ROW], [UNKNOWN_ROW, UNKNOWN_ROW]]
-    np.testing.assert_array_equal(ages, [[2, 1], [9, 0], [0, 0]])
+    history = latest([[0, 1, 2], [3], []], [[3, 2, 1], [9], []], [[1, 2, 3], [1], []], 2)
+    assert history["history"].numpy().tolist() == [[1, 2], [3, UNKNOWN_ROW], [UNKNOWN_ROW, UNKNOWN_ROW]]
+    np.testing.assert_array_equal(history["history_age"], [[2, 1], [9, 0], [0, 0]])
+    assert history["history_action"].numpy().tolist() == [[2, 3], [1, UNKNOWN_ACTION], [UNKNOWN_ACTION] * 2]
 
 
 def test_a_history_narrower_than_its_length_is_padded():
-    rows, ages = latest_history(*events([[4]], [[5.0]]), 3)
-    assert rows.numpy().tolist() == [[4, UNKNOWN_ROW, UNKNOWN_ROW]]
-    assert ages.shape == (1, 3)
+    history = latest([[4]], [[5.0]], [[2]], 3)
+    assert history["history"].numpy().tolist() == [[4, UNKNOWN_ROW, UNKNOWN_ROW]]
+    assert history["history_action"].numpy().tolist() == [[2, UNKNOWN_ACTION, UNKNOWN_ACTION]]
+    assert history["history_age"].shape == (1, 3)
+
+
+def test_actions_are_numbered_from_1_in_the_order_given_and_0_is_any_other():
+    numbers = action_lookup(["play", "buy"]).lookup(tf.constant([["buy", "play"], ["skip", ""]]))
+    assert numbers.numpy().tolist() == [[2, 1], [UNKNOWN_ACTION, UNKNOWN_ACTION]]
+    assert numbers.dtype == tf.int64
 
 
 def test_rows_follow_the_order_of_ids_and_strangers_get_none():
@@ -32,7 +50,13 @@ def test_rows_follow_the_order_of_ids_and_strangers_get_none():
 
 
 def split(n):
-    return EncodedInteractions({"candidate_row": tf.range(n) % 4, "at": tf.range(n, dtype=tf.int64)})
+    return EncodedInteractions(
+        {
+            "candidate_row": tf.range(n) % 4,
+            "history_action": tf.zeros([n, 2], tf.int16),
+            "at": tf.range(n, dtype=tf.int64),
+        }
+    )
 
 
 def test_counts_are_per_candidate_row():
@@ -44,20 +68,24 @@ def order(batches):
     return np.concatenate([batch["at"] for batch in batches]).tolist()
 
 
-def test_batches_keep_the_order_and_hold_rows_as_int64():
+def test_batches_keep_the_order_and_hold_rows_and_actions_as_int64():
     batches = list(split(10).batches(4))
     assert [len(batch["at"]) for batch in batches] == [4, 4, 2]
     assert order(batches) == list(range(10))
-    assert batches[0]["candidate_row"].dtype == tf.int64
+    specs = split(10).signature(["candidate_row", "history_action"])
+    for name, spec in specs.items():
+        assert batches[0][name].dtype == spec.dtype == tf.int64
+    assert specs["history_action"].shape.as_list() == [None, 2]
 
 
-def test_shuffled_batches_follow_from_the_seed_differ_each_epoch_and_lose_nothing():
-    first, second = (split(500).shuffled_batches(64, seed=3) for _ in range(2))
-    epochs = [order(first), order(first)]
-    assert epochs == [order(second), order(second)]
+def test_shuffled_batches_follow_from_seed_and_epoch_and_lose_nothing():
+    both = order(split(500).shuffled_batches(64, seed=3, epochs=range(2)))
+    epochs = [both[:500], both[500:]]
+    assert order(split(500).shuffled_batches(64, seed=3, epochs=range(1, 2))) == epochs[1]
     assert epochs[0] != epochs[1]
-    assert sorted(epochs[0]) == list(range(500)) != epochs[0]
-    assert order(split(500).shuffled_batches(64, seed=4)) not in epochs
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(500)) != epochs[0]
+    assert order(split(500).shuffled_batches(64, seed=4, epochs=range(1))) not in epochs
+    assert split(500).steps(64) == 8
 
 
 def test_a_spread_sample_reaches_from_the_first_to_the_last_part():

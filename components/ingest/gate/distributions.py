@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from components.ingest.declaration import (
     ACTION,
     HISTORY,
+    HISTORY_ACTION,
     HISTORY_AGE,
     POSITIVE,
     REPEAT,
@@ -73,7 +74,7 @@ class Drift(Strict):
     interactions: dict[str, Threshold] = Field(
         default_factory=dict,
         description="By feature of the interaction examples: a column of the log or of the queries, or "
-        "history, history_age, positive, weight, repeat, action.",
+        "history, history_age, history_action, positive, weight, repeat, action.",
     )
     candidates: dict[str, Threshold] = Field(
         default_factory=dict, description="By feature of the candidates."
@@ -136,6 +137,7 @@ def _interaction_types(declaration: Declaration) -> dict[str, _Type]:
     types |= {log.timestamp.column: "moment"}
     types |= {log.rating.column: "number"} if log.rating else {}
     types |= {ACTION: "text"} if log.actions else {}
+    types |= {HISTORY_ACTION: "text"} if declaration.history_actions else {}
     types |= _feature_types(declaration.query_features)
     derived: dict[str, _Type] = dict.fromkeys((HISTORY_AGE, POSITIVE, WEIGHT, REPEAT), "number")
     return {**types, HISTORY: "text", **derived}

@@ -26,6 +26,18 @@ def test_every_feature_of_the_examples_can_have_a_threshold(declare) -> None:
     assert wanted.compares_spans
 
 
+def test_actions_of_histories_can_have_a_threshold_where_there_are_several(declare) -> None:
+    wanted = Distributions(skew=dict.fromkeys(("action", "history_action"), TEN_PERCENT))
+
+    def shop(weights: dict[str, float]) -> Any:
+        log = {"rating": None, "actions": {"column": "stars", "weights": weights}}
+        return declare(interactions=log)
+
+    wanted.check(shop({"view": 0, "click": 1, "buy": 2}))
+    with pytest.raises(ValueError, match=r"distributions\.skew\.history_action: .* have no such feature"):
+        wanted.check(shop({"view": 0, "buy": 2}))
+
+
 def test_nothing_is_compared_unasked() -> None:
     assert not Distributions().compares_spans
     assert not Distributions(skew={"town": TEN_PERCENT}).compares_spans
