@@ -4,12 +4,17 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_transform as tft
 from command import westwork
 from scann import scann_ops  # noqa: F401  registers the index's ops
 
 from components.ingest.summary import read_ingestion_summary
+from components.transform.candidate_table import read_candidate_table
+from components.transform.interaction_dataset import read_interactions
+from pipeline.domain import load_domain
 
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS / "fixtures"))
@@ -68,6 +73,56 @@ def test_signatures_take_what_is_declared_and_give_what_can_be_learnt(version):
     vector = signatures["embed_candidate"].structured_input_signature[1]["sound"]
     assert vector.dtype == tf.float32 and vector.shape.as_list() == [None, 4]
     assert set(signatures["recommend"].structured_outputs) == {"candidate_ids", "scores", "positive"}
+
+
+def test_a_query_is_the_same_in_training_and_in_serving_with_the_action_of_each_event(music, version):
+    root, _ = music
+
+    def artifact(step, output, *within):
+        (folder,) = (root / "artifacts" / step / output).iterdir()
+        return sorted(map(str, folder.joinpath(*within).glob("*.gz"))) if within else str(folder)
+
+    declaration = load_domain(DOMAIN[1]).declaration
+    query_graph, candidate_graph = (
+        tft.TFTransformOutput(artifact(step, "transform_graph"))
+        for step in ("InteractionTransform", "CandidateTransform")
+    )
+    songs = artifact("CandidateTransform", "transformed_examples", "Split-catalogue")
+    rows = read_candidate_table(songs, "song", candidate_graph).row_lookup()
+    encoded = artifact("InteractionTransform", "transformed_examples", "Split-eval")
+    interactions = read_interactions(encoded, declaration, query_graph, rows, positives_only=False)
+    batch = next(iter(interactions.batches(len(interactions))))
+    raw = raw_queries(artifact("InteractionGen", "examples", "Split-eval"), len(interactions))
+
+    number = {b"": 0, b"play": 1, b"buy": 2}
+    told = np.vectorize(number.get)(raw["history_action"].numpy())
+    np.testing.assert_array_equal(batch["history_action"][:, : told.shape[1]], told)
+    assert set(np.unique(told)) == {0, 1, 2}
+    np.testing.assert_array_equal(raw["history"] != "", told > 0)
+
+    trained = tf.saved_model.load(artifact("RetrievalTrainer", "model") + "/Format-Serving")
+    names = trained.signatures["embed_query"].structured_input_signature[1]
+    expected = trained.embed_query({name: batch[name] for name in names})["embedding"]
+    served = tf.saved_model.load(str(version)).signatures["embed_query"](**raw)["embedding"]
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(served, expected, atol=1e-5)
+
+
+def raw_queries(files, count):
+    """The first raw examples, as a client would send them."""
+    text, texts = tf.io.FixedLenFeature([], tf.string, ""), tf.io.RaggedFeature(tf.string)
+    spec = {
+        **dict.fromkeys(("listener", "device", "searched"), text),
+        **dict.fromkeys(("history", "history_action"), texts),
+        "at": tf.io.FixedLenFeature([], tf.int64),
+        "history_age": tf.io.RaggedFeature(tf.float32),
+    }
+    records = next(iter(tf.data.TFRecordDataset(files, compression_type="GZIP").batch(count)))
+    parsed = tf.io.parse_example(records, spec)
+    return {
+        name: values.to_tensor() if isinstance(values, tf.RaggedTensor) else values
+        for name, values in parsed.items()
+    }
 
 
 def test_an_answer_is_titled_and_a_stub_can_be_recommended_and_left_out(music, version):
