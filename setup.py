@@ -33,6 +33,7 @@ setup(
         "numpy",
         "scipy",
         "implicit>=0.7.3,<0.8",
+        "threadpoolctl>=3.1",
         "pandas",
         "pyarrow",
         "orjson>=3.10",
