@@ -80,6 +80,8 @@ class RetrievalModel(tfrs.Model):
         )
         # tfrs.Model reports the last batch's loss; a curve needs the epoch's.
         self._epoch_loss = keras.metrics.Mean(name="epoch_loss")
+        # Of several replicas' logs Keras would make a sum, also of their means.
+        self.distribute_reduction_method = "first"
 
     @property
     def candidate_count(self) -> int:
@@ -172,10 +174,10 @@ class RetrievalModel(tfrs.Model):
         else:
             raw_positives = self._raw_rows(rows, training)
             losses = self._sampled_losses(queries, raw_positives, inputs, training)
-        loss = tf.reduce_mean(losses * inputs[WEIGHT])
+        loss = _mean(losses * inputs[WEIGHT])
         if self._config.l2:
             lengths = tf.reduce_sum(raw_queries**2, axis=1) + tf.reduce_sum(raw_positives**2, axis=1)
-            loss += self._config.l2 * tf.reduce_mean(lengths)
+            loss += self._config.l2 * _mean(lengths)
         self._epoch_loss.update_state(loss)
         # Keras adds up what the replicas return, and their gradients.
         return loss / tf.distribute.get_strategy().num_replicas_in_sync
@@ -218,3 +220,8 @@ class RetrievalModel(tfrs.Model):
     def _own_scores(self, queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """Similarity of each query and its candidate over the temperature: float32 [batch]."""
         return tf.reduce_sum(queries * candidates, axis=1) / self.temperature
+
+
+def _mean(values: tf.Tensor) -> tf.Tensor:
+    """The mean, 0 of nothing: of an epoch's last batch a replica may get nothing."""
+    return tf.math.divide_no_nan(tf.reduce_sum(values), tf.cast(tf.size(values), values.dtype))

@@ -51,7 +51,7 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> keras.optimizers.Opti
     kinds = {"lazy_adam": LazyAdam, "adam": keras.optimizers.Adam, "adagrad": keras.optimizers.Adagrad}
     optimizer = kinds[config.kind](learning_rate(config, steps), weight_decay=config.weight_decay or None)
     if config.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["embed", "bias"])
+        optimizer.exclude_from_weight_decay(var_names=["embed", "bias", "gamma", "beta", "temperature"])
     return optimizer
 
 

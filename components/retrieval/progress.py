@@ -10,6 +10,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from components.retrieval.model import RetrievalModel
+from components.transform.interaction_dataset import CANDIDATE_ROW
+
 _STATE_FILE = "progress.json"
 
 
@@ -22,7 +25,7 @@ class Progress(keras.callbacks.Callback):
     belong together; what an interruption left half-written is never read.
     """
 
-    def __init__(self, model: keras.Model, monitor: str, *, patience: int, directory: str | None):
+    def __init__(self, model: RetrievalModel, monitor: str, *, patience: int, directory: str | None):
         """Prepares to follow a training.
 
         Args:
@@ -38,7 +41,8 @@ class Progress(keras.callbacks.Callback):
         self._directory = directory
         self._best: list[np.ndarray] | None = None
         self._best_epoch = -1
-        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+        # Weights are the same for all workers of a distributed training: the chief writes, all of them read.
+        self._writes = directory is not None and tf.distribute.get_strategy().extended.should_checkpoint
         self.history: dict[str, list[float]] = {}
         """Metrics of every epoch so far, by name; lists of one length."""
 
@@ -65,12 +69,12 @@ class Progress(keras.callbacks.Callback):
             return 0
         with tf.io.gfile.GFile(state_path) as file:
             state = json.load(file)
-        self._followed.compute_loss(batch, training=True)
-        self._followed.reset_metrics()
+        self._followed.embed_query(batch)
+        self._followed.embed_rows(batch[CANDIDATE_ROW])
         self._followed.optimizer.build(self._followed.trainable_variables)
         self.history, self._best_epoch = state["history"], state["best_epoch"]
         self._read(state["best_epoch"])
-        self._best = self._followed.get_weights()
+        self._best = [weight.numpy() for weight in self._weights]
         self._read(self._epochs - 1)
         return self._epochs
 
@@ -81,7 +85,7 @@ class Progress(keras.callbacks.Callback):
         values = self.history[self._monitor]
         before, best = self._best_epoch, int(np.argmax(values))
         if best != before:
-            self._best_epoch, self._best = best, self._followed.get_weights()
+            self._best_epoch, self._best = best, [weight.numpy() for weight in self._weights]
         self._save(epoch, superseded=before)
         if self.ended:
             self._followed.stop_training = True
@@ -89,16 +93,17 @@ class Progress(keras.callbacks.Callback):
     def finish(self) -> None:
         """Puts the best weights into the model and removes the checkpoints."""
         if self._best is not None:
-            self._followed.set_weights(self._best)
-        if self._directory and tf.io.gfile.exists(self._directory):
+            for weight, value in zip(self._weights, self._best, strict=True):
+                weight.assign(value)
+        if self._writes and tf.io.gfile.exists(self._directory):
             tf.io.gfile.rmtree(self._directory)
 
     def _save(self, epoch: int, superseded: int) -> None:
-        state_path = self._path(_STATE_FILE)
-        if state_path is None:
+        if not self._writes:
             return
+        state_path = self._path(_STATE_FILE)
         tf.io.gfile.makedirs(self._directory)
-        self._checkpoint.write(self._path(f"epoch-{epoch}"))
+        self._checkpoint().write(self._path(f"epoch-{epoch}"))
         with tf.io.gfile.GFile(f"{state_path}.new", "w") as file:
             json.dump({"history": self.history, "best_epoch": self._best_epoch}, file)
         tf.io.gfile.rename(f"{state_path}.new", state_path, overwrite=True)
@@ -107,7 +112,16 @@ class Progress(keras.callbacks.Callback):
                 tf.io.gfile.remove(path)
 
     def _read(self, epoch: int) -> None:
-        self._checkpoint.read(self._path(f"epoch-{epoch}")).expect_partial()
+        self._checkpoint().read(self._path(f"epoch-{epoch}")).assert_existing_objects_matched()
+
+    def _checkpoint(self) -> tf.train.Checkpoint:
+        """Of weights and optimiser, both built."""
+        return tf.train.Checkpoint(weights=self._weights, optimizer=self._followed.optimizer)
+
+    @property
+    def _weights(self) -> list[tf.Variable]:
+        """What training changes; Keras' weights have the metrics too, which workers could only read together."""
+        return self._followed.trainable_variables
 
     def _path(self, name: str) -> str | None:
         return os.path.join(self._directory, name) if self._directory else None

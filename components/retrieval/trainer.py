@@ -29,7 +29,8 @@ def run_fn(fn_args: FnArgs) -> None:
     """
     config = RetrievalConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
     inputs = read_training_inputs(fn_args, positives_only=config.loss.kind != "binary_cross_entropy")
-    with distribution_strategy(config).scope():
+    strategy = distribution_strategy(config)
+    with strategy.scope():
         model = build_model(inputs, config)
         history = fit(
             model,
@@ -39,6 +40,9 @@ def run_fn(fn_args: FnArgs) -> None:
             fn_args.model_run_dir,
             resume_dir=fn_args.custom_config[RESUME_DIR_KEY],
         )
+    if not strategy.extended.should_checkpoint:
+        # Of several workers, who all have the same weights now, the chief writes.
+        return
     write_training_history(fn_args.model_run_dir, history)
     exported = ExportedRetrieval(model, encoded_query_signature(inputs))
     tf.saved_model.save(exported, fn_args.serving_model_dir, signatures=exported.signatures())

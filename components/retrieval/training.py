@@ -46,19 +46,19 @@ def catalogue_recall(model: RetrievalModel, batches: tf.data.Dataset) -> dict[st
     Returns:
         ``val_recall@k`` for k = 10 and 100, or the catalogue's size where that is smaller.
     """
-    ks = {k: min(k, model.candidate_count) for k in _KS}
-    catalogue = model.embed_catalogue()
-    search = tfrs.layers.factorized_top_k.BruteForce(k=max(ks.values()))
-    search.index(catalogue, tf.range(model.candidate_count, dtype=tf.int64))
-    metric = tfrs.metrics.FactorizedTopK(candidates=search, ks=tuple(sorted(set(ks.values()))))
+    deepest = min(max(_KS), model.candidate_count)
+    search = tfrs.layers.factorized_top_k.BruteForce(k=deepest)
+    search.index(model.embed_catalogue(), tf.range(model.candidate_count, dtype=tf.int64))
+    # Places of those found. Counted here: TFRS' metric keeps its state in variables, which callbacks cannot
+    # write where training is distributed.
+    places, interactions = [], 0
     for batch in batches:
-        rows = batch[CANDIDATE_ROW]
-        # Given the ids, a tie in score cannot be mistaken for a miss.
-        metric.update_state(
-            model.embed_query(batch), tf.gather(catalogue, rows), true_candidate_ids=rows[:, tf.newaxis]
-        )
-    found = dict(zip(sorted(set(ks.values())), (float(value) for value in metric.result()), strict=True))
-    return {f"val_recall@{name}": found[k] for name, k in ks.items()}
+        _, best = search(model.embed_query(batch))
+        # By row, not by score: a tie cannot be mistaken for a miss.
+        places.append(tf.where(best == batch[CANDIDATE_ROW][:, tf.newaxis])[:, 1])
+        interactions += int(tf.shape(best)[0])
+    found = tf.concat(places, axis=0).numpy()
+    return {f"val_recall@{k}": float((found < k).sum() / interactions) for k in _KS}
 
 
 def distribution_strategy(config: RetrievalConfig) -> tf.distribute.Strategy:

@@ -78,14 +78,32 @@ def test_batches_keep_the_order_and_hold_rows_and_actions_as_int64():
     assert specs["history_action"].shape.as_list() == [None, 2]
 
 
-def test_shuffled_batches_follow_from_seed_and_epoch_and_lose_nothing():
-    both = order(split(500).shuffled_batches(64, seed=3, epochs=range(2)))
-    epochs = [both[:500], both[500:]]
-    assert order(split(500).shuffled_batches(64, seed=3, epochs=range(1, 2))) == epochs[1]
-    assert epochs[0] != epochs[1]
-    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(500)) != epochs[0]
-    assert order(split(500).shuffled_batches(64, seed=4, epochs=range(1))) not in epochs
-    assert split(500).steps(64) == 8
+def epochs(interactions, batch_size, seed, numbers):
+    """The order of each epoch."""
+    batches = list(interactions.shuffled_batches(batch_size, seed, numbers))
+    steps = interactions.steps(batch_size)
+    assert len(batches) == steps * len(numbers)
+    return [order(batches[start : start + steps]) for start in range(0, len(batches), steps)]
+
+
+def test_each_epoch_holds_every_interaction_once_in_an_order_of_its_own():
+    found = epochs(split(500), 64, 3, range(3))
+    for number, one in enumerate(found):
+        assert sorted(one) == list(range(500)) != one
+        assert one not in found[:number]
+
+
+def test_an_epochs_order_follows_from_the_seed_and_its_number_alone():
+    whole = epochs(split(500), 64, 3, range(4))
+    assert epochs(split(500), 64, 3, range(2, 4)) == whole[2:], "as after an interruption"
+    assert epochs(split(500), 100, 3, range(1)) == whole[:1]
+    assert epochs(split(500), 64, 4, range(1))[0] not in whole
+
+
+def test_the_last_batch_of_an_epoch_holds_what_is_left():
+    sizes = [len(batch["at"]) for batch in split(10).shuffled_batches(4, 1, range(2))]
+    assert sizes == [4, 4, 2, 4, 4, 2]
+    assert split(10).steps(4) == 3 and split(8).steps(4) == 2
 
 
 def test_a_spread_sample_reaches_from_the_first_to_the_last_part():

@@ -1,0 +1,118 @@
+"""Towers by their weights, in numpy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.retrieval.history import UNKNOWN_ID
+from components.retrieval.towers import drop_ids
+
+ID_INDICES = np.array([1, UNKNOWN_ID, 2, 3])
+"""Of the tiny catalogue's rows: the second has no interaction."""
+GENRES, WORDS = [0, 0, 1, 1], [[1], [2, 1], [], [2, 2]]
+
+
+def table(embedding):
+    return embedding.get_weights()[0]
+
+
+def tower(layer, inputs):
+    """Dense layers by hand, from a tower's inputs [batch, width]."""
+    x = np.concatenate(inputs, axis=1)
+    for hidden in layer._hidden:
+        kernel, bias = hidden.get_weights()
+        x = np.maximum(x @ kernel + bias, 0)
+    kernel, bias = layer._output.get_weights()
+    return x @ kernel + bias
+
+
+def mean_history(model, batch):
+    """The mean of known events, [batch, dim]."""
+    embeddings = table(model.query_tower._events)
+    histories = [ID_INDICES[row[row >= 0]] for row in batch["history"].numpy()]
+    return np.stack([embeddings[h].mean(axis=0) if len(h) else np.zeros(4) for h in histories])
+
+
+@pytest.mark.parametrize("layers", [None, (), (5,), (6, 3)])
+def test_a_candidate_is_its_id_plus_what_the_tower_makes_of_id_and_features(tiny, layers):
+    model = tiny.model(layers=layers)
+    candidates = model.candidate_tower
+    identity = table(candidates.ids)[ID_INDICES]
+    genres, words = (table(embedding) for embedding in candidates._features._embeddings.values())
+    of_words = np.stack([words[list(w)].mean(axis=0) if w else np.zeros(3) for w in WORDS])
+    inputs = [genres[GENRES], of_words]
+    by_hand = identity + tower(candidates._tower, inputs if layers is None else [identity, *inputs])
+    bias = table(candidates._bias)[ID_INDICES]
+    np.testing.assert_allclose(
+        model.embed_catalogue(), np.concatenate([by_hand, bias], axis=1), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("layers", [None, (), (5,), (6, 3)])
+def test_a_query_is_its_history_plus_what_the_tower_makes_of_all_it_has(tiny, layers):
+    model, batch = tiny.model(layers=layers), tiny.batch()
+    queries = model.query_tower
+    identity, history = table(queries._ids)[batch["user"]], mean_history(model, batch)
+    age = batch["age"].numpy()
+    if layers is None:
+        by_hand = identity + history + tower(queries._tower, [age])
+    else:
+        by_hand = history + tower(queries._tower, [identity, history, age])
+    np.testing.assert_allclose(
+        model.embed_query(batch), np.concatenate([by_hand, np.ones([3, 1])], axis=1), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_without_layers_history_and_features_it_is_matrix_factorisation(tiny):
+    model = tiny.model(features=False, layers=None, history={"encoder": "none"})
+    users, items = table(model.query_tower._ids), table(model.candidate_tower.ids)
+    biases = table(model.candidate_tower._bias)
+    assert len(model.trainable_variables) == 3
+    batch = tiny.batch(features=False)
+    scores = model.embed_query(batch).numpy() @ model.embed_catalogue().numpy().T
+    for i, user in enumerate(batch["user"].numpy()):
+        for row, item in enumerate(ID_INDICES):
+            assert scores[i, row] == pytest.approx(users[user] @ items[item] + biases[item, 0], rel=1e-4)
+
+
+@pytest.mark.parametrize("layers", [None, (5,)])
+def test_without_query_ids_queries_are_told_apart_by_the_rest_alone(tiny, layers):
+    model, batch = tiny.model(layers=layers, query_id=False), tiny.batch()
+    others = {**batch, "user": (batch["user"] + 1) % 3}
+    np.testing.assert_array_equal(model.embed_query(batch), model.embed_query(others))
+    with_ids = tiny.model(layers=layers)
+    assert np.abs(with_ids.embed_query(batch) - with_ids.embed_query(others)).max() > 0.1
+
+
+def test_cosine_similarity_is_of_vectors_of_unit_length_without_a_bias(tiny):
+    cosine = tiny.model(similarity="cosine")
+    for vectors in (cosine.embed_catalogue(), cosine.embed_query(tiny.batch())):
+        assert vectors.shape[1] == 4
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", ["mean", "attention"])
+def test_a_shared_history_uses_the_candidates_embeddings(tiny, encoder):
+    batch = tiny.batch()
+    for shared in (True, False):
+        model = tiny.model(history={"encoder": encoder, "shared": shared}, layers=None, query_id=False)
+        assert (model.query_tower._events is model.candidate_tower.ids) == shared
+        before = model.embed_query(batch).numpy()
+        model.candidate_tower.ids.embeddings.assign_add(
+            tf.random.stateless_normal(model.candidate_tower.ids.embeddings.shape, [1, 2])
+        )
+        changed = np.abs(model.embed_query(batch) - before).max(axis=1) > 0.01
+        assert changed.tolist() == [shared, shared, False], "the third history is empty"
+
+
+def test_padding_of_the_history_changes_nothing(tiny):
+    model, batch = tiny.model(), tiny.batch()
+    wider = {**batch, "history": tf.pad(batch["history"], [[0, 0], [0, 4]], constant_values=-1)}
+    np.testing.assert_allclose(model.embed_query(batch), model.embed_query(wider), rtol=1e-6)
+
+
+def test_dropped_ids_become_the_unknown_one():
+    tf.random.set_seed(3)
+    ids = drop_ids(tf.ones([10_000], tf.int64), 0.25, unknown=7).numpy()
+    assert set(ids) == {1, 7}
+    assert np.mean(ids == 7) == pytest.approx(0.25, abs=0.03)

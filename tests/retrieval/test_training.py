@@ -1,0 +1,73 @@
+"""Training finds the pattern, stops by itself, and validates over the whole catalogue."""
+
+import numpy as np
+import parity
+import pytest
+import tensorflow as tf
+
+from components.retrieval.config import RetrievalConfig
+from components.retrieval.trainer import build_model
+from components.retrieval.training import catalogue_recall, fit
+
+
+@pytest.mark.parametrize("count", [4, 40])
+def test_catalogue_recall_is_the_hand_computed_share_among_the_best(tiny, count):
+    if count == 4:
+        model, batch = tiny.model(), tiny.batch(rows=(0, 2, 3, 1))
+    else:
+        data = parity.inputs(count, 300)
+        model = build_model(data, RetrievalConfig(dim=4, layers=None))
+        batch = next(iter(data.validation.batches(60)))
+    rows = batch["candidate_row"].numpy()
+    scores = model.embed_query(batch).numpy() @ model.embed_catalogue().numpy().T
+    order = (-scores).argsort(axis=1)
+    expected = np.mean([row in order[i, :10] for i, row in enumerate(rows)])
+    found = catalogue_recall(model, tf.data.Dataset.from_tensor_slices(batch).batch(3))
+    # A catalogue smaller than k is found as a whole.
+    assert found == {"val_recall@10": pytest.approx(expected), "val_recall@100": 1.0}
+    assert (expected == 1) == (count == 4)
+
+
+def test_candidates_that_score_alike_are_not_all_hits(tiny):
+    data = parity.inputs(40, 300)
+    model = build_model(data, RetrievalConfig(dim=4, layers=None))
+    for weight in (model.candidate_tower.ids.embeddings, *model.candidate_tower.trainable_variables):
+        weight.assign(tf.zeros_like(weight))
+    found = catalogue_recall(model, data.validation.batches(100))
+    assert found["val_recall@10"] == pytest.approx(0.25, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"layers": (16,)},
+        {"layers": None, "loss": {"kind": "full_softmax"}},
+        {
+            "layers": None,
+            "loss": {"kind": "binary_cross_entropy", "in_batch": False, "uniform_negatives": 64},
+            "optimizer": {"kind": "adagrad", "learning_rate": 0.5},
+        },
+    ],
+    ids=["sampled_softmax", "full_softmax", "binary_cross_entropy"],
+)
+def test_fit_learns_stops_early_and_keeps_the_best_weights(tmp_path, settings):
+    data = parity.inputs(200, 4000)
+    config = RetrievalConfig(
+        **{
+            "dim": 8,
+            "feature_dim": 8,
+            "batch_size": 128,
+            "epochs": 30,
+            "patience": 2,
+            "optimizer": {"learning_rate": 0.02},
+        }
+        | settings
+    )
+    model = build_model(data, config)
+    history = fit(model, data.train, data.validation, config, str(tmp_path))
+    recalls = history["val_recall@100"]
+    assert len(recalls) < config.epochs
+    assert max(recalls) > 0.8, "half of the catalogue suits each user: knowing which half finds all in 100"
+    restored = catalogue_recall(model, data.validation.batches(256))
+    assert restored["val_recall@100"] == pytest.approx(max(recalls))
+    assert list(tmp_path.rglob("events.out.tfevents.*")), "TensorBoard logs are written"
