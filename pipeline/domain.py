@@ -61,6 +61,11 @@ class Domain(Declaration):
         check_signature_names(self.declaration)
         return self
 
+    @model_validator(mode="after")
+    def _queries_can_be_told_apart(self) -> Domain:
+        self.retrieval.check(self.declaration.query_features)
+        return self
+
     @property
     def declaration(self) -> Declaration:
         """The data half alone: steps get no more, so that tuning a model invalidates no ingestion."""

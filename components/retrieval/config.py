@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -146,3 +147,19 @@ class RetrievalConfig(Strict):
                 f"'history.heads' is {self.history.heads}, which does not divide 'dim', {self.dim}"
             )
         return self
+
+    def check(self, query_features: Collection[str]) -> None:
+        """Holds the section against the data it is for.
+
+        Args:
+            query_features: Names of context and attributes.
+
+        Raises:
+            ValueError: If nothing is left to tell one query from another.
+        """
+        if not (self.query_id or query_features or self.history.encoder != "none"):
+            raise ValueError(
+                "retrieval: 'query_id: false' and 'history.encoder: none', and the domain declares neither"
+                " context nor attributes of queries: all queries would be alike. Allow one of the two, or"
+                " declare a feature"
+            )

@@ -8,11 +8,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from google.protobuf import text_format
+from pydantic import ValidationError
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.ingest.declaration import DERIVED
 from pipeline.cli import main
-from pipeline.domain import SCHEMAS, available_domains, load_domain
+from pipeline.domain import SCHEMAS, Domain, available_domains, load_domain
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +34,18 @@ def test_demo_applies_its_settings_before_those_of_the_command_line(tmp_path):
     assert result.exit_code == 1
     assert "with history.length=0 retrieval.epochs=0 history.length=-1" in result.stderr
     assert "retrieval.epochs: found 0" in result.stderr and "history.length: found -1" in result.stderr
+
+
+def test_towers_that_could_not_tell_queries_apart_are_refused():
+    content = yaml.safe_load((ROOT / "tests" / "fixtures" / "tiny" / "domain.yaml").read_text())
+    settings = ["retrieval.query_id=false", "retrieval.history.encoder=none"]
+    assert Domain(**content).declaration.query_features
+    load_domain(str(ROOT / "tests" / "fixtures" / "tiny"), settings)
+    content["interactions"].pop("context", None)
+    content.pop("queries", None)
+    assert not Domain(**content).declaration.query_features
+    with pytest.raises(ValidationError, match="all queries would be alike"):
+        Domain(**content, retrieval={"query_id": False, "history": {"encoder": "none"}})
 
 
 @pytest.mark.parametrize("name", available_domains())

@@ -42,3 +42,12 @@ def test_binary_cross_entropy_on_labels_alone_needs_no_negatives():
 def test_settings_survive_the_way_through_json():
     config = RetrievalConfig(layers=None, history={"encoder": "attention"}, loss={"hard_negatives": 3})
     assert RetrievalConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_queries_with_nothing_to_tell_them_apart_are_refused():
+    blind = RetrievalConfig(query_id=False, history={"encoder": "none"})
+    with pytest.raises(ValueError, match="all queries would be alike"):
+        blind.check([])
+    blind.check(["country"])
+    RetrievalConfig(query_id=False).check([])
+    RetrievalConfig(history={"encoder": "none"}).check([])
