@@ -110,7 +110,10 @@ class RetrievalConfig(Strict):
     query_id: bool = Field(default=True, description="Whether queries have an id embedding.")
     history: HistoryEncoderConfig = HistoryEncoderConfig()
     similarity: Literal["dot", "cosine"] = Field(
-        default="dot", description="Dot: candidates also have a bias. Cosine: embeddings are of unit length."
+        default="dot", description="Cosine: of embeddings of unit length; wants a temperature near 0.1."
+    )
+    bias: bool = Field(
+        default=True, description="A candidate's own part of the similarity, whatever the query: popularity."
     )
     temperature: float = Field(default=1.0, gt=0, description="Similarities are divided by it in the loss.")
     learn_temperature: bool = Field(default=False, description="'temperature' is only where it starts.")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 import tf_keras as keras
 
-from components.ingest.declaration import HISTORY, HISTORY_AGE
+from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE
 from components.retrieval.config import HistoryEncoderConfig
 from components.retrieval.features import embedding_initializer, kernel_initializer, weighted_mean_embedding
 
@@ -79,7 +79,7 @@ class AttentionHistory(keras.layers.Layer):
     on what the latest event asks for.
     """
 
-    def __init__(self, dim: int, length: int, config: HistoryEncoderConfig, *, seed: int):
+    def __init__(self, dim: int, length: int, config: HistoryEncoderConfig, *, seed: int, actions: int = 0):
         """Makes the blocks.
 
         Args:
@@ -87,13 +87,17 @@ class AttentionHistory(keras.layers.Layer):
             length: The longest history.
             config: The section ``retrieval.history``.
             seed: Of the initial weights.
+            actions: How many actions ``history_action`` tells apart; 0 without that feature.
         """
         super().__init__(name="attention_history")
         self._config = config
         self._length = length
         self._positions = _embedding(length, dim, seed, "embed_position") if config.positions else None
         self._ages = _embedding(AGE_BUCKETS, dim, seed + 1, "embed_age") if config.ages else None
-        self._dropout = keras.layers.Dropout(config.dropout, seed=seed + 2)
+        self._actions = None
+        if config.actions and actions:
+            self._actions = _embedding(actions + 1, dim, seed + 2, "embed_action")
+        self._dropout = keras.layers.Dropout(config.dropout, seed=seed + 3)
         self._blocks = [
             AttentionBlock(dim, config.heads, config.dropout, seed=seed + 10 * (1 + i))
             for i in range(config.layers)
@@ -107,7 +111,8 @@ class AttentionHistory(keras.layers.Layer):
 
         Args:
             query: ``history``: int64 [batch, length] id embedding indices, oldest first, negative for
-                padding; ``history_age``: float32 [batch, length] seconds since each event.
+                padding; ``history_age``: float32 [batch, length] seconds since each event;
+                ``history_action``, where there is one: int64 [batch, length] numbers of actions.
             embedding: The events' embeddings, built.
             training: Whether dropout is on.
 
@@ -123,6 +128,8 @@ class AttentionHistory(keras.layers.Layer):
             x += self._positions(tf.minimum(places, self._length - 1))
         if self._ages:
             x += self._ages(age_buckets(tf.boolean_mask(query[HISTORY_AGE], visible)))
+        if self._actions:
+            x += self._actions(tf.boolean_mask(query[HISTORY_ACTION], visible))
         x = self._dropout(x, training=training)
         for block in self._blocks[:-1]:
             x = block(x, events, training=training)

@@ -102,7 +102,7 @@ class RetrievalModel(tfrs.Model):
             training: Whether dropout is on.
 
         Returns:
-            float32 [batch, width] embeddings, of unit length for cosine similarity.
+            float32 [batch, width] embeddings, for cosine similarity of unit length but for the bias.
         """
         return self._finished(self._raw_query(query, training))
 
@@ -121,7 +121,7 @@ class RetrievalModel(tfrs.Model):
             training: Whether dropout is on.
 
         Returns:
-            float32 [batch, width] embeddings, of unit length for cosine similarity.
+            float32 [batch, width] embeddings, for cosine similarity of unit length but for the bias.
         """
         return self._finished(self.candidate_tower(self._id_index(rows), features, training=training))
 
@@ -135,7 +135,11 @@ class RetrievalModel(tfrs.Model):
         return self.candidate_tower(self._id_index(rows), features, training=training)
 
     def _finished(self, raw: tf.Tensor) -> tf.Tensor:
-        return tf.math.l2_normalize(raw, axis=1) if self._config.similarity == "cosine" else raw
+        """What similarities are the dot products of."""
+        if self._config.similarity == "dot":
+            return raw
+        dim = self._config.dim
+        return tf.concat([tf.math.l2_normalize(raw[:, :dim], axis=1), raw[:, dim:]], axis=1)
 
     def _id_index(self, rows: tf.Tensor) -> tf.Tensor:
         """Index of the id embedding of each row; ``UNKNOWN_ID`` for padding and ids not in the table."""

@@ -35,10 +35,10 @@ class Tower(keras.layers.Layer):
 
 
 class CandidateTower(keras.layers.Layer):
-    """Embeds a candidate from its id and features; with dot products the last component is its bias.
+    """Embeds a candidate from its id and features; the last component is its bias, if there is one.
 
     The bias lets the dot product carry popularity, which neither id nor features need to spend
-    capacity on; the query tower's last component is the constant 1.
+    capacity on; the query tower's last component is then the constant 1.
     """
 
     def __init__(self, features: Sequence[EncodedFeature], known_ids: int, config: RetrievalConfig):
@@ -54,7 +54,7 @@ class CandidateTower(keras.layers.Layer):
         self.ids = _embedding(known_ids + 1, config.dim, config.seed + 1, "embed_id")
         self.ids.build(None)
         self._bias = None
-        if config.similarity == "dot":
+        if config.bias:
             self._bias = keras.layers.Embedding(known_ids + 1, 1, embeddings_initializer="zeros", name="bias")
         self._features = FeatureEncoder(features, config.feature_dim, seed=config.seed + 100)
         self._tower = None
@@ -70,7 +70,7 @@ class CandidateTower(keras.layers.Layer):
             training: Whether dropout is on.
 
         Returns:
-            float32 [batch, dim + 1] embeddings, [batch, dim] for cosine similarity (of any length).
+            float32 [batch, dim + 1] embeddings, [batch, dim] without bias; of any length.
         """
         if training:
             ids = drop_ids(ids, self._config.id_dropout)
@@ -93,6 +93,7 @@ class QueryTower(keras.layers.Layer):
         history_length: int,
         config: RetrievalConfig,
         candidate_ids: keras.layers.Embedding,
+        history_actions: int = 0,
     ):
         """Makes the tower.
 
@@ -104,6 +105,7 @@ class QueryTower(keras.layers.Layer):
             history_length: The longest history.
             config: Widths, dropout and seed.
             candidate_ids: The candidate tower's id embeddings, for a history that shares them.
+            history_actions: How many actions ``history_action`` tells apart; 0 without that feature.
         """
         super().__init__(name="query_tower")
         self._config = config
@@ -117,7 +119,11 @@ class QueryTower(keras.layers.Layer):
         self._history: AttentionHistory | MeanHistory | None = None
         if config.history.encoder == "attention":
             self._history = AttentionHistory(
-                config.dim, history_length, config.history, seed=config.seed + 500
+                config.dim,
+                history_length,
+                config.history,
+                seed=config.seed + 500,
+                actions=history_actions,
             )
         elif config.history.encoder == "mean":
             self._history = MeanHistory(config.history)
@@ -137,11 +143,12 @@ class QueryTower(keras.layers.Layer):
         Args:
             query: The encoded id (int64 [batch]) and features; ``history``: int64 [batch, length] id
                 embedding indices of candidates, negative for padding; ``history_age``: float32
-                [batch, length] seconds since each event.
+                [batch, length] seconds since each event; ``history_action``, where there is one: int64
+                [batch, length] numbers of actions.
             training: Whether dropout is on.
 
         Returns:
-            float32 [batch, dim + 1] embeddings, [batch, dim] for cosine similarity (of any length).
+            float32 [batch, dim + 1] embeddings, [batch, dim] without bias; of any length.
         """
         parts: list[tf.Tensor] = []
         inputs: list[tf.Tensor] = []
@@ -158,7 +165,7 @@ class QueryTower(keras.layers.Layer):
         if self._tower:
             parts.append(self._tower([*inputs, *self._features(query)], training=training))
         embedding = tf.add_n(parts)
-        if self._config.similarity == "cosine":
+        if not self._config.bias:
             return embedding
         return tf.concat([embedding, tf.ones_like(embedding[:, :1])], axis=1)
 

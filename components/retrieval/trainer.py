@@ -56,7 +56,13 @@ def build_model(inputs: TrainingInputs, config: RetrievalConfig) -> RetrievalMod
     candidate_tower = CandidateTower(inputs.candidate_features, known, config)
     length = inputs.train.columns[HISTORY].shape[1]
     query_tower = QueryTower(
-        *inputs.query_id, inputs.query_features, known, length, config, candidate_tower.ids
+        *inputs.query_id,
+        inputs.query_features,
+        known,
+        length,
+        config,
+        candidate_tower.ids,
+        history_actions=inputs.history_actions,
     )
     return RetrievalModel(query_tower, candidate_tower, inputs.table, counts, config)
 

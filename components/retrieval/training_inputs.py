@@ -45,7 +45,7 @@ class TrainingInputs:
 
     @property
     def history_actions(self) -> int:
-        """How many actions ``history_action`` tells apart, numbered from 1; 0 where there is no such feature."""
+        """How many actions ``history_action`` tells apart, numbered from 1; 0 without that feature."""
         return len(self.declaration.history_actions)
 
 
