@@ -10,6 +10,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
 from components.assemble.node import Assembler
+from components.baselines.node import baseline_trainer
 from components.evaluate.baseline import BaselineResolver
 from components.evaluate.evaluator import evaluator, reporting_evaluator
 from components.ingest.declaration import CATALOGUE_SPLIT
@@ -91,7 +92,7 @@ def create_pipeline(
         "interaction": interaction_statistics.outputs["statistics"],
         "candidate": candidate_statistics.outputs["statistics"],
     }
-    baselines, comparisons = compare_distributions(domain.distributions, places, statistics)
+    earlier, comparisons = compare_distributions(domain.distributions, places, statistics)
     gate = AnomalyGate(
         interaction_anomalies=interaction_validator.outputs["anomalies"],
         candidate_anomalies=candidate_validator.outputs["anomalies"],
@@ -125,6 +126,20 @@ def create_pipeline(
         interaction_transform, candidate_transform, query_schema, data, domain.retrieval
     )
     ranking = ranking_trainer(interaction_transform, candidate_transform, query_schema, data, domain.ranking)
+    trained = domain.evaluation.baselines
+    baselines = (
+        baseline_trainer(
+            interaction_transform,
+            candidate_transform,
+            query_schema,
+            data,
+            trained,
+            repeats=domain.evaluation.repeats,
+        )
+        if trained.kinds
+        else None
+    )
+    rivals = baselines.outputs["model"] if baselines else None
 
     assembler = Assembler(
         retrieval_model=retrieval.outputs["model"],
@@ -138,11 +153,11 @@ def create_pipeline(
         config=domain.assemble,
     )
     model = assembler.outputs["model"]
-    baseline = BaselineResolver(model, places.serving)
+    pushed = BaselineResolver(model, places.serving)
     gated = evaluator(
-        query_examples, model, baseline.outputs["baseline"], query_schema, data, domain.evaluation
+        query_examples, model, pushed.outputs["baseline"], rivals, query_schema, data, domain.evaluation
     )
-    reported = reporting_evaluator(query_examples, model, query_schema, data, domain.evaluation)
+    reported = reporting_evaluator(query_examples, model, rivals, query_schema, data, domain.evaluation)
     push = pusher(model, gated.outputs["blessing"], places.serving)
 
     return tfx.dsl.Pipeline(
@@ -157,15 +172,16 @@ def create_pipeline(
             candidate_schema,
             interaction_validator,
             candidate_validator,
-            *baselines,
+            *earlier,
             *comparisons.values(),
             gate,
             interaction_transform,
             candidate_transform,
             retrieval,
             ranking,
+            *([baselines] if baselines else []),
             assembler,
-            baseline,
+            pushed,
             gated,
             reported,
             push,

@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ml_metadata.proto import metadata_store_pb2
+from tfx.utils import path_utils
 
+from components.baselines.artifact import read_record
 from components.evaluate.results import EVALUATED, OVERALL, read_metrics, read_validation
 from components.ingest.gate.verdict import read_verdict
 from components.ingest.summary import IngestionSummary, read_ingestion_summary
 from pipeline.summary import Pushed, RunSummary, SplitFacts
+from pipeline.trained_baselines import in_words
 
 _EVALUATORS = {"test": "TestEvaluator", "eval": "Evaluator"}
 
@@ -38,6 +41,7 @@ def collect_summary(
         warnings=read_verdict(outputs["AnomalyGate"]["verdict"][0].uri).warnings,
         evaluated={split: int(values.get(EVALUATED) or 0) for split, values in metrics.items()},
         metrics=metrics,
+        baselines=_baselines(outputs.get("BaselineTrainer", {})),
         failures=tuple(str(failure) for failure in read_validation(evaluations["eval"])),
         pushed=_pushed(outputs["Pusher"]["pushed_model"][0]),
     )
@@ -56,6 +60,13 @@ def _overall(evaluation_uri: str) -> dict[str, float | None]:
         for metric in read_metrics(evaluation_uri)
         if metric.slice == OVERALL and metric.model == "candidate"
     }
+
+
+def _baselines(outputs: Mapping[str, Sequence[metadata_store_pb2.Artifact]]) -> dict[str, str]:
+    """What the trained baselines are; empty where all are turned off."""
+    if not outputs.get("model"):
+        return {}
+    return in_words(read_record(path_utils.serving_model_path(outputs["model"][0].uri)))
 
 
 def _pushed(artifact: metadata_store_pb2.Artifact) -> Pushed | None:

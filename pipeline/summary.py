@@ -15,18 +15,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from components.evaluate.config import (
-    ALL_LATER,
     CANDIDATE_MEAN,
     LIST_METRICS,
-    NEW_TO_QUERY,
-    OWN_FREQUENT,
     POSITIVE_PROBABILITY,
     RATING,
+    all_later,
+    new_to_query,
 )
 from components.ingest.errors import UserError
-from pipeline.against_baselines import NAMES, shortfalls
+from pipeline.against_baselines import NAMES, has_repeats, shortfalls, trained_in, winners
 
 _MOST_REASONS = 3
+_HEADERS = {"own most frequent": "own most\nfrequent"}
+"""Names that would make a table too wide."""
 
 
 class _Facts(BaseModel):
@@ -68,6 +69,8 @@ class RunSummary(_Facts):
     """Split to how many of its interactions were evaluated."""
     metrics: dict[str, dict[str, float | None]]
     """Split (``test``, ``eval``) to ``<rival>/<metric>`` to value, over all slices; None where NaN."""
+    baselines: dict[str, str] = {}
+    """Trained baseline to its hyper-parameters, in words."""
     failures: tuple[str, ...]
     """A sentence for each bound that was not kept."""
     pushed: Pushed | None
@@ -103,10 +106,11 @@ def print_summary(
     _print_rows(console, summary)
     console.print()
     _print_times(console, seconds)
-    for table in (*_list_tables(summary), _judgement_table(summary)):
-        if table.row_count:
-            console.print()
-            console.print(table)
+    _print_lists(console, summary)
+    judgements = _judgement_table(summary)
+    if judgements.row_count:
+        console.print()
+        console.print(judgements)
     console.print()
     _print_evaluation(console, summary)
     _print_verdict(console, summary, serving)
@@ -195,28 +199,31 @@ def _print_times(console: Console, seconds: Mapping[str, float | None]) -> None:
     )
 
 
-def _list_tables(summary: RunSummary) -> list[Table]:
-    """The makers of lists, both splits side by side; where repeats make them four, a table each split."""
-    metrics = summary.metrics
-    if not any(f"{OWN_FREQUENT}/mrr" in values for values in metrics.values()):
-        return [_list_table("Retrieval beside popularity", metrics, ALL_LATER)]
-    later = [
-        _list_table(f"All later interactions, {split} split", {split: values}, (*ALL_LATER, OWN_FREQUENT))
-        for split, values in metrics.items()
-    ]
-    return [*later, _list_table("Interactions with candidates new to the user", metrics, NEW_TO_QUERY)]
+def _print_lists(console: Console, summary: RunSummary) -> None:
+    """The makers of lists, a table each split, and with repeats another; who is best in what below it."""
+    for split, values in summary.metrics.items():
+        repeats, trained = has_repeats(values), trained_in(values)
+        title = "All later interactions" if repeats else "Recommendations beside the baselines"
+        _print_list_table(console, f"{title}, {split} split", values, all_later(repeats, trained))
+        if repeats:
+            title = f"Interactions with candidates new to the user, {split} split"
+            _print_list_table(console, title, values, new_to_query(trained))
 
 
-def _list_table(
-    title: str, metrics: Mapping[str, Mapping[str, float | None]], rivals: Sequence[str]
-) -> Table:
-    headers = [f"{split}\n{NAMES[rival]}" for split in metrics for rival in rivals]
-    table = _table("metric", *headers, title=title)
+def _print_list_table(
+    console: Console, title: str, metrics: Mapping[str, float | None], rivals: Sequence[str]
+) -> None:
+    table = _table("metric", *(_HEADERS.get(NAMES[rival], NAMES[rival]) for rival in rivals), title=title)
     for metric in LIST_METRICS:
-        names = [(values, f"{rival}/{metric}") for values in metrics.values() for rival in rivals]
-        if any(name in values for values, name in names):
-            table.add_row(metric, *(_number(values.get(name)) for values, name in names))
-    return table
+        names = [f"{rival}/{metric}" for rival in rivals]
+        if any(name in metrics for name in names):
+            label = metric.replace("popularity_bias", "pop. bias")
+            table.add_row(label, *(_number(metrics.get(name)) for name in names))
+    if table.row_count:
+        console.print()
+        console.print(table)
+        best = ", ".join(f"{metric} {NAMES[rival]}" for metric, rival in winners(metrics, rivals).items())
+        _print_line(console, "best", best)
 
 
 def _judgement_table(summary: RunSummary) -> Table:
@@ -259,13 +266,13 @@ def _print_evaluation(console: Console, summary: RunSummary) -> None:
         if evaluated < available:
             sample = f"{evaluated:,} of {available:,} interactions, a sample (evaluation.max_interactions)"
             _print_line(console, split, sample)
+    for kind, words in summary.baselines.items():
+        _print_line(console, NAMES[kind], words)
     for split, values in summary.metrics.items():
-        for sentence in shortfalls(values):
-            console.print(
-                f"[bold yellow]{escape(split):<9}[/bold yellow]{escape(sentence)}",
-                highlight=False,
-                soft_wrap=True,
-            )
+        for text, loud in shortfalls(values):
+            style = "bold red" if loud else "bold yellow"
+            shown = f"[{style}]{escape(split):<9}{'LOSES: ' if loud else '[/]'}{escape(text)}"
+            console.print(shown, highlight=False, soft_wrap=True)
 
 
 def _print_verdict(console: Console, summary: RunSummary, serving: Path) -> None:

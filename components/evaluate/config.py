@@ -4,15 +4,17 @@ A metric is named ``<rival>/<metric>``. Rivals that retrieve or rank a list of c
 
 - ``retrieve``: the model's retrieval, through the served index;
 - ``recommend``: the model end to end, retrieval re-ranked;
-- ``popularity``: the candidates with the most positive train interactions, the same for everybody.
+- ``popularity``: the candidates with the most positive train interactions, the same for everybody;
+- ``ials``, ``item_knn``: the trained baselines of :mod:`components.baselines`, unless turned off; the query's
+  own history is folded in, so that they know of a new query what the model knows.
 
 Where a query may meet a candidate again (``repeats``), these lists may hold what the history holds, and
 there are
 
 - ``own_frequent``: the candidates the query's history holds most often, the later one first where that is
   equal, followed by the most popular others: "buy it again";
-- ``retrieve_new``, ``recommend_new``, ``popularity_new``: the lists without what the history holds, over the
-  interactions with candidates that are new to the query.
+- ``retrieve_new``, ``recommend_new``, ``popularity_new``, ``ials_new``, ``item_knn_new``: the lists without
+  what the history holds, over the interactions with candidates that are new to the query.
 
 Rivals that judge one query and candidate:
 
@@ -23,11 +25,12 @@ Rivals that judge one query and candidate:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pydantic import Field
 
+from components.baselines.config import IALS, ITEM_KNN, BaselinesConfig
 from components.ingest.declaration import Interactions
 from components.ingest.strict import Strict
 
@@ -48,54 +51,70 @@ RETRIEVED: Final = 100
 """How many candidates every rival is asked for."""
 ALL_LATER: Final = (RETRIEVE, RECOMMEND, POPULARITY)
 """Makers of lists, always measured, over all positive interactions."""
-NEW_TO_QUERY: Final = (RETRIEVE_NEW, RECOMMEND_NEW, POPULARITY_NEW)
-"""Makers of lists over interactions with candidates that are new to the query; only under ``repeats``."""
+TRAINED: Final = (IALS, ITEM_KNN)
+"""The trained baselines, of which each may be turned off."""
 RANK_METRICS: Final = ("recall@10", "recall@100", "ndcg@10", "mrr")
-"""Computed for each maker of lists; see :mod:`components.evaluate.metrics` for the formulas."""
-LIST_METRICS: Final = (*RANK_METRICS, "coverage@10")
-"""Computed for the makers of ``ALL_LATER``."""
+"""Of a maker of lists: how far up what was chosen is."""
+LIST_METRICS: Final = (*RANK_METRICS, "coverage@10", "novelty@10", "popularity_bias@10")
+"""All of a maker of lists; see :mod:`components.evaluate.list_metrics` for the formulas."""
 LIFTED: Final = ("recall@10", "recall@100", "ndcg@10")
 """List metrics whose difference to a baseline is a metric too, named by :func:`lift_name`."""
 
 LOWER_IS_BETTER: Final = frozenset({"rating/rmse", "rating/rmse_ratio", "candidate_mean/rmse"})
 
 
-def list_rivals(repeats: bool) -> tuple[str, ...]:
-    """The makers of lists."""
-    return (*ALL_LATER, OWN_FREQUENT, *NEW_TO_QUERY) if repeats else ALL_LATER
+def over_new(rival: str) -> str:
+    """The name of a maker of lists where it is measured over candidates new to the query."""
+    return f"{rival}_new"
 
 
-def list_metrics(rival: str) -> tuple[str, ...]:
-    """What is computed for a maker of lists, lifts apart."""
-    return LIST_METRICS if rival in ALL_LATER else RANK_METRICS
+def new_to_query(trained: Sequence[str]) -> tuple[str, ...]:
+    """Makers of lists over interactions with candidates that are new to the query; only under ``repeats``."""
+    return tuple(over_new(rival) for rival in (*ALL_LATER, *trained))
 
 
-def baselines(repeats: bool) -> dict[str, tuple[str, ...]]:
+def all_later(repeats: bool, trained: Sequence[str]) -> tuple[str, ...]:
+    """Makers of lists over all positive interactions."""
+    return (*ALL_LATER, *([OWN_FREQUENT] if repeats else []), *trained)
+
+
+def list_rivals(repeats: bool, trained: Sequence[str]) -> tuple[str, ...]:
+    """The makers of lists.
+
+    Args:
+        repeats: as in :class:`EvaluationConfig`.
+        trained: those of ``TRAINED`` that are not turned off.
+    """
+    return (*all_later(repeats, trained), *(new_to_query(trained) if repeats else ()))
+
+
+def baselines(repeats: bool, trained: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The model's makers of lists, and which baselines each is held against."""
-    if not repeats:
-        return {RETRIEVE: (POPULARITY,), RECOMMEND: (POPULARITY,)}
-    return {
-        RETRIEVE: (POPULARITY,),
-        RECOMMEND: (POPULARITY, OWN_FREQUENT),
-        RETRIEVE_NEW: (POPULARITY_NEW,),
-        RECOMMEND_NEW: (POPULARITY_NEW,),
+    against = {
+        RETRIEVE: (POPULARITY, *trained),
+        RECOMMEND: (POPULARITY, *([OWN_FREQUENT] if repeats else []), *trained),
     }
+    if repeats:
+        others = tuple(over_new(rival) for rival in (POPULARITY, *trained))
+        against |= {RETRIEVE_NEW: others, RECOMMEND_NEW: others}
+    return against
 
 
 def lift_name(metric: str, baseline: str) -> str:
     """The name of a metric's difference to a baseline: ``recall@10_lift`` where that is popularity."""
-    return f"{metric}_{OWN_FREQUENT}_lift" if baseline == OWN_FREQUENT else f"{metric}_lift"
+    baseline = baseline.removesuffix(over_new(""))
+    return f"{metric}_lift" if baseline == POPULARITY else f"{metric}_{baseline}_lift"
 
 
-def metric_names(interactions: Interactions, repeats: bool) -> tuple[str, ...]:
+def metric_names(interactions: Interactions, config: EvaluationConfig) -> tuple[str, ...]:
     """All metrics of a domain: what a floor, a ceiling or the regression gate may name.
 
     Args:
         interactions: says whether there are ratings, and interactions that are not positive.
-        repeats: as in :class:`EvaluationConfig`.
+        config: says which makers of lists there are.
     """
     return (
-        *_list_metric_names(repeats),
+        *_list_metric_names(config.repeats, config.baselines.kinds),
         *(_RATING_METRICS if interactions.rating else ()),
         *(_POSITIVE_METRICS if interactions.has_negatives else ()),
     )
@@ -108,11 +127,11 @@ _RATING_METRICS: Final = (
 _POSITIVE_METRICS: Final = (f"{POSITIVE_PROBABILITY}/auc",)
 
 
-def _list_metric_names(repeats: bool) -> tuple[str, ...]:
-    names = [f"{rival}/{metric}" for rival in list_rivals(repeats) for metric in list_metrics(rival)]
+def _list_metric_names(repeats: bool, trained: Sequence[str]) -> tuple[str, ...]:
+    names = [f"{rival}/{metric}" for rival in list_rivals(repeats, trained) for metric in LIST_METRICS]
     names += [
         f"{rival}/{lift_name(metric, baseline)}"
-        for rival, against in baselines(repeats).items()
+        for rival, against in baselines(repeats, trained).items()
         for baseline in against
         for metric in LIFTED
     ]
@@ -134,13 +153,14 @@ class EvaluationConfig(Strict):
         description="Evaluate at most so many interactions of a split, drawn by a hash of query, candidate "
         "and time: always the same ones.",
     )
+    baselines: BaselinesConfig = BaselinesConfig()
     floors: dict[str, float] = Field(
         default={
-            "retrieve/recall@100_lift": 0.0,
+            **{f"{RECOMMEND}/{lift_name(metric, POPULARITY)}": 0.0 for metric in LIFTED},
             "retrieve/ann_recall@100": 0.9,
             "positive/auc": 0.55,
         },
-        description="Metric to the least value that is blessed. The defaults ask that retrieval is no "
+        description="Metric to the least value that is blessed. The defaults ask that recommendations are no "
         "worse than popularity, that the index finds what exact search finds, and that the ranking model "
         "has learnt something (0.5 is chance). A default for a metric that a domain has not is left out.",
     )
@@ -176,7 +196,7 @@ class EvaluationConfig(Strict):
             ValueError: If a bound that was given, not a default, names a metric the domain has not; or if
                 no floor and no ceiling is left.
         """
-        known = metric_names(interactions, self.repeats)
+        known = metric_names(interactions, self)
         given: Mapping[str, object] = {
             field: getattr(self, field)
             for field in ("floors", "ceilings", "regression_gates")
@@ -186,7 +206,7 @@ class EvaluationConfig(Strict):
             for name in names if isinstance(names, (dict, tuple)) else ():
                 if name not in known:
                     raise ValueError(
-                        f"{field}: there is no metric {name!r}{_why_absent(name)}; "
+                        f"{field}: there is no metric {name!r}{_why_absent(name, self.repeats)}; "
                         f"expected one of: {', '.join(sorted(known))}"
                     )
         if not set(known).intersection([*self.floors, *self.ceilings]):
@@ -196,12 +216,14 @@ class EvaluationConfig(Strict):
             )
 
 
-def _why_absent(name: str) -> str:
+def _why_absent(name: str, repeats: bool) -> str:
     """Why a metric that other domains have is none of this one; empty where none has it."""
     if name in _RATING_METRICS:
         return " where interactions.rating is not declared"
     if name in _POSITIVE_METRICS:
         return " where every interaction is positive"
-    if name in _list_metric_names(repeats=True):
+    if name in _list_metric_names(repeats, TRAINED):
+        return " where evaluation.baselines turns that one off"
+    if name in _list_metric_names(True, TRAINED):
         return " where evaluation.repeats is false"
     return ""

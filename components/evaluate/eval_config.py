@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluate import metrics
+from components.evaluate import list_metrics, metrics
 from components.evaluate.config import (
-    ALL_LATER,
     CANDIDATE_MEAN,
     EXACT,
     LIFTED,
@@ -22,6 +22,7 @@ from components.evaluate.config import (
     RETRIEVE,
     RETRIEVE_NEW,
     RETRIEVED,
+    TRAINED,
     EvaluationConfig,
     baselines,
     lift_name,
@@ -31,6 +32,7 @@ from components.evaluate.predictions import SLICES, Questions
 from components.ingest.declaration import POSITIVE, Declaration
 
 _QUERY: Final = "query"
+_BASELINES: Final = "baselines"
 """Beside the rivals in ``label_keys``: TFMA hands the extractors this message and nothing else."""
 
 
@@ -43,7 +45,18 @@ def questions(config: config_pb2.EvalConfig) -> Questions:
         rating=labels.get(RATING),
         probability=POSITIVE_PROBABILITY in labels,
         repeats=OWN_FREQUENT in labels,
+        trained=tuple(rival for rival in TRAINED if rival in labels),
+        baselines=labels.get(_BASELINES, ""),
     )
+
+
+def with_baselines(config: config_pb2.EvalConfig, folder: str) -> config_pb2.EvalConfig:
+    """Returns an EvalConfig whose :func:`questions` know where the trained baselines are."""
+    found = config_pb2.EvalConfig()
+    found.CopyFrom(config)
+    for spec in found.model_specs:
+        spec.label_keys[_BASELINES] = folder
+    return found
 
 
 def eval_config(
@@ -59,8 +72,11 @@ def eval_config(
     """
     log = declaration.interactions
     bounds = config if gate else None
-    labels = dict.fromkeys(list_rivals(config.repeats), log.candidate_id)
-    specs = [_list_metrics(rival, config.repeats, bounds) for rival in labels]
+    trained = config.baselines.kinds
+    labels = dict.fromkeys(list_rivals(config.repeats, trained), log.candidate_id)
+    specs = [_list_metrics(rival, bounds) for rival in labels]
+    # After all of what they are differences of: TFMA derives them in this order.
+    specs += [_lifts(rival, against, bounds) for rival, against in baselines(config.repeats, trained).items()]
     if log.rating:
         ratings = dict.fromkeys((RATING, CANDIDATE_MEAN), log.rating.column)
         labels |= ratings
@@ -87,28 +103,33 @@ def eval_config(
     )
 
 
-def _list_metrics(rival: str, repeats: bool, gate: EvaluationConfig | None) -> config_pb2.MetricsSpec:
-    def rank_gain(name: str, cutoff: int, gain: str) -> config_pb2.MetricConfig:
-        return _metric(rival, gate, "RankGain", name=name, cutoff=cutoff, gain=gain)
+def _list_metrics(rival: str, gate: EvaluationConfig | None) -> config_pb2.MetricsSpec:
+    def metric(class_name: str, name: str, **config: Any) -> config_pb2.MetricConfig:
+        return _metric(rival, gate, class_name, list_metrics.__name__, name=name, **config)
 
     configured = [
-        rank_gain("recall@10", 10, "hit"),
-        rank_gain("recall@100", 100, "hit"),
-        rank_gain("ndcg@10", 10, "discounted"),
-        rank_gain("mrr", RETRIEVED, "reciprocal"),
+        metric("RankGain", "recall@10", cutoff=10, gain="hit"),
+        metric("RankGain", "recall@100", cutoff=100, gain="hit"),
+        metric("RankGain", "ndcg@10", cutoff=10, gain="discounted"),
+        metric("RankGain", "mrr", cutoff=RETRIEVED, gain="reciprocal"),
+        metric("Coverage", "coverage@10"),
+        metric("Novelty", "novelty@10"),
+        metric("PopularityBias", "popularity_bias@10"),
     ]
-    if rival in ALL_LATER:
-        configured.append(_metric(rival, gate, "Coverage", name="coverage@10", cutoff=10))
     if rival in (RETRIEVE, RETRIEVE_NEW):
-        configured.append(_metric(rival, gate, "Positives", name="positives"))
+        configured.append(metric("Positives", "positives"))
     if rival == RETRIEVE:
         configured += [
             _metric(rival, gate, "ExampleCount", module="", name="interactions"),
-            _metric(rival, gate, "ListRecall", name="ann_recall@100", truth=EXACT),
+            metric("ListRecall", "ann_recall@100", truth=EXACT),
         ]
-    configured += [
+    return config_pb2.MetricsSpec(output_names=[rival], metrics=configured)
+
+
+def _lifts(rival: str, against: Sequence[str], gate: EvaluationConfig | None) -> config_pb2.MetricsSpec:
+    configured = [
         _metric(rival, gate, "Against", name=lift_name(name, baseline), metric=name, other=baseline)
-        for baseline in baselines(repeats).get(rival, ())
+        for baseline in against
         for name in LIFTED
     ]
     return config_pb2.MetricsSpec(output_names=[rival], metrics=configured)

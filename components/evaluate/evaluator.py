@@ -10,23 +10,26 @@ from tfx import types
 from tfx.components.evaluator import executor
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
-from tfx.types.component_spec import ExecutionParameter
-from tfx.utils import json_utils
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+from tfx.utils import json_utils, path_utils, proto_utils
 
 from components.evaluate.baseline import has_model
 from components.evaluate.config import EvaluationConfig
-from components.evaluate.eval_config import eval_config
+from components.evaluate.eval_config import eval_config, with_baselines
 from components.evaluate.sample import Sample
 from components.ingest.declaration import Declaration
 
 SAMPLE_KEY = "sample"
 """Execution parameter: a :class:`Sample`, as JSON."""
+BASELINES_KEY = "baselines"
+"""Input: the trained baselines; none where all are turned off. Not ``baseline_model``, the pushed one."""
 
 
 class Executor(executor.Executor):
     """TFX' executor on a sample of the split; a baseline artifact without a model counts as no baseline.
 
-    TFX then drops the thresholds on change: the first model only has to keep the absolute bounds.
+    TFX then drops the thresholds on change: the first model only has to keep the absolute bounds. Where the
+    trained baselines are is told to the extractors by way of the EvalConfig.
     """
 
     def Do(
@@ -39,6 +42,10 @@ class Executor(executor.Executor):
         key = standard_component_specs.BASELINE_MODEL_KEY
         if key in input_dict and not any(has_model(artifact) for artifact in input_dict[key]):
             input_dict = {name: artifacts for name, artifacts in input_dict.items() if name != key}
+        if BASELINES_KEY in input_dict:
+            folder = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[BASELINES_KEY]))
+            exec_properties = _told(exec_properties, folder)
+            input_dict = {name: found for name, found in input_dict.items() if name != BASELINES_KEY}
         key = standard_component_specs.EXAMPLES_KEY
         (split,) = json_utils.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
         examples = artifact_utils.get_single_instance(input_dict[key])
@@ -48,9 +55,21 @@ class Executor(executor.Executor):
         super().Do({**input_dict, key: [drawn]}, output_dict, exec_properties)
 
 
-class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
-    """Interface of TFX' Evaluator, and the sample."""
+def _told(exec_properties: dict[str, Any], folder: str) -> dict[str, Any]:
+    """The properties with the baselines' folder in the EvalConfig."""
+    config = config_pb2.EvalConfig()
+    proto_utils.json_to_proto(exec_properties[standard_component_specs.EVAL_CONFIG_KEY], config)
+    told = proto_utils.proto_to_json(with_baselines(config, folder))
+    return {**exec_properties, standard_component_specs.EVAL_CONFIG_KEY: told}
 
+
+class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
+    """Interface of TFX' Evaluator, with the sample and the trained baselines."""
+
+    INPUTS = {
+        **standard_component_specs.EvaluatorSpec.INPUTS,
+        BASELINES_KEY: ChannelParameter(type=standard_artifacts.Model, optional=True),
+    }
     PARAMETERS = {
         **standard_component_specs.EvaluatorSpec.PARAMETERS,
         SAMPLE_KEY: ExecutionParameter(type=str),
@@ -72,6 +91,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         split: str,
         eval_config: config_pb2.EvalConfig,
         sample: Sample,
+        baselines: types.BaseChannel | None,
         baseline: types.BaseChannel | None = None,
     ):
         """Creates the node.
@@ -83,6 +103,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             split: what to evaluate on.
             eval_config: what to measure.
             sample: how much of the split.
+            baselines: the BaselineTrainer's output; None where all are turned off.
             baseline: the BaselineResolver's output; may hold no model.
         """
         super().__init__(
@@ -90,6 +111,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 examples=examples,
                 model=model,
                 baseline_model=baseline,
+                baselines=baselines,
                 schema=schema,
                 example_splits=json_utils.dumps([split]),
                 eval_config=eval_config,
@@ -105,6 +127,7 @@ def evaluator(
     examples: types.BaseChannel,
     model: types.BaseChannel,
     baseline: types.BaseChannel,
+    baselines: types.BaseChannel | None,
     schema: types.BaseChannel,
     declaration: Declaration,
     config: EvaluationConfig,
@@ -115,6 +138,7 @@ def evaluator(
         examples: interactions.
         model: the Assembler's output.
         baseline: the BaselineResolver's output; may hold no model.
+        baselines: the BaselineTrainer's output; None where the config turns all off.
         schema: of the interactions.
         declaration: names the columns.
         config: what to measure, and the bounds.
@@ -123,6 +147,7 @@ def evaluator(
         examples=examples,
         model=model,
         baseline=baseline,
+        baselines=baselines,
         schema=schema,
         split="eval",
         eval_config=eval_config(declaration, config),
@@ -133,6 +158,7 @@ def evaluator(
 def reporting_evaluator(
     examples: types.BaseChannel,
     model: types.BaseChannel,
+    baselines: types.BaseChannel | None,
     schema: types.BaseChannel,
     declaration: Declaration,
     config: EvaluationConfig,
@@ -142,6 +168,7 @@ def reporting_evaluator(
     Args:
         examples: interactions.
         model: the Assembler's output.
+        baselines: the BaselineTrainer's output; None where the config turns all off.
         schema: of the interactions.
         declaration: names the columns.
         config: what to measure.
@@ -149,6 +176,7 @@ def reporting_evaluator(
     return Evaluator(
         examples=examples,
         model=model,
+        baselines=baselines,
         schema=schema,
         split="test",
         eval_config=eval_config(declaration, config, gate=False),

@@ -19,17 +19,23 @@ from components.evaluate.config import (
     EXACT,
     OWN_FREQUENT,
     POPULARITY,
-    POPULARITY_NEW,
     POSITIVE_PROBABILITY,
     RATING,
     RECOMMEND,
-    RECOMMEND_NEW,
     RETRIEVE,
-    RETRIEVE_NEW,
     RETRIEVED,
+    over_new,
 )
-from components.evaluate.metrics import CATALOGUE_SIZE_KEY, NOTHING_HELD_OUT, OUTSIDE_CATALOGUE, UNFILLED
-from components.evaluate.served import COLD, ServedModel, tensor
+from components.evaluate.list_metrics import (
+    HEAD,
+    NOTHING_HELD_OUT,
+    OUTSIDE_CATALOGUE,
+    POPULARITY_KEY,
+    UNFILLED,
+    Popularity,
+)
+from components.evaluate.served import COLD, Catalogue, ServedModel, tensor
+from components.evaluate.trained import TrainedRivals, listed
 from components.ingest.declaration import HISTORY, POSITIVE, REPEAT
 
 QUERY_ACTIVITY: Final = "query_activity"
@@ -47,8 +53,9 @@ _STRING = tf.TensorSpec([None], tf.string)
 _STRINGS = tf.TensorSpec([None, None], tf.string)
 _FLOAT = tf.TensorSpec([None], tf.float32)
 
-Ask = Callable[[ServedModel, dict[str, np.ndarray], np.ndarray], np.ndarray]
-"""From a model, query inputs, and ids to exclude [batch, m], to int64 rows [batch, RETRIEVED]."""
+Ask = Callable[[ServedModel, dict[str, np.ndarray], np.ndarray, np.ndarray], np.ndarray]
+"""From a model, query inputs, ids to exclude [batch, m], and which of the batch are asked, bool [batch], to
+int64 rows [asked, RETRIEVED]."""
 
 
 class Questions(NamedTuple):
@@ -60,6 +67,8 @@ class Questions(NamedTuple):
         rating: column of the rating; None without ratings, which then are not asked for.
         probability: whether the probability that an interaction is positive is asked for.
         repeats: whether a query may meet a candidate again.
+        trained: the trained baselines that are asked, too.
+        baselines: where they are; of no meaning without any.
     """
 
     query_id: str
@@ -67,6 +76,8 @@ class Questions(NamedTuple):
     rating: str | None
     probability: bool
     repeats: bool
+    trained: tuple[str, ...] = ()
+    baselines: str = ""
 
 
 class ServedPredictions(beam.DoFn):
@@ -76,8 +87,8 @@ class ServedPredictions(beam.DoFn):
 
     - features: the slices; with ratings, the query's id and the rating (for ranking metrics by query);
     - predictions and labels by rival, under the model's name where there are two models: lists of
-      catalogue rows as :mod:`components.evaluate.metrics` reads them, ratings, probabilities;
-    - the size of each model's catalogue.
+      catalogue rows as :mod:`components.evaluate.list_metrics` reads them, ratings, probabilities;
+    - what each model's catalogue says of the popularity of what was listed and of what was chosen.
 
     The history is excluded from every list, but with repeats only from those of candidates new to the
     query. The slices are those of the model under evaluation, also for the baseline, so that both are
@@ -94,11 +105,13 @@ class ServedPredictions(beam.DoFn):
         self._shared = models
         self._questions = questions
         self._models: dict[str, ServedModel] = {}
+        self._trained: TrainedRivals | None = None
         self._waiting: list[pa.RecordBatch] = []
 
     def setup(self) -> None:
-        """Loads the models, once a process."""
+        """Loads the models and the trained baselines, once a process."""
         self._models = {shared.model_name: shared.model_loader.load() for shared in self._shared}
+        self._trained = TrainedRivals(self._questions.baselines, self._questions.trained)
 
     def process(self, extracts: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Gathers batches, and yields the extracts of a large one."""
@@ -116,16 +129,18 @@ class ServedPredictions(beam.DoFn):
             return
         batch = pa.Table.from_batches(self._waiting).combine_chunks().to_batches()[0]
         self._waiting = []
-        labels, predictions, sizes = {}, {}, {}
+        # The same for all models: a baseline knows nothing of them.
+        trained = self._trained.ranked(tensor(batch, HISTORY, _STRINGS)) if self._trained else {}
+        labels, predictions, popularity = {}, {}, {}
         for name, model in self._models.items():
-            labels[name], predictions[name] = self._ask(model, batch)
-            sizes[name] = np.full(batch.num_rows, model.catalogue.size)
+            labels[name], predictions[name] = self._ask(model, batch, trained)
+            popularity[name] = _popularity(model.catalogue, labels[name], predictions[name])
         only = next(iter(self._models)) if len(self._models) == 1 else None
         yield {
             tfma.FEATURES_KEY: self._features(batch),
             tfma.LABELS_KEY: labels if only is None else labels[only],
             tfma.PREDICTIONS_KEY: predictions if only is None else predictions[only],
-            CATALOGUE_SIZE_KEY: sizes,
+            POPULARITY_KEY: popularity,
         }
 
     def _features(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
@@ -146,43 +161,46 @@ class ServedPredictions(beam.DoFn):
         return features
 
     def _ask(
-        self, model: ServedModel, batch: pa.RecordBatch
+        self, model: ServedModel, batch: pa.RecordBatch, trained: dict[str, np.ndarray]
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Returns labels and predictions by rival."""
+        """Returns labels and predictions by rival; trained: the rankings of the trained baselines, as ids."""
         inputs = model.query_inputs(batch)
         ids = tensor(batch, self._questions.candidate_id, _STRING)
         rows = model.catalogue.rows(ids)
         labels, predictions = self._judgements(model, inputs, batch, ids, rows)
         held_out = np.where(rows == UNFILLED, OUTSIDE_CATALOGUE, rows)
-        for rival, ask, asked, exclude in self._rivals(batch, ids):
+        for rival, ask, asked, exclude in self._rivals(batch, ids, trained):
             # Those not asked are all UNFILLED.
             predictions[rival] = np.full((batch.num_rows, RETRIEVED), UNFILLED, np.int32)
             if asked.any():
-                queries = {name: value[asked] for name, value in inputs.items()}
-                predictions[rival][asked] = ask(model, queries, exclude[asked])
+                predictions[rival][asked] = ask(model, inputs, exclude, asked)
             labels[rival] = np.where(asked, held_out, NOTHING_HELD_OUT).astype(np.int32)
         return labels, predictions
 
     def _rivals(
-        self, batch: pa.RecordBatch, ids: np.ndarray
+        self, batch: pa.RecordBatch, ids: np.ndarray, trained: dict[str, np.ndarray]
     ) -> Iterator[tuple[str, Ask, np.ndarray, np.ndarray]]:
         """Yields each maker of lists, how it is asked, for which examples, and ids to exclude, [batch, m]."""
         positive = tensor(batch, POSITIVE, _FLOAT) > 0.5
         history = tensor(batch, HISTORY, _STRINGS)
         nothing = np.full((batch.num_rows, 1), b"", object)
         exclude = nothing if self._questions.repeats else history
-        yield RETRIEVE, ServedModel.retrieve, positive, exclude
-        yield RECOMMEND, ServedModel.recommend, positive, exclude
-        yield EXACT, ServedModel.retrieve_exact, positive, exclude
-        yield POPULARITY, ServedModel.most_popular, positive, exclude
+        served = {
+            RETRIEVE: _served(ServedModel.retrieve),
+            RECOMMEND: _served(ServedModel.recommend),
+            POPULARITY: _served(ServedModel.most_popular),
+            **{kind: _ranked(ranking) for kind, ranking in trained.items()},
+        }
+        for rival, ask in served.items():
+            yield rival, ask, positive, exclude
+        yield EXACT, _served(ServedModel.retrieve_exact), positive, exclude
         if self._questions.repeats:
-            yield OWN_FREQUENT, ServedModel.own_frequent, positive, nothing
+            yield OWN_FREQUENT, _served(ServedModel.own_frequent), positive, nothing
             # The history may hold more than positive interactions, and what is excluded cannot be found.
             repeated = (tensor(batch, REPEAT, _FLOAT) > 0.5) | (history == ids[:, None]).any(axis=1)
             new = positive & ~repeated
-            yield RETRIEVE_NEW, ServedModel.retrieve, new, history
-            yield RECOMMEND_NEW, ServedModel.recommend, new, history
-            yield POPULARITY_NEW, ServedModel.most_popular, new, history
+            for rival, ask in served.items():
+                yield over_new(rival), ask, new, history
 
     def _judgements(
         self,
@@ -209,3 +227,40 @@ class ServedPredictions(beam.DoFn):
             # TFMA's AUC does not take NaN; who gives no probability is as wrong as can be.
             predictions[POSITIVE_PROBABILITY] = np.where(np.isnan(probability), 1 - positive, probability)
         return labels, predictions
+
+
+def _served(method: Callable[[ServedModel, dict[str, np.ndarray], np.ndarray], np.ndarray]) -> Ask:
+    """Asks a method of the model."""
+
+    def ask(
+        model: ServedModel, inputs: dict[str, np.ndarray], exclude: np.ndarray, asked: np.ndarray
+    ) -> np.ndarray:
+        return method(model, {name: value[asked] for name, value in inputs.items()}, exclude[asked])
+
+    return ask
+
+
+def _ranked(ranking: np.ndarray) -> Ask:
+    """Answers from a ranking of the whole batch, ids [batch, n]."""
+
+    def ask(
+        model: ServedModel, inputs: dict[str, np.ndarray], exclude: np.ndarray, asked: np.ndarray
+    ) -> np.ndarray:
+        return listed(model.catalogue, ranking[asked], exclude[asked])
+
+    return ask
+
+
+def _popularity(
+    catalogue: Catalogue, labels: dict[str, np.ndarray], predictions: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """The fields of :class:`Popularity` for a batch, ``listed`` by rival."""
+    held_out = labels[RETRIEVE]
+    lists = {rival: rows for rival, rows in predictions.items() if rows.ndim == 2}
+    batch = len(held_out)
+    return Popularity(
+        candidates=np.full(batch, catalogue.size),
+        interactions=np.full(batch, catalogue.positives.sum()),
+        held_out=np.where(held_out >= 0, catalogue.positives[held_out], 0),
+        listed={rival: catalogue.positives[rows[:, :HEAD]] for rival, rows in lists.items()},
+    )._asdict()

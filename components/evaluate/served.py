@@ -17,7 +17,7 @@ import tensorflow as tf
 from tfx.dsl.io import fileio
 
 from components.evaluate.config import POSITIVE_PROBABILITY, RATING, RETRIEVED
-from components.evaluate.metrics import UNFILLED
+from components.evaluate.list_metrics import UNFILLED
 from components.ingest.declaration import HISTORY
 
 HEAD, MIDDLE, TAIL, COLD = b"head", b"middle", b"tail", b"cold"
@@ -32,6 +32,7 @@ class Catalogue:
 
     Attributes:
         ids: the candidates' ids (bytes), in order; a candidate's row is its position.
+        positives: int64 [n], positive interactions in train.
         by_popularity: int64 [n] rows, most positive train interactions first, ties by id.
         place: int64 [n], each row's 0-based place in ``by_popularity``.
         segment: bytes [n]: ``cold`` without a positive interaction in train. The others, by
@@ -44,6 +45,7 @@ class Catalogue:
     """
 
     ids: pd.Index
+    positives: np.ndarray
     by_popularity: np.ndarray
     place: np.ndarray
     segment: np.ndarray
@@ -73,6 +75,7 @@ class Catalogue:
         )
         return cls(
             ids=ids,
+            positives=positives,
             by_popularity=by_popularity,
             place=place,
             segment=segment.astype(object),

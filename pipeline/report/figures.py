@@ -25,6 +25,8 @@ _COLOURS: Final[Mapping[str, str]] = {
     "recommend": "#010202",
     "baseline": "#010203",
     "own": "#01020a",
+    "ials": "#01020b",
+    "knn": "#01020c",
     "text": "#010204",
     "muted": "#010205",
     "grid": "#010206",

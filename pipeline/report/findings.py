@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
+from tfx.utils import path_constants
 
+from components.baselines.artifact import RECORD_FILE
+from components.baselines.artifact import Record as BaselinesRecord
+from components.baselines.artifact import read_record as read_baselines
 from components.evaluate.results import Failure, read_metrics, read_validation
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
 from components.ingest.errors import UserError
@@ -50,6 +54,7 @@ class Findings:
         scores: Evaluation by split.
         failures: Bounds that were not kept.
         warnings: What the gate on the data let pass, but wants to be looked at.
+        baselines: How the trained baselines were made; None without any.
         training: Trainer to metric to its value in each epoch.
         lineage: Executions that the model came from, oldest first.
         gone: Artifacts that are recorded, but are not on disk any more.
@@ -70,6 +75,7 @@ class Findings:
     scores: Mapping[str, Scores]
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
+    baselines: BaselinesRecord | None
     training: Mapping[str, Mapping[str, list[float]]]
     lineage: tuple[Execution, ...]
     gone: tuple[str, ...]
@@ -111,6 +117,7 @@ def gather(root: RunRoot) -> Findings:
         },
         failures=tuple(read_validation(str(gate))) if gate else (),
         warnings=read_verdict(str(verdict)).warnings if verdict else (),
+        baselines=outputs.baselines(),
         training=outputs.training(),
         lineage=_lineage(record),
         gone=tuple(outputs.gone),
@@ -150,6 +157,11 @@ class _Outputs:
         if folder is None:
             return {}
         return {split: found for split in splits if (found := read_profile(folder, split))}
+
+    def baselines(self) -> BaselinesRecord | None:
+        place = path_constants.SERVING_MODEL_DIR
+        folder = self.folder("BaselineTrainer", "model", f"{place}/{RECORD_FILE}")
+        return read_baselines(str(folder / place)) if folder else None
 
     def training(self) -> dict[str, dict[str, list[float]]]:
         folders = {

@@ -9,32 +9,31 @@ from typing import Final
 
 from markupsafe import Markup
 
+from components.baselines.config import IALS, ITEM_KNN
 from components.evaluate.config import (
-    LIST_METRICS,
-    NEW_TO_QUERY,
     OWN_FREQUENT,
     POPULARITY,
-    POPULARITY_NEW,
     RANK_METRICS,
     RECOMMEND,
-    RECOMMEND_NEW,
     RETRIEVE,
-    RETRIEVE_NEW,
+    over_new,
 )
 from components.evaluate.results import EVALUATED, EVALUATED_NEW, EVALUATED_POSITIVES
 from pipeline.report import figures, formats
-from pipeline.report.metric_tables import MEAN_RMSE, NAMES, RMSE, label, later_rivals
+from pipeline.report.metric_tables import MEAN_RMSE, NAMES, RMSE, label
 from pipeline.report.scores import Scores
 
-_COLOURS: Final = {
+_LISTS: Final = {
     RETRIEVE: "retrieve",
     RECOMMEND: "recommend",
     POPULARITY: "baseline",
     OWN_FREQUENT: "own",
-    RETRIEVE_NEW: "retrieve",
-    RECOMMEND_NEW: "recommend",
-    POPULARITY_NEW: "baseline",
+    IALS: "ials",
+    ITEM_KNN: "knn",
 }
+_COLOURS: Final = {**_LISTS, **{over_new(rival): colour for rival, colour in _LISTS.items()}}
+_DRAWN: Final = (*RANK_METRICS, "coverage@10")
+"""List metrics that are shares, and so can stand beside each other."""
 _SLICE_TITLES: Final = {
     "query_activity": "By activity of the user: earlier interactions in the history",
     "query_known": "By whether training knew the user",
@@ -50,20 +49,25 @@ class SliceGroup:
     plots: tuple[Markup, ...]
 
 
+def new_legend(scores: Scores) -> list[tuple[str, str]]:
+    """Colour and name of those who make lists over candidates new to the user."""
+    return [(_COLOURS[rival], NAMES[rival]) for rival in scores.new_rivals]
+
+
 def legend(scores: Scores, *, judged: bool = False) -> list[tuple[str, str]]:
     """Colour and name of those who make lists; and, where ``judged``, of who rates in the same colours."""
     shared = {RECOMMEND: ", rating model", POPULARITY: ", item mean"} if judged and scores.has(RMSE) else {}
-    return [(_COLOURS[rival], NAMES[rival] + shared.get(rival, "")) for rival in later_rivals(scores)]
+    return [(_COLOURS[rival], NAMES[rival] + shared.get(rival, "")) for rival in scores.later_rivals]
 
 
 def later_plot(scores: Scores, split: str) -> Markup:
     """All list metrics over all later interactions."""
-    return _bars(scores, f"{split.capitalize()} split", LIST_METRICS, later_rivals(scores))
+    return _bars(scores, f"{split.capitalize()} split", _DRAWN, scores.later_rivals)
 
 
 def new_plot(scores: Scores, split: str) -> Markup:
     """The list metrics over interactions with candidates new to the user."""
-    return _bars(scores, f"{split.capitalize()} split, new to the user", RANK_METRICS, NEW_TO_QUERY)
+    return _bars(scores, f"{split.capitalize()} split, new to the user", _DRAWN, scores.new_rivals)
 
 
 def _bars(scores: Scores, title: str, metrics: Sequence[str], rivals: Sequence[str]) -> Markup:
@@ -104,11 +108,11 @@ def _slice_plots(scores: Scores, feature: str) -> list[Markup]:
         ]
 
     plots = [
-        figures.columns(label(metric), counted(EVALUATED_POSITIVES), lists(metric, later_rivals(scores)))
+        figures.columns(label(metric), counted(EVALUATED_POSITIVES), lists(metric, scores.later_rivals))
         for metric in ("recall@10", "recall@100")
     ]
     if scores.has_repeats:
-        title, series = f"{label('recall@10')}, new to the user", lists("recall@10", NEW_TO_QUERY)
+        title, series = f"{label('recall@10')}, new to the user", lists("recall@10", scores.new_rivals)
         plots.append(figures.columns(title, counted(EVALUATED_NEW), series))
     judged = [
         ("Item mean", "baseline", [scores.value(MEAN_RMSE, slice_) for slice_ in slices]),

@@ -7,37 +7,46 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from components.baselines.config import IALS, ITEM_KNN
 from components.evaluate.config import (
-    ALL_LATER,
     CANDIDATE_MEAN,
     LIST_METRICS,
-    NEW_TO_QUERY,
     OWN_FREQUENT,
     POPULARITY,
-    POPULARITY_NEW,
     POSITIVE_PROBABILITY,
+    RANK_METRICS,
     RATING,
     RECOMMEND,
     RECOMMEND_NEW,
     RETRIEVE,
     RETRIEVE_NEW,
+    over_new,
 )
 from components.evaluate.results import EVALUATED, EVALUATED_NEW, EVALUATED_POSITIVES
 from pipeline.report import formats
 from pipeline.report.scores import Scores, is_better
 
-NAMES: Final[Mapping[str, str]] = {
+_LISTS: Final = {
     RETRIEVE: "Retrieval",
     RECOMMEND: "Re-ranked",
     POPULARITY: "Popularity",
     OWN_FREQUENT: "Own most frequent",
-    RETRIEVE_NEW: "Retrieval",
-    RECOMMEND_NEW: "Re-ranked",
-    POPULARITY_NEW: "Popularity",
+    IALS: "iALS",
+    ITEM_KNN: "Item-kNN",
 }
+NAMES: Final[Mapping[str, str]] = {**_LISTS, **{over_new(rival): name for rival, name in _LISTS.items()}}
 """Who makes lists of candidates, and what the report calls them."""
 
-_LABELS: Final = {"recall": "Recall", "ndcg": "NDCG", "mrr": "MRR", "coverage": "Coverage"}
+_LABELS: Final = {
+    "recall": "Recall",
+    "ndcg": "NDCG",
+    "mrr": "MRR",
+    "coverage": "Coverage",
+    "novelty": "Novelty",
+    "popularity_bias": "Popularity bias",
+}
+_UNJUDGED: Final = frozenset(LIST_METRICS) - frozenset(RANK_METRICS)
+"""List metrics of which more is not better by itself."""
 _ANN_RECALL: Final = "ann_recall@100"
 RMSE, MEAN_RMSE = f"{RATING}/rmse", f"{CANDIDATE_MEAN}/rmse"
 AUC: Final = f"{POSITIVE_PROBABILITY}/auc"
@@ -90,25 +99,19 @@ def label(metric: str) -> str:
     return f"{_LABELS.get(name, name)}{at}{cutoff}"
 
 
-def later_rivals(scores: Scores) -> tuple[str, ...]:
-    """Makers of lists over all later interactions."""
-    return (*ALL_LATER, OWN_FREQUENT) if scores.has_repeats else ALL_LATER
-
-
 def headlines(scores: Scores) -> list[Headline]:
     """The numbers of the report's head: retrieval's, but with repeats those of the re-ranked list."""
     measured = [metric for metric in LIST_METRICS if scores.has(f"{RETRIEVE}/{metric}")]
+    later = [rival for rival in scores.later_rivals if rival not in (RETRIEVE, RECOMMEND)]
     if scores.has_repeats:
-        later = (RECOMMEND, RETRIEVE, (POPULARITY, OWN_FREQUENT))
-        cards = [_list_headline(scores, metric, *later) for metric in measured]
+        new = [rival for rival in scores.new_rivals if rival not in (RETRIEVE_NEW, RECOMMEND_NEW)]
+        cards = [_list_headline(scores, metric, RECOMMEND, RETRIEVE, later) for metric in measured]
         cards += [
-            _list_headline(
-                scores, metric, RECOMMEND_NEW, RETRIEVE_NEW, (POPULARITY_NEW,), ", new to the user"
-            )
+            _list_headline(scores, metric, RECOMMEND_NEW, RETRIEVE_NEW, new, ", new to the user")
             for metric in ("recall@10", "ndcg@10")
         ]
     else:
-        cards = [_list_headline(scores, m, RETRIEVE, RECOMMEND, (POPULARITY,)) for m in measured]
+        cards = [_list_headline(scores, metric, RETRIEVE, RECOMMEND, later) for metric in measured]
     if scores.has(RMSE):
         cards.append(_rating_headline(scores))
     if scores.has(AUC):
@@ -128,16 +131,24 @@ def _list_headline(
     known = {name: other for name, other in known.items() if not math.isnan(other)}
     rated = [(other, name) for name, other in known.items() if name in baselines]
     best, name = max(rated, default=(math.nan, ""))
+    if metric in _UNJUDGED:
+        value_only = tuple((_inline(name), formats.score(other)) for name, other in known.items())
+        return Headline(label(metric) + suffix, formats.score(value), value_only, "", None)
     verdict = ""
     if not math.isnan(value) and best > 0:
-        verdict = f"{formats.times(value / best)} {NAMES[name].lower()}"
+        verdict = f"{formats.times(value / best)} {_inline(name)}"
     return Headline(
         label(metric) + suffix,
         formats.score(value),
-        tuple((NAMES[name].lower(), formats.score(other)) for name, other in known.items()),
+        tuple((_inline(name), formats.score(other)) for name, other in known.items()),
         verdict,
         None if math.isnan(value) or math.isnan(best) else value > best,
     )
+
+
+def _inline(rival: str) -> str:
+    """A rival's name within a sentence."""
+    return NAMES[rival] if NAMES[rival] == NAMES[IALS] else NAMES[rival].lower().replace("knn", "kNN")
 
 
 def _rating_headline(scores: Scores) -> Headline:
@@ -154,12 +165,12 @@ def _rating_headline(scores: Scores) -> Headline:
 
 def list_table(scores: Scores, split: str) -> MetricTable:
     """Metrics of the lists over all later interactions, and of the model pushed before."""
-    return _list_table(scores, f"{split}: lists", later_rivals(scores), EVALUATED_POSITIVES)
+    return _list_table(scores, f"{split}: lists", scores.later_rivals, EVALUATED_POSITIVES)
 
 
 def new_table(scores: Scores, split: str) -> MetricTable:
     """Metrics of the lists over interactions with candidates new to the user."""
-    return _list_table(scores, f"{split}: new to the user", NEW_TO_QUERY, EVALUATED_NEW)
+    return _list_table(scores, f"{split}: new to the user", scores.new_rivals, EVALUATED_NEW)
 
 
 def _list_table(scores: Scores, caption: str, rivals: Sequence[str], counted: str) -> MetricTable:
@@ -170,7 +181,8 @@ def _list_table(scores: Scores, caption: str, rivals: Sequence[str], counted: st
         if scores.has(f"{rivals[0]}/{metric}"):
             values = [scores.value(f"{rival}/{metric}", model=model) for rival, model in columns]
             name = "Index recall@100" if metric == _ANN_RECALL else label(metric)
-            rows.append((name, _cells(values, f"{rivals[0]}/{metric}", len(rivals))))
+            compared = 0 if metric in _UNJUDGED else len(rivals)
+            rows.append((name, _cells(values, f"{rivals[0]}/{metric}", compared)))
     headers = [NAMES[rival] + (" before" if model == "baseline" else "") for rival, model in columns]
     of = formats.count(scores.value(counted)) if scores.has(counted) else "the"
     return MetricTable(f"{caption}, over {of} positive interactions", tuple(headers), tuple(rows))

@@ -12,8 +12,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.evaluate.results import EVALUATED
-from pipeline.against_baselines import shortfalls
-from pipeline.report import data_profile, diagram, figures, formats, metric_plots, metric_tables
+from pipeline.against_baselines import shortfalls, winners
+from pipeline.report import (
+    baseline_tables,
+    data_profile,
+    diagram,
+    figures,
+    formats,
+    metric_plots,
+    metric_tables,
+)
 from pipeline.report.findings import Findings, gather
 from pipeline.report.lineage import Execution, locate, read_fingerprints
 from pipeline.report.scores import Scores
@@ -96,8 +104,11 @@ def _metrics(findings: Findings) -> dict[str, Any]:
         "has_ratings": first.has(metric_tables.RMSE) if first else False,
         "has_negatives": first.has(metric_tables.AUC) if first else False,
         "legend": metric_plots.legend(first) if first else [],
+        "new_legend": metric_plots.new_legend(first) if first else [],
         "slice_legend": metric_plots.legend(first, judged=True) if first else [],
         "shortfalls": [(split, shortfalls(s.overall())) for split, s in scores.items()],
+        "winners": [(split, _winners(s)) for split, s in scores.items()],
+        "searches": baseline_tables.search_tables(findings.baselines) if findings.baselines else [],
         "samples": _samples(findings, scores),
         "tables": [_tables(s, split) for split, s in scores.items()],
         "later_plots": [metric_plots.later_plot(s, split) for split, s in scores.items()],
@@ -108,6 +119,18 @@ def _metrics(findings: Findings) -> dict[str, Any]:
         "slices": metric_plots.slice_groups(first) if first else [],
         "has_baseline": any(s.has_baseline for s in scores.values()),
     }
+
+
+def _winners(scores: Scores) -> str:
+    """Who is best, by metric, over all later interactions; then over candidates new to the user."""
+    parts = []
+    for where, rivals in (("", scores.later_rivals), (", new to the user", scores.new_rivals)):
+        best = winners(scores.overall(), rivals)
+        parts += [
+            f"{metric_tables.label(metric)}{where} {metric_tables.NAMES[rival]}"
+            for metric, rival in best.items()
+        ]
+    return ", ".join(parts)
 
 
 def _title(split: str) -> str:

@@ -7,8 +7,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from components.evaluate.config import LOWER_IS_BETTER, OWN_FREQUENT
+from components.evaluate.config import LOWER_IS_BETTER, all_later, new_to_query
 from components.evaluate.results import OVERALL, MetricValue
+from pipeline.against_baselines import has_repeats, trained_in
 
 # From the busiest or best known to the unknown; other values keep their own order.
 _ORDER = ("known", "head", "middle", "tail", "cold")
@@ -52,7 +53,17 @@ class Scores:
     @property
     def has_repeats(self) -> bool:
         """Whether lists were measured with repeats, and once more over candidates new to the query."""
-        return self.has(f"{OWN_FREQUENT}/mrr")
+        return has_repeats(self.overall())
+
+    @property
+    def later_rivals(self) -> tuple[str, ...]:
+        """Makers of lists over all later interactions."""
+        return all_later(self.has_repeats, trained_in(self.overall()))
+
+    @property
+    def new_rivals(self) -> tuple[str, ...]:
+        """Makers of lists over interactions with candidates new to the query, where there are any."""
+        return new_to_query(trained_in(self.overall()))
 
     @property
     def has_baseline(self) -> bool:

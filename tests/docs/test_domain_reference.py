@@ -70,9 +70,11 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _section(path: str, model: type[BaseModel]) -> str:
     kind = model.model_fields.get("kind")
-    if kind is None:
+    names = get_args(kind.annotation) if kind else ()
+    if len(names) != 1:
+        # Not one of several classes that a kind tells apart.
         return path
-    (name,) = get_args(kind.annotation)
+    (name,) = names
     return f"{path} of kind: {name}" if path == "split" else f"kind: {name}"
 
 

@@ -18,6 +18,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import json_utils, proto_utils
 
+from components.baselines.config import BaselinesConfig
 from components.evaluate.config import EvaluationConfig
 from components.evaluate.eval_config import eval_config
 from components.evaluate.evaluator import Executor
@@ -37,6 +38,8 @@ DECLARATION: dict[str, Any] = {
 
 UNRATED = {**DECLARATION, "interactions": {**DECLARATION["interactions"], "rating": None}}
 """Every loan is positive."""
+
+NO_BASELINES = BaselinesConfig(ials=False, item_knn=False)
 
 SCHEMA = """
 feature { name: "reader" type: BYTES presence { min_fraction: 1 } shape { dim { size: 1 } } }
@@ -269,6 +272,12 @@ def laid_out(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def no_baselines() -> BaselinesConfig:
+    """The trained baselines turned off."""
+    return NO_BASELINES
+
+
+@pytest.fixture(scope="session")
 def declaration() -> Declaration:
     """Names the columns of the interactions here."""
     return Declaration.model_validate(DECLARATION)
@@ -289,9 +298,12 @@ def run_evaluator(
     *,
     gate: bool = True,
     declaration: Declaration | None = None,
+    trained: Path | None = None,
 ) -> Evaluated:
-    """Runs the executor on artifacts laid out as the pipeline does."""
+    """Runs the executor on artifacts laid out as the pipeline does; ``trained``: the baselines, if any."""
     config = config or EvaluationConfig()
+    if trained is None:
+        config = config.model_copy(update={"baselines": NO_BASELINES})
     declaration = declaration or Declaration.model_validate(DECLARATION)
     lay_out(root, toy, interactions)
     (root / "baseline").mkdir()
@@ -314,6 +326,7 @@ def run_evaluator(
     )
     Executor(context).Do(
         {
+            **({"baselines": [artifact(standard_artifacts.Model, str(trained))]} if trained else {}),
             "examples": [examples],
             "model": [artifact(standard_artifacts.Model, "model")],
             "baseline_model": [artifact(standard_artifacts.Model, "baseline")],

@@ -42,8 +42,10 @@ def test_a_model_within_all_bounds_is_blessed_beside_one_with_another_catalogue(
     assert by_slice["query_activity:6-20"] < 0.9 < by_slice["overall"]
 
 
-def test_each_metric_can_carry_each_bound_and_is_named_where_it_fails(evaluate, toy, declaration):
-    names = metric_names(declaration.interactions, repeats=True)
+def test_each_metric_can_carry_each_bound_and_is_named_where_it_fails(
+    evaluate, toy, declaration, no_baselines
+):
+    names = metric_names(declaration.interactions, EvaluationConfig(repeats=True, baselines=no_baselines))
     config = EvaluationConfig(
         repeats=True,
         floors=dict.fromkeys(names[::2], 1e6),

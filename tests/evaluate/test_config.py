@@ -27,6 +27,10 @@ def test_an_unknown_metric_is_refused_with_those_that_exist(declaration, section
             {"regression_gates": ["recommend_new/mrr"]},
             r"'recommend_new/mrr' where evaluation\.repeats is false",
         ),
+        (
+            {"floors": {"recommend/mrr": 0, "ials/mrr": 0}, "baselines": {"ials": False}},
+            r"'ials/mrr' where evaluation\.baselines turns that one off",
+        ),
     ],
 )
 def test_a_metric_of_other_domains_is_refused_with_the_reason(unrated, section, reason):
@@ -66,5 +70,5 @@ def test_a_section_survives_json():
 
 
 def test_no_metric_is_named_twice(declaration):
-    names = metric_names(declaration.interactions, repeats=True)
+    names = metric_names(declaration.interactions, EvaluationConfig(repeats=True))
     assert len(set(names)) == len(names)

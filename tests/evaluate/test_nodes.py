@@ -18,7 +18,7 @@ INTERACTIONS = [("ann", "a", 5.0, []), ("ann", "c", 2.0, []), ("bob", "c", 5.0, 
 
 
 @pytest.fixture
-def last_steps(tmp_path, declaration):
+def last_steps(tmp_path, declaration, no_baselines):
     """Returns a function (inputs) that makes the pipeline of these nodes, on given artifacts."""
 
     def make(inputs) -> tfx.dsl.Pipeline:
@@ -37,11 +37,16 @@ def last_steps(tmp_path, declaration):
             **data,
             model=model.outputs["result"],
             baseline=baseline.outputs["baseline"],
+            baselines=None,
             declaration=declaration,
-            config=EvaluationConfig(floors={"retrieve/recall@10": 0.0}, ceilings={}),
+            config=EvaluationConfig(floors={"retrieve/recall@10": 0.0}, ceilings={}, baselines=no_baselines),
         )
         report = reporting_evaluator(
-            **data, model=model.outputs["result"], declaration=declaration, config=EvaluationConfig()
+            **data,
+            model=model.outputs["result"],
+            baselines=None,
+            declaration=declaration,
+            config=EvaluationConfig(baselines=no_baselines),
         )
         push = pusher(model.outputs["result"], gate.outputs["blessing"], serving)
         return tfx.dsl.Pipeline(

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from components.evaluate.metrics import UNFILLED
+from components.evaluate.list_metrics import UNFILLED
 from components.evaluate.served import Catalogue, tensor
 
 

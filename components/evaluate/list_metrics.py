@@ -1,0 +1,325 @@
+"""TFMA metrics of ranked lists of candidates.
+
+A list is the prediction of a rival: int32 [n] catalogue rows, best first, UNFILLED where there is none.
+Its label is the row of the held-out candidate, int32 [1]: OUTSIDE_CATALOGUE where the catalogue does not
+hold it (a miss), NOTHING_HELD_OUT where the interaction is not positive (not counted at all).
+
+All metrics of a rival but :class:`ListRecall` come from one :class:`ListSummary`, gathered once: TFMA would
+otherwise take every example through a combiner for each of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.metrics.metric_types import MetricKey
+
+from components.evaluate.config import RETRIEVED
+from components.evaluate.metrics import Mean, MetricValues, keys, of_rival
+
+UNFILLED: Final = -1
+OUTSIDE_CATALOGUE: Final = -2
+NOTHING_HELD_OUT: Final = -3
+
+HEAD: Final = 10
+"""How many places of a list coverage, novelty and popularity bias look at."""
+POPULARITY_KEY: Final = "popularity"
+"""Extract: by model name, the fields of a :class:`Popularity` by name."""
+
+
+class Popularity(NamedTuple):
+    """Positive train interactions, of an example or, with one more dimension in front, a batch.
+
+    Attributes:
+        candidates: the catalogue's size; an integer, as the next two.
+        interactions: of the whole catalogue.
+        held_out: of the held-out candidate; 0 outside the catalogue.
+        listed: int64 [HEAD], of the first candidates of a rival's list; any number where UNFILLED. In the
+            extracts a mapping from rival to that.
+    """
+
+    candidates: Any
+    interactions: Any
+    held_out: Any
+    listed: Any
+
+
+@dataclasses.dataclass
+class ListSummary:
+    """What the metrics of a rival's lists are computed from.
+
+    Attributes:
+        ranks: int64 [RETRIEVED + 1], how often the held-out candidate had each rank; 0 stands for none.
+        shown: rows among the first ten of any list.
+        catalogue: number of candidates.
+        lists: how many lists hold anything.
+        information: sum over these of the mean self-information of their first ten, in bits.
+        popularity: sum over these of the mean popularity of their first ten.
+        chosen_popularity: sum over these of the popularity of the held-out candidate.
+    """
+
+    ranks: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(RETRIEVED + 1, np.int64))
+    shown: set[int] = dataclasses.field(default_factory=set)
+    catalogue: int = 0
+    lists: int = 0
+    information: float = 0.0
+    popularity: float = 0.0
+    chosen_popularity: float = 0.0
+
+    def add(self, rank: int, head: np.ndarray, popularity: Popularity) -> None:
+        """Counts an interaction.
+
+        Args:
+            rank: of the held-out candidate, from 1; 0 where it is not in the list.
+            head: [at most HEAD] rows, the list's first.
+            popularity: ``listed`` is aligned with head.
+        """
+        self.ranks[rank] += 1
+        self.shown.update(head.tolist())
+        self.catalogue = max(self.catalogue, popularity.candidates)
+        if len(head):
+            self.lists += 1
+            share = np.maximum(popularity.listed, 1) / max(popularity.interactions, 1)
+            self.information -= float(np.log2(share).mean())
+            self.popularity += float(popularity.listed.mean())
+            self.chosen_popularity += popularity.held_out
+
+    def merge(self, other: ListSummary) -> None:
+        """Counts what another one has counted."""
+        self.ranks += other.ranks
+        self.shown |= other.shown
+        self.catalogue = max(self.catalogue, other.catalogue)
+        self.lists += other.lists
+        self.information += other.information
+        self.popularity += other.popularity
+        self.chosen_popularity += other.chosen_popularity
+
+    @property
+    def interactions(self) -> int:
+        """How many have been counted."""
+        return int(self.ranks.sum())
+
+
+class _Preprocessor(tfma.metrics.Preprocessor):
+    """Reduces an example to what a summary adds; nothing where nothing is held out."""
+
+    def __init__(self, model_name: str, rival: str):
+        super().__init__(name=f"list:{model_name}:{rival}")
+        self.model_name = model_name
+        self.rival = rival
+
+    def process(self, extracts: Mapping[str, Any]) -> Iterator[tuple[int, np.ndarray, Popularity]]:
+        held_out = int(of_rival(extracts[tfma.LABELS_KEY], self.model_name, self.rival)[0])
+        if held_out == NOTHING_HELD_OUT:
+            return
+        ranked = of_rival(extracts[tfma.PREDICTIONS_KEY], self.model_name, self.rival)
+        found = np.flatnonzero(ranked == held_out)
+        filled = ranked[:HEAD] != UNFILLED
+        known = extracts[POPULARITY_KEY][self.model_name]
+        listed = np.asarray(known["listed"][self.rival]).reshape(-1)[filled]
+        candidates, interactions, chosen = (
+            int(np.asarray(known[name]).reshape(-1)[0]) for name in ("candidates", "interactions", "held_out")
+        )
+        popularity = Popularity(candidates, interactions, chosen, listed)
+        yield int(found[0]) + 1 if found.size else 0, ranked[:HEAD][filled], popularity
+
+
+class _Summarise(beam.CombineFn):
+    """Adds up to one :class:`ListSummary`."""
+
+    def __init__(self, key: MetricKey):
+        self.key = key
+
+    def create_accumulator(self) -> ListSummary:
+        return ListSummary()
+
+    def add_input(self, accumulator: ListSummary, element: tuple[int, np.ndarray, Popularity]) -> ListSummary:
+        accumulator.add(*element)
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[ListSummary]) -> ListSummary:
+        merged = ListSummary()
+        for accumulator in accumulators:
+            merged.merge(accumulator)
+        return merged
+
+    def extract_output(self, accumulator: ListSummary) -> MetricValues:
+        return {self.key: accumulator}
+
+
+def _mean_gain(summary: ListSummary, gains: np.ndarray) -> float:
+    """The mean of a gain, float64 [cutoff] by rank from 1, 0 past its end."""
+    return _ratio(float(summary.ranks[1 : len(gains) + 1] @ gains), summary.interactions)
+
+
+def _ratio(value: float, of: float) -> float:
+    """NaN where there is nothing to compute it from."""
+    return value / of if of else math.nan
+
+
+_VALUES: Final[Mapping[str, Callable[[ListSummary, np.ndarray], float]]] = {
+    "hit": lambda summary, ranks: _mean_gain(summary, np.ones(len(ranks))),
+    "discounted": lambda summary, ranks: _mean_gain(summary, 1 / np.log2(ranks + 1)),
+    "reciprocal": lambda summary, ranks: _mean_gain(summary, 1 / ranks),
+    "positives": lambda summary, _: float(summary.interactions),
+    "coverage": lambda summary, _: _ratio(len(summary.shown), summary.catalogue),
+    "novelty": lambda summary, _: _ratio(summary.information, summary.lists),
+    "popularity_bias": lambda summary, _: _ratio(summary.popularity, summary.chosen_popularity),
+}
+
+
+class _Derived:
+    """From a summary to a metric's value."""
+
+    def __init__(self, key: MetricKey, source: MetricKey, of: str, cutoff: int):
+        self.key, self.source, self.of = key, source, of
+        self.ranks = np.arange(1, cutoff + 1)
+
+    def __call__(self, values: MetricValues) -> MetricValues:
+        return {self.key: _VALUES[self.of](values[self.source], self.ranks)}
+
+
+def _computations(
+    name: str,
+    of: str,
+    cutoff: int = HEAD,
+    model_names: list[str] | None = None,
+    output_names: list[str] | None = None,
+    example_weighted: bool = False,
+) -> list[Any]:
+    """The summary, of which TFMA keeps one a rival, and the metric derived from it."""
+    made: list[Any] = []
+    for key, model, rival in keys(name, model_names, output_names, example_weighted):
+        # The underscore keeps it out of the results.
+        summary = key._replace(name="_list")
+        made += [
+            tfma.metrics.MetricComputation(
+                keys=[summary], preprocessors=[_Preprocessor(model, rival)], combiner=_Summarise(summary)
+            ),
+            tfma.metrics.DerivedMetricComputation(keys=[key], result=_Derived(key, summary, of, cutoff)),
+        ]
+    return made
+
+
+class RankGain(tfma.metrics.Metric):
+    """Mean over positive interactions of a gain g(rank) of the held-out candidate, 0 past ``cutoff``.
+
+    With one held-out candidate an interaction these are the usual measures:
+
+    - ``hit``: g = 1, recall@cutoff, which then is the hit rate@cutoff, too;
+    - ``discounted``: g = 1 / log2(rank + 1), NDCG@cutoff (the ideal DCG is 1);
+    - ``reciprocal``: g = 1 / rank, the mean reciprocal rank.
+    """
+
+    def __init__(self, name: str, cutoff: int, gain: str):
+        """Initialises the metric.
+
+        Args:
+            name: the metric's name in the results.
+            cutoff: positions of the list that count.
+            gain: ``hit``, ``discounted`` or ``reciprocal``.
+        """
+        super().__init__(_gain_computations, name=name, cutoff=cutoff, gain=gain)
+
+
+def _gain_computations(
+    name: str,
+    cutoff: int,
+    gain: str,
+    model_names: list[str] | None = None,
+    output_names: list[str] | None = None,
+    example_weighted: bool = False,
+) -> list[Any]:
+    return _computations(name, gain, cutoff, model_names, output_names, example_weighted)
+
+
+class Positives(tfma.metrics.Metric):
+    """The number of positive interactions: what the list metrics are means over."""
+
+    def __init__(self, name: str):
+        """Initialises the metric under its name in the results."""
+        super().__init__(_computations, name=name, of="positives")
+
+
+class Coverage(tfma.metrics.Metric):
+    """|union of the lists' first ten candidates| / |catalogue|."""
+
+    def __init__(self, name: str):
+        """Initialises the metric under its name in the results."""
+        super().__init__(_computations, name=name, of="coverage")
+
+
+class Novelty(tfma.metrics.Metric):
+    """Mean self-information of the lists' first ten candidates, in bits: mean of −log2(max(n_i, 1) / n).
+
+    n_i of the n positive train interactions are of candidate i. After Zhou et al., "Solving the apparent
+    diversity-accuracy dilemma of recommender systems", PNAS 2010, with interactions in the place of users.
+    The mean is over a list, then over lists; candidates nobody chose count as chosen once.
+    """
+
+    def __init__(self, name: str):
+        """Initialises the metric under its name in the results."""
+        super().__init__(_computations, name=name, of="novelty")
+
+
+class PopularityBias(tfma.metrics.Metric):
+    """Average popularity of what is recommended, relative to that of what was chosen; 1 is no bias.
+
+    ARP / mean of n_held-out, with ARP the mean over lists of the mean n_i of their first ten candidates
+    (Abdollahpouri et al., "Managing Popularity Bias in Recommender Systems with Personalized Re-Ranking",
+    FLAIRS 2019), n_i being candidate i's positive train interactions.
+    """
+
+    def __init__(self, name: str):
+        """Initialises the metric under its name in the results."""
+        super().__init__(_computations, name=name, of="popularity_bias")
+
+
+class _Overlap(tfma.metrics.Preprocessor):
+    """The share of another rival's list that this list holds."""
+
+    def __init__(self, model_name: str, rival: str, truth: str):
+        super().__init__(name=f"overlap:{model_name}:{rival}:{truth}")
+        self.model_name = model_name
+        self.rival = rival
+        self.truth = truth
+
+    def process(self, extracts: Mapping[str, Any]) -> Iterator[float]:
+        if int(of_rival(extracts[tfma.LABELS_KEY], self.model_name, self.rival)[0]) == NOTHING_HELD_OUT:
+            return
+        ranked, truth = (
+            of_rival(extracts[tfma.PREDICTIONS_KEY], self.model_name, rival)
+            for rival in (self.rival, self.truth)
+        )
+        wanted = set(truth.tolist()) - {UNFILLED}
+        # Every candidate excluded: there was nothing to find, and nothing was missed.
+        yield len(wanted.intersection(ranked.tolist())) / len(wanted) if wanted else 1.0
+
+
+def _overlap_computations(
+    name: str,
+    truth: str,
+    model_names: list[str] | None = None,
+    output_names: list[str] | None = None,
+    example_weighted: bool = False,
+) -> list[tfma.metrics.MetricComputation]:
+    return [
+        tfma.metrics.MetricComputation(
+            keys=[key], preprocessors=[_Overlap(model, rival, truth)], combiner=Mean(key)
+        )
+        for key, model, rival in keys(name, model_names, output_names, example_weighted)
+    ]
+
+
+class ListRecall(tfma.metrics.Metric):
+    """Mean of |list ∩ truth| / |truth|: with exact search as the truth, the index's recall."""
+
+    def __init__(self, name: str, truth: str):
+        """Initialises the metric; ``truth`` is the prediction that holds the lists to be found."""
+        super().__init__(_overlap_computations, name=name, truth=truth)
