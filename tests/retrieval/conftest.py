@@ -66,8 +66,9 @@ class Tiny:
     def model(self, *, features: bool = True, **settings: Any) -> RetrievalModel:
         """A model whose weights are large enough to tell formulas apart."""
         model = build_model(self.inputs(features=features), self.config(**settings))
-        model.compute_loss(self.batch(features=features), training=True)
-        model.reset_metrics()
+        batch = self.batch(features=features)
+        model.embed_query(batch)
+        model.embed_rows(batch["candidate_row"])
         random = np.random.default_rng(5)
         for weight in model.trainable_variables:
             if weight.shape.rank:
