@@ -16,12 +16,12 @@ from benchmarks.public_splits import (
     earlier_items,
     encoded,
     one_a_user,
-    other_items,
     read_log,
     scores,
     training_inputs,
 )
 from components.retrieval.model import RetrievalModel
+from components.transform.interaction_dataset import EncodedInteractions
 
 VALIDATION_SEED = 20_26
 """Of what is kept of train to choose hyper-parameters; the same for every model seed."""
@@ -95,9 +95,9 @@ def s3rec_beauty(data: Path, length: int, choosing: bool) -> PublicSplit:
     from_end = log.starts[log.users + 1] - 1 - np.arange(len(log.users))
     train = log.kept(from_end >= 2)
     places = np.flatnonzero((from_end >= 2) & (np.arange(len(log.users)) > log.starts[log.users]))
-    examples = encoded(log.users[places], log.items[places], earlier_items(log, places, length))
+    examples = encoded(log.users[places], earlier_items(log, places, length), log.items[places])
     validation = np.flatnonzero(from_end == 1)
-    held_out = encoded(log.users[validation], log.items[validation], earlier_items(log, validation, length))
+    held_out = encoded(log.users[validation], earlier_items(log, validation, length), log.items[validation])
     asked = validation if choosing else np.flatnonzero(from_end == 0)
 
     def evaluate(model: RetrievalModel) -> dict[str, float]:
@@ -123,15 +123,15 @@ def s3rec_beauty(data: Path, length: int, choosing: bool) -> PublicSplit:
     )
 
 
-def _unordered(train: Log, length: int) -> object:
-    """Every interaction, with the user's other items as history."""
-    places = np.arange(len(train.users))
-    return encoded(train.users, train.items, other_items(train, places, length, VALIDATION_SEED))
+def _unordered(train: Log, length: int) -> EncodedInteractions:
+    """A query a user with all that is known of it; what of it is to be predicted, event dropout decides."""
+    users, query_of = np.unique(train.users, return_inverse=True)
+    return encoded(users, all_items(train, users, length), train.items, query_of)
 
 
-def _held_out(train: Log, log: Log, kept: np.ndarray, length: int) -> object:
+def _held_out(train: Log, log: Log, kept: np.ndarray, length: int) -> EncodedInteractions:
     users = log.users[kept]
-    return encoded(users, log.items[kept], all_items(train, users, length))
+    return encoded(users, all_items(train, users, length), log.items[kept])
 
 
 def _unseen(log: Log, users: np.ndarray, count: int) -> np.ndarray:

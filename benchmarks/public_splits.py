@@ -81,35 +81,17 @@ def one_a_user(log: Log, seed: int) -> np.ndarray:
     return chosen
 
 
-def other_items(log: Log, places: np.ndarray, length: int, seed: int) -> np.ndarray:
-    """Histories where there is no time: a user's other items, a random choice where there are more than fit.
+def all_items(log: Log, users: np.ndarray, length: int) -> np.ndarray:
+    """Histories where there is no time: all items of each user, or an even choice where they are more.
 
     Args:
         log: Whose items.
-        places: int64 [examples] of interactions whose items are left out.
+        users: int64 [queries].
         length: Of the histories.
-        seed: Of the choice.
 
     Returns:
-        int32 [examples, length], padded at the right.
+        int32 [queries, length], padded at the right.
     """
-    starts, rng = log.starts, np.random.default_rng(seed)
-    first, last = starts[log.users[places]], starts[log.users[places] + 1]
-    count = last - first - 1
-    steps = np.arange(length)[None, :]
-    # Of more others than fit, an evenly spaced choice with a random start; they are in no order.
-    stride = np.maximum(count, length)[:, None] / length
-    offset = (rng.random(len(places)) * count).astype(np.int64)[:, None]
-    chosen = (offset + np.floor(steps * stride).astype(np.int64)) % np.maximum(count, 1)[:, None]
-    chosen = np.where(count[:, None] > length, chosen, np.minimum(steps, np.maximum(count - 1, 0)[:, None]))
-    position = first[:, None] + chosen
-    position += position >= places[:, None]
-    history = log.items[np.minimum(position, len(log.items) - 1)]
-    return np.where(steps < count[:, None], history, UNKNOWN_ROW).astype(np.int32)
-
-
-def all_items(log: Log, users: np.ndarray, length: int) -> np.ndarray:
-    """Histories at request time where there is no time: an even choice of all items of each user."""
     starts = log.starts
     first, count = starts[users], starts[users + 1] - starts[users]
     steps = np.arange(length)[None, :]
@@ -128,19 +110,30 @@ def earlier_items(log: Log, places: np.ndarray, length: int) -> np.ndarray:
     return np.where(position < places[:, None], history, UNKNOWN_ROW).astype(np.int32)
 
 
-def encoded(users: np.ndarray, items: np.ndarray, history: np.ndarray) -> EncodedInteractions:
-    """Interactions as the trainer takes them."""
-    count = len(users)
-    return EncodedInteractions(
-        {
-            USER: tf.constant(users, tf.int64),
-            CANDIDATE_ROW: tf.constant(items, tf.int32),
-            HISTORY: tf.constant(history, tf.int32),
-            HISTORY_AGE: tf.zeros(history.shape, tf.float32),
-            POSITIVE: tf.ones(count),
-            WEIGHT: tf.ones(count),
-        }
-    )
+def encoded(
+    users: np.ndarray, history: np.ndarray, items: np.ndarray, query_of: np.ndarray | None = None
+) -> EncodedInteractions:
+    """Interactions as the trainer takes them.
+
+    Args:
+        users: [queries] their users.
+        history: [queries, length] rows.
+        items: [interactions] rows.
+        query_of: [interactions] their queries; None: each is one.
+    """
+    of_query = {
+        USER: tf.constant(users, tf.int64),
+        HISTORY: tf.constant(history, tf.int32),
+        HISTORY_AGE: tf.zeros(history.shape, tf.float32),
+    }
+    columns = {
+        CANDIDATE_ROW: tf.constant(items, tf.int32),
+        POSITIVE: tf.ones(len(items)),
+        WEIGHT: tf.ones(len(items)),
+    }
+    if query_of is None:
+        return EncodedInteractions(columns | of_query)
+    return EncodedInteractions(columns, of_query, tf.constant(query_of, tf.int32))
 
 
 def training_inputs(
@@ -197,6 +190,6 @@ def read_log(path: Path, user_count: int, item_count: int, order: str | None = N
 
 def scores(model: RetrievalModel, users: np.ndarray, history: np.ndarray, catalogue: tf.Tensor) -> np.ndarray:
     """float32 [queries, items] of queries without an interaction of their own."""
-    queries = encoded(users, np.zeros(len(users)), history)
+    queries = encoded(users, history, np.zeros(len(users)))
     batch = next(iter(queries.batches(len(users))))
     return (model.embed_query(batch) @ tf.transpose(catalogue)).numpy()

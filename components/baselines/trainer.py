@@ -19,11 +19,10 @@ def run_fn(fn_args: FnArgs) -> None:
     """
     config = TrainerConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
     inputs = read_training_inputs(fn_args, positives_only=True)
-    positives = Positives(
-        *(inputs.train.columns[name].numpy() for name in (inputs.query_id[0], CANDIDATE_ROW, WEIGHT))
-    )
+    names = (inputs.query_id[0], CANDIDATE_ROW, WEIGHT)
+    positives = Positives(*(inputs.train.column(name).numpy() for name in names))
     # The same interactions that retrieval training would stop by, given as many.
-    sample = inputs.validation.spread(config.validation_queries).columns
-    validation = Validation(sample[HISTORY].numpy(), sample[CANDIDATE_ROW].numpy(), config.repeats)
+    sample = inputs.validation.spread(config.validation_queries)
+    validation = Validation(sample.column(HISTORY).numpy(), sample.column(CANDIDATE_ROW).numpy(), config.repeats)
     baselines, record = train(inputs.table.ids, positives, validation, config)
     baselines.save(fn_args.serving_model_dir, record)

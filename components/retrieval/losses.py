@@ -1,7 +1,8 @@
 """What scores of a positive and of negatives cost: softmax and binary cross-entropy losses.
 
-All take the score of each query's positive, float32 [batch], and of its negatives, float32
-[batch, negatives], ``EXCLUDED`` where a negative does not count for that query, and return float32 [batch].
+A query may have several positives, and all of them share its negatives. So scores of negatives, float32
+[queries, negatives] with ``EXCLUDED`` where one does not count, are first made one number a query; losses
+take that of each positive's query beside the positive's own score, float32 [positives], and return as many.
 """
 
 from __future__ import annotations
@@ -12,46 +13,60 @@ EXCLUDED = -1e9
 """The score of a negative that does not count: nothing in a softmax or under a sigmoid."""
 
 
-def exclude_accidental_hits(scores: tf.Tensor, rows: tf.Tensor, positives: tf.Tensor) -> tf.Tensor:
-    """Excludes negatives that are the query's own positive.
+def exclude_positives(
+    scores: tf.Tensor, rows: tf.Tensor, positives: tf.Tensor, query_of: tf.Tensor
+) -> tf.Tensor:
+    """Excludes negatives that are a positive of the query itself.
 
     Args:
-        scores: float32 [batch, negatives].
+        scores: float32 [queries, negatives].
         rows: int64 [negatives] candidate rows of the negatives.
-        positives: int64 [batch] candidate rows of the positives.
+        positives: int64 [positives] candidate rows of the positives.
+        query_of: int64 [positives] queries of the positives.
 
     Returns:
-        float32 [batch, negatives].
+        float32 [queries, negatives].
     """
-    return tf.where(rows[tf.newaxis, :] == positives[:, tf.newaxis], EXCLUDED, scores)
+    order = tf.argsort(rows)
+    ordered = tf.gather(rows, order)
+    first = tf.searchsorted(ordered, positives, side="left")
+    last = tf.searchsorted(ordered, positives, side="right")
+    # A negative drawn twice is there twice: every place between first and last.
+    hits = tf.ragged.range(first, last)
+    columns = tf.gather(order, hits.flat_values)
+    queries = tf.gather(query_of, hits.value_rowids())
+    places = tf.stack([queries, tf.cast(columns, tf.int64)], axis=1)
+    return tf.tensor_scatter_nd_update(scores, places, tf.fill([tf.shape(places)[0]], EXCLUDED))
 
 
 def hardest(scores: tf.Tensor, count: int) -> tf.Tensor:
     """The highest ``count`` scores of each row, or all where there are fewer.
 
     Args:
-        scores: float32 [batch, negatives].
+        scores: float32 [queries, negatives].
         count: How many to keep.
 
     Returns:
-        float32 [batch, min(count, negatives)].
+        float32 [queries, min(count, negatives)].
     """
     return tf.math.top_k(scores, k=tf.minimum(count, tf.shape(scores)[1]), sorted=False).values
 
 
-def softmax_cross_entropy(positive: tf.Tensor, negatives: tf.Tensor) -> tf.Tensor:
-    """Minus the logarithm of the positive's softmax probability among itself and the negatives.
+def softmax_cross_entropy(positive: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Minus the logarithm of the positive's softmax probability among itself and its query's negatives.
 
     With scores less the logarithm of how often each candidate is expected in the sample, this is the sampled
     softmax of Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations",
     RecSys 2019, eq. 3.
+
+    Args:
+        positive: float32 [positives] scores.
+        others: float32 [positives], log Σ exp of the negatives' scores.
     """
-    logits = tf.concat([positive[:, tf.newaxis], negatives], axis=1)
-    first = tf.zeros(tf.shape(positive), tf.int32)
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=first, logits=logits)
+    return tf.nn.softplus(others - positive)
 
 
-def positive_not_sampled_cross_entropy(positive: tf.Tensor, negatives: tf.Tensor) -> tf.Tensor:
+def positive_not_sampled_cross_entropy(positive: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     """The sampled softmax of Khrylchenko et al., "Correcting the LogQ Correction", RecSys 2025 (2507.09331).
 
     The gradient of the full softmax is that of minus the positive's score f(p) plus the mean of all scores
@@ -67,27 +82,36 @@ def positive_not_sampled_cross_entropy(positive: tf.Tensor, negatives: tf.Tensor
     how often d is expected among them, sg stops the gradient.
 
     Args:
-        positive: float32 [batch] scores f(p), uncorrected.
-        negatives: float32 [batch, negatives] scores less log E.
+        positive: float32 [positives] scores f(p), uncorrected.
+        others: float32 [positives], log Σ exp of the negatives' scores less log E.
     """
-    others = tf.reduce_logsumexp(negatives, axis=1)
     return tf.stop_gradient(tf.math.sigmoid(others - positive)) * (others - positive)
 
 
+def mean_softplus(scores: tf.Tensor) -> tf.Tensor:
+    """What drawn negatives cost in binary cross-entropy, a mean: 0 without any.
+
+    Args:
+        scores: float32 [queries, negatives].
+
+    Returns:
+        float32 [queries].
+    """
+    counted = tf.cast(scores > EXCLUDED, tf.float32)
+    total = tf.reduce_sum(tf.nn.softplus(scores) * counted, axis=1)
+    return tf.math.divide_no_nan(total, tf.reduce_sum(counted, axis=1))
+
+
 def binary_cross_entropy(
-    positive: tf.Tensor, negatives: tf.Tensor, labels: tf.Tensor, negative_weight: float
+    score: tf.Tensor, labels: tf.Tensor, negatives: tf.Tensor, negative_weight: float
 ) -> tf.Tensor:
     """Binary cross-entropy of a labelled pair, and beside a positive one of drawn negatives.
 
     Args:
-        positive: float32 [batch] scores of the logged pairs.
-        negatives: float32 [batch, negatives]; there may be none.
-        labels: float32 [batch], 1 for a positive pair, 0 for a negative one.
+        score: float32 [pairs] scores of the logged pairs.
+        labels: float32 [pairs], 1 for a positive pair, 0 for a negative one.
+        negatives: float32 [pairs], :func:`mean_softplus` of the pair's query.
         negative_weight: What a pair's drawn negatives weigh together.
     """
-    loss = tf.nn.sigmoid_cross_entropy_with_logits(labels, positive)
-    counted = tf.cast(negatives > EXCLUDED, tf.float32)
-    mean = tf.math.divide_no_nan(
-        tf.reduce_sum(tf.nn.softplus(negatives) * counted, axis=1), tf.reduce_sum(counted, axis=1)
-    )
-    return loss + negative_weight * labels * mean
+    loss = tf.nn.sigmoid_cross_entropy_with_logits(labels, score)
+    return loss + negative_weight * labels * negatives

@@ -15,15 +15,16 @@ from components.retrieval.config import RetrievalConfig
 from components.retrieval.history import UNKNOWN_ID
 from components.retrieval.losses import (
     binary_cross_entropy,
-    exclude_accidental_hits,
+    exclude_positives,
     hardest,
+    mean_softplus,
     positive_not_sampled_cross_entropy,
     softmax_cross_entropy,
 )
 from components.retrieval.negatives import NegativePool
 from components.retrieval.towers import CandidateTower, QueryTower
 from components.transform.candidate_table import CandidateTable
-from components.transform.interaction_dataset import CANDIDATE_ROW
+from components.transform.interaction_dataset import CANDIDATE_ROW, QUERY_OF
 
 
 def id_embedding_indices(counts: np.ndarray, least: int = 1) -> np.ndarray:
@@ -163,24 +164,27 @@ class RetrievalModel(tfrs.Model):
         Of a batch that is one of several replicas' it is the part that the replicas' losses add up from.
 
         Args:
-            inputs: Encoded interactions; all positive but for binary cross-entropy.
+            inputs: A batch of interactions or of whole queries (see ``EncodedInteractions``); all positive
+                but for binary cross-entropy.
             training: Whether dropout is on.
         """
         raw_queries = self._raw_query(inputs, training)
         queries = self._finished(raw_queries)
-        rows = inputs[CANDIDATE_ROW]
+        rows, query_of = inputs[CANDIDATE_ROW], _query_of(inputs)
         if self._config.loss.kind == "full_softmax":
             everything = tf.range(self.candidate_count, dtype=tf.int64)
             raw_candidates = self._raw_rows(everything, training)
             scores = self._scores(queries, self._finished(raw_candidates))
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=rows, logits=scores)
+            own = tf.gather_nd(scores, tf.stack([query_of, rows], axis=1))
+            losses = tf.gather(tf.reduce_logsumexp(scores, axis=1), query_of) - own
             raw_positives = tf.gather(raw_candidates, rows)
         else:
             raw_positives = self._raw_rows(rows, training)
             losses = self._sampled_losses(queries, raw_positives, inputs, training)
         loss = _mean(losses * inputs[WEIGHT])
         if self._config.l2:
-            lengths = tf.reduce_sum(raw_queries**2, axis=1) + tf.reduce_sum(raw_positives**2, axis=1)
+            lengths = tf.gather(tf.reduce_sum(raw_queries**2, axis=1), query_of)
+            lengths += tf.reduce_sum(raw_positives**2, axis=1)
             loss += self._config.l2 * _mean(lengths)
         self._epoch_loss.update_state(loss)
         # Keras adds up what the replicas return, and their gradients.
@@ -189,41 +193,45 @@ class RetrievalModel(tfrs.Model):
     def _sampled_losses(
         self, queries: tf.Tensor, raw_positives: tf.Tensor, inputs: Mapping[str, tf.Tensor], training: bool
     ) -> tf.Tensor:
-        """Losses against a pool of negatives, float32 [batch]."""
-        loss, rows = self._config.loss, inputs[CANDIDATE_ROW]
+        """Losses against a pool of negatives, float32 [interactions]."""
+        loss, rows, query_of = self._config.loss, inputs[CANDIDATE_ROW], _query_of(inputs)
         positives = self._finished(raw_positives)
+        own = tf.reduce_sum(tf.gather(queries, query_of) * positives, axis=1) / self.temperature
         drawn = self._pool.draw_uniform()
-        pool, embedded = [], []
-        if loss.in_batch:
-            pool, embedded = [rows], [positives]
+        pool = [rows] if loss.in_batch else []
+        embedded = [positives] if loss.in_batch else []
         if drawn is not None:
             pool, embedded = [*pool, drawn], [*embedded, self.embed_rows(drawn, training)]
         if not pool:
-            own = self._own_scores(queries, positives)
-            return binary_cross_entropy(own, tf.zeros([tf.size(rows), 0]), inputs[POSITIVE], 0.0)
-        negative_rows = tf.concat(pool, axis=0)
-        own = self._own_scores(queries, positives)
+            return binary_cross_entropy(own, inputs[POSITIVE], tf.zeros_like(own), loss.negative_weight)
+        negatives = tf.concat(pool, axis=0)
         scores = self._scores(queries, tf.concat(embedded, axis=0))
         if loss.kind == "sampled_softmax" and loss.correction != "none":
-            scores -= self._pool.log_expected_counts(negative_rows, tf.size(rows))[tf.newaxis, :]
+            sizes = tf.math.bincount(query_of, minlength=tf.shape(queries)[0], dtype=tf.float32)
+            others = tf.cast(tf.size(rows), tf.float32) - sizes
+            scores -= self._pool.log_expected_counts(negatives[tf.newaxis, :], others[:, tf.newaxis])
             if loss.correction == "logq":
-                own -= self._pool.log_expected_counts(rows, tf.size(rows))
-        scores = exclude_accidental_hits(scores, negative_rows, rows)
+                own -= self._pool.log_expected_counts(rows, tf.gather(others, query_of))
+        scores = exclude_positives(scores, negatives, rows, query_of)
         if loss.hard_negatives:
             scores = hardest(scores, loss.hard_negatives)
         if loss.kind == "binary_cross_entropy":
-            return binary_cross_entropy(own, scores, inputs[POSITIVE], loss.negative_weight)
+            beside = tf.gather(mean_softplus(scores), query_of)
+            return binary_cross_entropy(own, inputs[POSITIVE], beside, loss.negative_weight)
+        beside = tf.gather(tf.reduce_logsumexp(scores, axis=1), query_of)
         if loss.correction == "positive_not_sampled":
-            return positive_not_sampled_cross_entropy(own, scores)
-        return softmax_cross_entropy(own, scores)
+            return positive_not_sampled_cross_entropy(own, beside)
+        return softmax_cross_entropy(own, beside)
 
     def _scores(self, queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """Similarity of every query and candidate over the temperature: float32 [batch, candidates]."""
         return tf.matmul(queries / self.temperature, candidates, transpose_b=True)
 
-    def _own_scores(self, queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-        """Similarity of each query and its candidate over the temperature: float32 [batch]."""
-        return tf.reduce_sum(queries * candidates, axis=1) / self.temperature
+
+def _query_of(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """int64 [interactions]: the place of each one's query in the batch."""
+    each = tf.range(tf.size(inputs[CANDIDATE_ROW], out_type=tf.int64))
+    return inputs.get(QUERY_OF, each)
 
 
 def _mean(values: tf.Tensor) -> tf.Tensor:

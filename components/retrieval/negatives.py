@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -47,25 +49,24 @@ class NegativePool:
             return None
         return tf.random.uniform([self._uniform], maxval=self._candidates, dtype=tf.int64)
 
-    def log_expected_counts(self, rows: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
-        """Logarithm of how often each row is expected among the negatives of one interaction.
+    def log_expected_counts(self, rows: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+        """Logarithm of how often each row is expected among the negatives of a query.
 
-        Of the batch's B candidates one is the interaction's own positive, so that
+        Of the batch's B candidates those of the query's own interactions, say n, are no negatives, so that
 
-            E(c) = (B - 1) · share(c) + uniform / candidates
+            E(c) = (B - n) · share(c) + uniform / candidates
 
-        (the first term only with in-batch negatives). E / (B - 1 + uniform) is the exact probability of the
+        (the first term only with in-batch negatives). E / (B - n + uniform) is the exact probability of the
         mixture; its constant denominator cancels in a softmax.
 
         Args:
             rows: int64 [any] candidate rows.
-            batch_size: int32 scalar, B.
+            others: float32, B - n, of a shape that goes with that of rows.
 
         Returns:
-            float32 [any].
+            float32, of the shape of both together.
         """
-        expected = tf.fill(tf.shape(rows), self._uniform / self._candidates)
-        if self._in_batch:
-            others = tf.cast(tf.maximum(batch_size - 1, 1), tf.float32)
-            expected += others * tf.gather(self._shares, rows)
-        return tf.math.log(expected)
+        uniform = self._uniform / self._candidates
+        if not self._in_batch:
+            return tf.fill(tf.shape(rows), math.log(uniform))
+        return tf.math.log(tf.maximum(others, 1.0) * tf.gather(self._shares, rows) + uniform)

@@ -54,7 +54,7 @@ def build_model(inputs: TrainingInputs, config: RetrievalConfig) -> RetrievalMod
     counts = inputs.train.candidate_counts(len(inputs.table)).numpy()
     known = int((counts > 0).sum())
     candidate_tower = CandidateTower(inputs.candidate_features, known, config)
-    length = inputs.train.columns[HISTORY].shape[1]
+    length = inputs.train.signature([HISTORY])[HISTORY].shape[1]
     query_tower = QueryTower(
         *inputs.query_id,
         inputs.query_features,

@@ -93,13 +93,17 @@ def fit(
     Returns:
         Loss and validation recall of every epoch, by name.
     """
-    steps = train.steps(config.batch_size)
+    if config.strategy == "one_device":
+        steps, batches = train.query_steps(config.batch_size), train.shuffled_query_batches
+    else:
+        # A batch is divided among the replicas row by row, and queries would lose their interactions.
+        steps, batches = train.steps(config.batch_size), train.shuffled_batches
     model.compile(optimizer=make_optimizer(config.optimizer, steps * config.epochs))
     progress = Progress(model, MONITOR, patience=config.patience, directory=resume_dir)
     first = progress.restore(next(iter(train.batches(config.batch_size))))
     if first < config.epochs and not progress.ended:
         model.fit(
-            train.shuffled_batches(config.batch_size, config.seed, range(first, config.epochs)),
+            batches(config.batch_size, config.seed, range(first, config.epochs)),
             initial_epoch=first,
             epochs=config.epochs,
             steps_per_epoch=steps,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
@@ -13,6 +15,9 @@ from components.transform.candidate_table import UNKNOWN_ROW
 
 CANDIDATE_ROW = "candidate_row"
 """Feature of encoded interactions: int64 row of the interaction's candidate in the candidate table."""
+
+QUERY_OF = "query_of"
+"""Feature of batches of whole queries: int64 [interactions], the place of each one's query in the batch."""
 
 UNKNOWN_ACTION = 0
 """Number of an action that is padding, or none of those that tell history events apart."""
@@ -25,24 +30,41 @@ _PADDING = {HISTORY: UNKNOWN_ROW, HISTORY_AGE: 0.0, HISTORY_ACTION: UNKNOWN_ACTI
 class EncodedInteractions:
     """All interactions of a split, a column a feature, ready to be gathered into batches.
 
+    Interactions of one query (a basket, or all that a user likes where there is no time) share its columns:
+    long histories are held once, and may be encoded once.
+
     Attributes:
-        columns: Tensors with one row an interaction. Those of candidate rows (``candidate_row`` and
-            ``history``) are int32, and ``history_action`` is int16, to save memory of long histories; batches
-            hold them as int64.
+        columns: Tensors with one row an interaction. Candidate rows (``candidate_row``, ``history``) are
+            int32, and ``history_action`` is int16, to save memory; batches hold them as int64.
+        queries: Tensors with one row a query; none: ``columns`` has all, and each interaction is a query.
+        query_of: int32 [interactions], the query of each, ascending; None without ``queries``.
     """
 
     columns: Mapping[str, tf.Tensor]
+    queries: Mapping[str, tf.Tensor] = field(default_factory=dict)
+    query_of: tf.Tensor | None = None
 
     def __len__(self) -> int:
         """Number of interactions."""
         return int(self.columns[CANDIDATE_ROW].shape[0])
+
+    @property
+    def query_count(self) -> int:
+        """Number of queries."""
+        return len(self) if self.query_of is None else int(next(iter(self.queries.values())).shape[0])
+
+    def column(self, name: str) -> tf.Tensor:
+        """A column with one row an interaction, be it of the query or not."""
+        if name in self.columns:
+            return self.columns[name]
+        return tf.gather(self.queries[name], self.query_of)
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
         """All interactions in their order, ``batch_size`` at a time."""
         return self._gathered(tf.data.Dataset.range(len(self)).batch(batch_size))
 
     def steps(self, batch_size: int) -> int:
-        """How many batches an epoch has."""
+        """How many batches an epoch of interactions has."""
         return -(-len(self) // batch_size)
 
     def shuffled_batches(self, batch_size: int, seed: int, epochs: range) -> tf.data.Dataset:
@@ -52,22 +74,46 @@ class EncodedInteractions:
         goes on as it would have. The whole split is shuffled: ingestion leaves a query's interactions side by
         side, and batches of neighbours would be batches of one query's taste.
         """
-        steps = self.steps(batch_size)
+        return self._gathered(_shuffled(len(self), batch_size, seed, epochs))
 
-        def epoch(number: tf.Tensor) -> tf.data.Dataset:
-            key = tf.stack([tf.cast(seed, tf.int64), number])
-            order = tf.random.experimental.stateless_shuffle(tf.range(len(self), dtype=tf.int64), key)
-            places = tf.data.Dataset.range(steps)
-            return places.map(lambda step: order[step * batch_size : (step + 1) * batch_size])
+    def query_steps(self, batch_size: int) -> int:
+        """How many batches an epoch of whole queries has."""
+        return -(-self.query_count // self._queries_a_batch(batch_size))
 
-        return self._gathered(tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(epoch))
+    def shuffled_query_batches(self, batch_size: int, seed: int, epochs: range) -> tf.data.Dataset:
+        """Like ``shuffled_batches``, ``query_steps`` an epoch, but of whole queries.
+
+        A batch holds about ``batch_size`` interactions of as many queries as that takes. Columns of queries
+        have one row a query; ``QUERY_OF``, int64, is each interaction's query in the batch (not there where
+        each interaction is a query).
+        """
+        if self.query_of is None:
+            return self.shuffled_batches(batch_size, seed, epochs)
+        starts = tf.searchsorted(self.query_of, tf.range(self.query_count + 1, dtype=tf.int32))
+        starts = tf.cast(starts, tf.int64)
+
+        def gather(chosen: tf.Tensor) -> dict[str, tf.Tensor]:
+            places = tf.ragged.range(tf.gather(starts, chosen), tf.gather(starts, chosen + 1))
+            return {
+                **_rows(self.queries, chosen),
+                **_rows(self.columns, places.flat_values),
+                QUERY_OF: places.value_rowids(),
+            }
+
+        batches = _shuffled(self.query_count, self._queries_a_batch(batch_size), seed, epochs)
+        return batches.map(gather, num_parallel_calls=2, deterministic=True).prefetch(2)
 
     def spread(self, count: int) -> EncodedInteractions:
         """At most ``count`` interactions, evenly spaced over all of them."""
         if count >= len(self):
             return self
         chosen = tf.range(count, dtype=tf.int64) * len(self) // count
-        return EncodedInteractions({name: tf.gather(column, chosen) for name, column in self.columns.items()})
+        columns = {name: tf.gather(column, chosen) for name, column in self.columns.items()}
+        if self.query_of is None:
+            return EncodedInteractions(columns)
+        used, query_of = tf.unique(tf.gather(self.query_of, chosen))
+        queries = {name: tf.gather(column, used) for name, column in self.queries.items()}
+        return EncodedInteractions(columns, queries, query_of)
 
     def candidate_counts(self, candidates: int) -> tf.Tensor:
         """How many interactions each of so many candidate rows has: int64 [candidates]."""
@@ -77,19 +123,41 @@ class EncodedInteractions:
 
     def signature(self, names: Sequence[str]) -> dict[str, tf.TensorSpec]:
         """Specs of a batch's features by name, for any number of interactions."""
+        columns = {**self.columns, **self.queries}
         return {
-            name: tf.TensorSpec([None, *self.columns[name].shape[1:]], _batch_dtype(self.columns[name]), name)
+            name: tf.TensorSpec([None, *columns[name].shape[1:]], _batch_dtype(columns[name]), name)
             for name in names
         }
 
+    def _queries_a_batch(self, batch_size: int) -> int:
+        return max(1, round(batch_size * self.query_count / max(len(self), 1)))
+
     def _gathered(self, indices: tf.data.Dataset) -> tf.data.Dataset:
-        def gather(rows: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {
-                name: tf.cast(tf.gather(column, rows), _batch_dtype(column))
-                for name, column in self.columns.items()
-            }
+        def gather(places: tf.Tensor) -> dict[str, tf.Tensor]:
+            batch = _rows(self.columns, places)
+            if self.query_of is not None:
+                batch |= _rows(self.queries, tf.gather(self.query_of, places))
+            return batch
 
         return indices.map(gather, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+
+def _shuffled(count: int, batch_size: int, seed: int, epochs: range) -> tf.data.Dataset:
+    """Batches of the numbers below ``count``, int64, all of them once an epoch."""
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        key = tf.stack([tf.cast(seed, tf.int64), number])
+        order = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), key)
+        places = tf.data.Dataset.range(-(-count // batch_size))
+        return places.map(lambda step: order[step * batch_size : (step + 1) * batch_size])
+
+    return tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(epoch)
+
+
+def _rows(columns: Mapping[str, tf.Tensor], places: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {
+        name: tf.cast(tf.gather(column, places), _batch_dtype(column)) for name, column in columns.items()
+    }
 
 
 def read_interactions(
@@ -113,12 +181,13 @@ def read_interactions(
         positives_only: Whether only positive interactions are wanted.
 
     Returns:
-        The encoded query id and features; ``history``, [interactions, history.length] rows, padded at the
-        right with ``UNKNOWN_ROW``; ``history_age``, float32 [interactions, history.length] seconds, padded
-        with 0; ``history_action``, where actions tell events apart, [interactions, history.length] numbers
-        by :func:`action_lookup`, padded with ``UNKNOWN_ACTION``; ``candidate_row``; ``positive``, ``weight``
-        and, where declared, the rating. Files are read in the order of their names, so the order of
-        interactions is always the same.
+        By query: the encoded query id and features; ``history``, [queries, history.length] rows, padded at
+        the right with ``UNKNOWN_ROW``; ``history_age``, float32 [queries, history.length] seconds, padded
+        with 0; ``history_action``, where actions tell events apart, [queries, history.length] numbers by
+        :func:`action_lookup`, padded with ``UNKNOWN_ACTION``. By interaction: ``candidate_row``;
+        ``positive``, ``weight`` and, where declared, the rating. Neighbours that are equal in all that is by
+        query are one query's. Files are read in the order of their names, so the order of interactions is
+        always the same.
     """
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     ragged = {HISTORY: tf.io.RaggedFeature(tf.string), HISTORY_AGE: tf.io.RaggedFeature(tf.float32)}
@@ -127,8 +196,11 @@ def read_interactions(
         ragged[HISTORY_ACTION] = tf.io.RaggedFeature(tf.string)
         action_numbers = action_lookup(actions)
     spec = transform_output.transformed_feature_spec() | ragged
+    of_query = {declaration.interactions.query_id, *declaration.query_features, *ragged}
 
-    def encode(records: tf.Tensor) -> dict[str, tf.Tensor]:
+    def encode(
+        records: tf.Tensor,
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
         batch = tf.io.parse_example(records, spec)
         rows = tf.cast(row_lookup.lookup(batch.pop(declaration.interactions.candidate_id)), tf.int32)
         kept = rows != UNKNOWN_ROW
@@ -140,17 +212,43 @@ def read_interactions(
         events[HISTORY] = _looked_up(events[HISTORY], row_lookup, tf.int32)
         if actions:
             events[HISTORY_ACTION] = _looked_up(events[HISTORY_ACTION], action_numbers, tf.int16)
-        return batch | latest_history(events, declaration.history.length)
+        batch |= latest_history(events, declaration.history.length)
+        queries = {name: column for name, column in batch.items() if name in of_query}
+        starts = _differs_from_the_one_before(queries)
+        return (
+            {name: column for name, column in batch.items() if name not in of_query},
+            {name: tf.boolean_mask(column, starts) for name, column in queries.items()},
+            tf.cumsum(tf.cast(starts, tf.int32)) - 1,
+        )
 
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(_PARSE_BATCH)
     chunks = list(records.map(encode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True))
     if not chunks:
         # Only for the shapes of its columns.
         chunks = [encode(tf.constant([], tf.string))]
-    # One column at a time leaves the lists, so that no more than one is in memory twice.
+    columns, queries, query_of = ([chunk[part] for chunk in chunks] for part in range(3))
+    sizes = [next(iter(chunk.values())).shape[0] for chunk in queries]
+    before = np.cumsum([0, *sizes[:-1]], dtype=np.int32)
     return EncodedInteractions(
-        {name: tf.concat([chunk.pop(name) for chunk in chunks], axis=0) for name in sorted(chunks[0])}
+        _end_to_end(columns),
+        _end_to_end(queries),
+        tf.concat([part + start for part, start in zip(query_of, before, strict=True)], axis=0),
     )
+
+
+def _differs_from_the_one_before(columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """Whether a row differs in any column from the row before, bool [rows]; the first one does."""
+    differs = False
+    for column in columns.values():
+        flat = tf.reshape(column, [tf.shape(column)[0], math.prod(column.shape[1:])])
+        differs |= tf.reduce_any(flat[1:] != flat[:-1], axis=1)
+    first = tf.ones([tf.minimum(tf.shape(flat)[0], 1)], tf.bool)
+    return tf.concat([first, differs], axis=0)
+
+
+def _end_to_end(chunks: list[dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
+    """One column at a time leaves the lists, so that no more than one is in memory twice."""
+    return {name: tf.concat([chunk.pop(name) for chunk in chunks], axis=0) for name in sorted(chunks[0])}
 
 
 def latest_history(events: Mapping[str, tf.RaggedTensor], length: int) -> dict[str, tf.Tensor]:
