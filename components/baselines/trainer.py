@@ -23,6 +23,7 @@ def run_fn(fn_args: FnArgs) -> None:
     positives = Positives(*(inputs.train.column(name).numpy() for name in names))
     # The same interactions that retrieval training would stop by, given as many.
     sample = inputs.validation.spread(config.validation_queries)
-    validation = Validation(sample.column(HISTORY).numpy(), sample.column(CANDIDATE_ROW).numpy(), config.repeats)
+    histories, chosen = (sample.column(name).numpy() for name in (HISTORY, CANDIDATE_ROW))
+    validation = Validation(histories, chosen, config.repeats)
     baselines, record = train(inputs.table.ids, positives, validation, config)
     baselines.save(fn_args.serving_model_dir, record)

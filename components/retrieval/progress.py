@@ -120,7 +120,7 @@ class Progress(keras.callbacks.Callback):
 
     @property
     def _weights(self) -> list[tf.Variable]:
-        """What training changes; in Keras' weights are metrics too, which workers could only read together."""
+        """What training changes; Keras' weights hold metrics too, which workers could only read together."""
         return self._followed.trainable_variables
 
     def _path(self, name: str) -> str | None:
