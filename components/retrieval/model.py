@@ -207,7 +207,8 @@ class RetrievalModel(tfrs.Model):
         negatives = tf.concat(pool, axis=0)
         scores = self._scores(queries, tf.concat(embedded, axis=0))
         if loss.kind == "sampled_softmax" and loss.correction != "none":
-            sizes = tf.math.bincount(query_of, minlength=tf.shape(queries)[0], dtype=tf.float32)
+            batch = tf.shape(queries, query_of.dtype)[0]
+            sizes = tf.math.bincount(query_of, minlength=batch, dtype=tf.float32)
             others = tf.cast(tf.size(rows), tf.float32) - sizes
             scores -= self._pool.log_expected_counts(negatives[tf.newaxis, :], others[:, tf.newaxis])
             if loss.correction == "logq":
