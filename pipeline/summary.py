@@ -203,10 +203,10 @@ def _print_lists(console: Console, summary: RunSummary) -> None:
     """The makers of lists, a table each split, and with repeats another; who is best in what below it."""
     for split, values in summary.metrics.items():
         repeats, trained = has_repeats(values), trained_in(values)
-        title = "All later interactions" if repeats else "Recommendations beside the baselines"
-        _print_list_table(console, f"{title}, {split} split", values, all_later(repeats, trained))
+        title = f"{split.capitalize()} split: {'all later interactions' if repeats else 'lists'}"
+        _print_list_table(console, title, values, all_later(repeats, trained))
         if repeats:
-            title = f"Interactions with candidates new to the user, {split} split"
+            title = f"{split.capitalize()} split: candidates new to the user"
             _print_list_table(console, title, values, new_to_query(trained))
 
 

@@ -27,13 +27,16 @@ UPSTREAM = {
     "CandidateTransform": {"CandidateGen", "CandidateSchema", "AnomalyGate"},
     "RetrievalTrainer": {"InteractionTransform", "CandidateTransform", "InteractionSchema"},
     "RankingTrainer": {"InteractionTransform", "CandidateTransform", "InteractionSchema"},
+    "BaselineTrainer": {"InteractionTransform", "CandidateTransform", "InteractionSchema"},
     "Assembler": {
         *("RetrievalTrainer", "RankingTrainer", "InteractionTransform", "CandidateTransform"),
         *("InteractionGen", "CandidateGen"),
     },
     "BaselineResolver": {"Assembler"},
-    "Evaluator": {"InteractionGen", "Assembler", "BaselineResolver", "InteractionSchema"},
-    "TestEvaluator": {"InteractionGen", "Assembler", "InteractionSchema"},
+    "Evaluator": {
+        *("InteractionGen", "Assembler", "BaselineResolver", "BaselineTrainer", "InteractionSchema"),
+    },
+    "TestEvaluator": {"InteractionGen", "Assembler", "BaselineTrainer", "InteractionSchema"},
     "Pusher": {"Assembler", "Evaluator"},
 }
 

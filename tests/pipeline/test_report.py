@@ -112,7 +112,11 @@ def test_titles_values_and_reasons_of_the_data_are_escaped(pushed):
 def test_a_pushed_model_is_said_to_be_with_its_version_and_numbers(pushed):
     assert "Blessed and pushed" in pushed.text
     assert "served as version 1700000000 ." in pushed.text
-    assert "Recall@10 0.2500 2.0× popularity re-ranked 0.2500 popularity 0.1250" in pushed.text
+    assert (
+        "Recall@10 0.2500 1.2× iALS re-ranked 0.2500 popularity 0.1250 iALS 0.2000 item-kNN 0.1000"
+        in pushed.text
+    )
+    assert "Novelty@10 8.5000 re-ranked 8.5000 popularity 8.5000 iALS 8.5000" in pushed.text
     assert "Rating RMSE 0.8000 20.0% less error item mean 1.0000" in pushed.text
     assert "Positive AUC 0.9000" in pushed.text
 
@@ -120,7 +124,13 @@ def test_a_pushed_model_is_said_to_be_with_its_version_and_numbers(pushed):
 def test_metrics_stand_beside_the_baselines_for_both_splits(pushed):
     for split in ("Test", "Eval"):
         table = pushed.text.split(f"{split} split: lists, over 50 positive interactions")[1]
-        assert table.startswith(" Metric Retrieval Re-ranked Popularity Recall@10 0.2500 0.2500 0.1250")
+        assert table.startswith(
+            " Metric Retrieval Re-ranked Popularity iALS Item-kNN"
+            " Recall@10 0.2500 0.2500 0.1250 0.2000 0.1000"
+        )
+        assert "Popularity bias@10 1.7500" in table
+        best = "Recall@10 Retrieval, Recall@100 Retrieval, NDCG@10 Retrieval, MRR Retrieval"
+        assert f"Best on the {split.lower()} split: {best}." in pushed.text
     assert pushed.part("metrics").count('class="plot"') == 2
 
 
@@ -180,12 +190,16 @@ def test_with_repeats_the_metrics_stand_twice_beside_their_baselines(repeated):
     for split in ("Test", "Eval"):
         later = repeated.text.split(f"{split} split: lists, over 50 positive interactions")[1]
         assert later.startswith(
-            " Metric Retrieval Re-ranked Popularity Own most frequent Recall@10 0.2500 0.2500 0.1250 0.3125"
+            " Metric Retrieval Re-ranked Popularity Own most frequent iALS Item-kNN"
+            " Recall@10 0.2500 0.2500 0.1250 0.3125 0.2000 0.1000"
         )
         new = repeated.text.split(f"{split} split: new to the user, over 20 positive interactions")[1]
-        assert new.startswith(" Metric Retrieval Re-ranked Popularity Recall@10 0.1000 0.1250 0.0625 Rec")
+        assert new.startswith(
+            " Metric Retrieval Re-ranked Popularity iALS Item-kNN"
+            " Recall@10 0.1000 0.1250 0.0625 0.1500 0.0250 Recall"
+        )
     assert "Recall@10 0.2500 0.8× own most frequent" in repeated.text
-    assert "Recall@10, new to the user 0.1250 2.0× popularity" in repeated.text
+    assert "Recall@10, new to the user 0.1250 0.8× iALS" in repeated.text
     assert repeated.part("slices").count("new to the user") == repeated.part("slices").count("<h3>") * 2
 
 
@@ -194,10 +208,29 @@ def test_the_report_says_in_words_where_the_model_is_not_above_a_baseline(repeat
         "recommend is not above own most frequent: recall@10 0.2500 against 0.3125, "
         "recall@100 0.7500 against 0.9375, ndcg@10 0.2000 against 0.2500, mrr 0.1000 against 0.1250"
     )
+    loud = (
+        "Loses: recommend is not above iALS, a much simpler model on candidates new to the user: "
+        "recall@10 0.1250 against 0.1500"
+    )
     for split in ("test", "eval"):
-        assert f"Where the model is not above a baseline, {split} split: {said}" in repeated.text
+        told = repeated.text.split(f"Where the model is not above a baseline, {split} split:")[1]
+        told = told.split("Where the model")[0]
+        assert said in told and loud in told
+    assert repeated.part("metrics").count('<li class="loud">') == 4
     assert "On the test split the model is above every baseline, in every metric of the lists" in pushed.text
     assert "Where the model is not above" not in pushed.text
+
+
+def test_the_report_tells_how_the_baselines_were_tuned(pushed):
+    chosen = "iALS: factors 32, regularization 30, alpha 4, iterations 15"
+    assert (
+        f"{chosen}; best of 3 tried, recall@100 0.5000 on 50 interactions of the eval split." in pushed.text
+    )
+    assert "The search trained on 300 of the 400 positive interactions." in pushed.text
+    table = pushed.text.split("iALS: trials Hyper-parameters Recall@10 Recall@100")[1]
+    settings = [line for line in re.findall(r"factors (\d+), regularization ([\d.]+)", table)]
+    assert settings == [("32", "30"), ("32", "0.1"), ("64", "30")], "the best first"
+    assert "Item-kNN: similarity bm25, neighbours 20; best of 1 tried" in pushed.text
 
 
 def test_a_domain_without_ratings_and_negatives_is_reported_without_them(repeated):
@@ -226,6 +259,7 @@ def test_lineage_walks_from_the_pushed_model_back_to_the_raw_files(pushed):
         "InteractionTransform",
         "RetrievalTrainer",
         "RankingTrainer",
+        "BaselineTrainer",
         "Assembler",
         "Evaluator",
         "Pusher",
@@ -240,11 +274,12 @@ def test_lineage_walks_from_the_pushed_model_back_to_the_raw_files(pushed):
 
 
 def test_the_diagram_leaves_out_what_follows_from_other_lines(pushed):
-    # 1 table + 8 steps; drawn: table>gen, gen>transform, schema>transform, transform>2 trainers,
-    # 2 trainers>assembler, assembler>evaluator, evaluator>pusher. Not: gen>evaluator, assembler>pusher, ...
+    # 1 table + 9 steps; drawn: table>gen, gen>transform, schema>transform, transform>3 trainers,
+    # 2 trainers>assembler, assembler>evaluator, baselines>evaluator, evaluator>pusher. Not: gen>evaluator,
+    # assembler>pusher, ...
     drawing = pushed.part("lineage").split('<svg class="diagram"')[1].split("</svg>")[0]
-    assert drawing.count("<rect") == 9
-    assert drawing.count('class="edge"') == 9
+    assert drawing.count("<rect") == 10
+    assert drawing.count('class="edge"') == 11
 
 
 def test_a_model_that_is_not_blessed_is_reported_with_the_bound_it_misses(tmp_path):

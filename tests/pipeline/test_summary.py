@@ -21,6 +21,7 @@ METRICS = {
     "retrieve/recall@10": 0.1234,
     "recommend/recall@10": 0.2345,
     "popularity/recall@10": 0.0567,
+    "popularity/popularity_bias@10": 2.5,
     "rating/rmse": 0.95,
     "candidate_mean/rmse": 1.02,
     "positive/auc": None,
@@ -64,7 +65,11 @@ def test_splits_times_and_metrics_beside_the_baselines_fit_80_columns(serving):
     shown = _print(_summary(), serving)
     assert re.search(r"train +80,000 +44,000 +900 +1997-09-20 03:05 +1998-02-23 18:53", shown)
     assert "Steps (seconds, 65 in all): InteractionGen 4.2, RetrievalTrainer 61.0, 1 cached" in shown
-    assert re.search(r"recall@10 +0\.1234 +0\.2345 +0\.0567 +0\.3456 +0\.2345 +0\.0567", shown)
+    for split, retrieve in (("test", 0.1234), ("eval", 0.3456)):
+        table = shown.split(f"{split.capitalize()} split: lists")[1].split("split:")[0]
+        assert re.search(rf"recall@10 +{retrieve} +0\.2345 +0\.0567", table)
+        assert re.search(r"pop\. bias@10 +- +- +2\.5000", table)
+        assert f"best     recall@10 {'recommend' if split == 'test' else 'retrieve'}" in table
     assert re.search(r"rating RMSE +0\.9500 +1\.0200 +0\.9500 +1\.0200", shown)
     assert re.search(r"positive AUC +- +- +- +-", shown)
     assert "…" not in shown
@@ -90,6 +95,10 @@ REPEATS = {
         "retrieve_new": 0.04,
         "recommend_new": 0.05,
         "popularity_new": 0.05,
+        "ials": 0.2,
+        "item_knn": 0.1,
+        "ials_new": 0.06,
+        "item_knn_new": 0.01,
     }.items()
 }
 
@@ -98,12 +107,15 @@ def test_with_repeats_both_tables_are_shown_and_what_the_model_is_not_above(serv
     shown = _print(_summary(metrics={"test": REPEATS, "eval": REPEATS}), serving)
     print(shown)
     assert all(len(line) <= 80 for line in shown.splitlines() if line.startswith(("metric", "recall", "mrr")))
-    later = shown.split("All later interactions, test split")[1].split("All later")[0]
-    assert "own most frequent" in later
-    assert re.search(r"recall@10 +0\.1100 +0\.2200 +0\.1200 +0\.3300", later)
-    assert "All later interactions, eval split" in shown
-    new = shown.split("Interactions with candidates new to the user")[1]
-    assert re.search(r"recall@10 +0\.0400 +0\.0500 +0\.0500 +0\.0400 +0\.0500 +0\.0500", new)
+    for split in ("test", "eval"):
+        later, new = shown.split(f"All later interactions, {split} split")[1].split("new to the user", 1)
+        assert re.search(
+            r"own most +\n *metric +retrieve +recommend +popularity +frequent +iALS +item-kNN", later
+        )
+        assert re.search(r"recall@10 +0\.1100 +0\.2200 +0\.1200 +0\.3300 +0\.2000 +0\.1000", later)
+        assert "best     recall@10 own most frequent, mrr own most frequent" in later
+        assert re.search(r"recall@10 +0\.0400 +0\.0500 +0\.0500 +0\.0600 +0\.0100", new)
+        assert "best     recall@10 iALS, mrr iALS" in new
     for sentence in (
         "retrieve is not above popularity: recall@10 0.1100 against 0.1200, mrr 0.1100 against 0.1200",
         "recommend is not above own most frequent: recall@10 0.2200 against 0.3300",
@@ -111,6 +123,31 @@ def test_with_repeats_both_tables_are_shown_and_what_the_model_is_not_above(serv
     ):
         assert f"test     {sentence}" in shown and f"eval     {sentence}" in shown
     assert "recommend is not above popularity:" not in shown
+
+
+def test_losing_to_ials_is_said_loudly_with_what_it_is(serving):
+    def printed(**metrics) -> str:
+        console = Console(file=io.StringIO(), width=80, color_system="standard", force_terminal=True)
+        values = {
+            f"{rival}/{name}": value for name in ("recall@10", "mrr") for rival, value in metrics.items()
+        }
+        told = {"ials": "factors 64, alpha 4: best of 24 tried"}
+        summary = _summary(metrics={"test": values}, baselines=told)
+        print_summary(console, summary, {}, serving / "a.log", serving, [])
+        return console.file.getvalue()
+
+    loses = printed(retrieve=0.3, recommend=0.2, popularity=0.1, ials=0.25, item_knn=0.22)
+    plain = re.sub(r"\x1b\[[\d;]*m", "", loses)
+    assert re.search(r"iALS +factors 64, alpha 4: best of 24 tried", plain)
+    assert (
+        "test     LOSES: recommend is not above iALS, a much simpler model: "
+        "recall@10 0.2000 against 0.2500, mrr 0.2000 against 0.2500"
+    ) in plain
+    assert "test     recommend is not above item-kNN: recall@10 0.2000 against 0.2200" in plain
+    bold_red, bold_yellow = "\x1b[1;31m", "\x1b[1;33m"
+    assert f"{bold_red}test     LOSES: recommend" in loses
+    assert f"{bold_yellow}test     " in loses and f"{bold_yellow}test     LOSES" not in loses
+    assert "LOSES" not in printed(retrieve=0.3, recommend=0.3, popularity=0.1, ials=0.25, item_knn=0.22)
 
 
 def test_rows_in_no_split_are_told_with_the_commonest_reasons(serving):
