@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import parity
 
 HISTORIES = [[2, -1, -1], [0, 3, 2], [-1, -1, -1]]
+ACTIONS = [[1, 0, 0], [2, 2, 1], [0, 0, 0]]
 AGES = [[7.0, 0, 0], [90_000.0, 400.0, 3.0], [0, 0, 0]]
 USERS = 3
 """Numbers a user id can be; the last one is that of unknown users."""
@@ -90,6 +91,7 @@ class Tiny:
             **({"age": tf.reshape(tf.linspace(-1.0, 1.0, n), [n, 1])} if features else {}),
             "history": tf.constant([HISTORIES[i % 3] for i in range(n)], tf.int64),
             "history_age": tf.constant([AGES[i % 3] for i in range(n)], tf.float32),
+            "history_action": tf.constant([ACTIONS[i % 3] for i in range(n)], tf.int64),
             "candidate_row": tf.constant(rows, tf.int64),
             "weight": tf.constant(np.ones(n) if weights is None else weights, tf.float32),
             "positive": tf.constant(np.ones(n) if labels is None else labels, tf.float32),

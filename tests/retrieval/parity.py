@@ -17,6 +17,7 @@ DECLARATION = Declaration.model_validate(
             "query_id": "user",
             "candidate_id": "item",
             "timestamp": {"column": "at"},
+            "actions": {"column": "action", "weights": {"play": 1, "buy": 2}},
         },
         "candidates": {"files": "items.csv", "id": "item"},
     }
@@ -45,6 +46,7 @@ def _log(candidates: int, interactions: int, seed: int) -> EncodedInteractions:
             "user": tf.constant(users),
             "history": tf.fill([interactions, 2], -1),
             "history_age": tf.zeros([interactions, 2]),
+            "history_action": tf.zeros([interactions, 2], tf.int16),
             "candidate_row": tf.constant(rows, tf.int32),
             "weight": tf.ones([interactions]),
             "positive": tf.ones([interactions]),

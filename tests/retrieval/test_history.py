@@ -18,12 +18,17 @@ from components.retrieval.history import (
 
 DIM, LENGTH = 8, 5
 HISTORY = np.array([[3, 1, 2, -1, -1], [4, 4, 5, 1, 2], [6, -1, -1, -1, -1], [-1] * 5])
+ACTIONS = np.array([[1, 2, 1, 0, 0], [2, 2, 0, 1, 1], [1, 0, 0, 0, 0], [0] * 5])
 AGES = np.array([[5e6, 4e3, 9.0, 0, 0], [1e8, 1e7, 1e5, 600.0, 0.2], [3.0, 0, 0, 0, 0], [0] * 5])
 PLAIN = {"positions": False, "ages": False, "actions": False}
 
 
-def query(history=HISTORY, ages=AGES):
-    return {"history": tf.constant(history, tf.int64), "history_age": tf.constant(ages, tf.float32)}
+def query(history=HISTORY, ages=AGES, actions=ACTIONS):
+    return {
+        "history": tf.constant(history, tf.int64),
+        "history_age": tf.constant(ages, tf.float32),
+        "history_action": tf.constant(actions, tf.int64),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,7 @@ def embedding():
 def attention(embedding, **settings):
     """An encoder with weights large enough to tell formulas apart."""
     config = HistoryEncoderConfig(encoder="attention", **settings)
-    encoder = AttentionHistory(DIM, LENGTH, config, seed=3)
+    encoder = AttentionHistory(DIM, LENGTH, config, seed=3, actions=2)
     encoder(query(), embedding)
     random = np.random.default_rng(2)
     encoder.set_weights([random.normal(scale=0.5, size=weight.shape) for weight in encoder.get_weights()])
@@ -118,6 +123,7 @@ def test_attention_is_keras_causal_attention_read_at_the_latest_event(embedding,
     x = tf.gather(embedding.embeddings, np.maximum(HISTORY, 0))
     x += tf.gather(encoder._positions.embeddings, places_from_end(known))
     x += tf.gather(encoder._ages.embeddings, age_buckets(query()["history_age"]))
+    x += tf.gather(encoder._actions.embeddings, ACTIONS)
     for block in encoder._blocks:
         x = keras_block(block, heads)(x, known[:, tf.newaxis, :])
     lengths = (HISTORY > 0).sum(axis=1)
@@ -156,6 +162,7 @@ def test_a_history_means_the_same_whatever_is_beside_it_and_however_it_is_padded
                 query(
                     np.pad(HISTORY[i : i + 1, :length], [(0, 0), (0, padding)], constant_values=-1),
                     np.pad(AGES[i : i + 1, :length], [(0, 0), (0, padding)]),
+                    np.pad(ACTIONS[i : i + 1, :length], [(0, 0), (0, padding)]),
                 ),
                 embedding,
             )
@@ -165,7 +172,9 @@ def test_a_history_means_the_same_whatever_is_beside_it_and_however_it_is_padded
 @every_encoder
 def test_events_of_unknown_candidates_are_as_if_they_were_not_there(embedding, make):
     encoder = make(embedding)
-    with_stranger = encoder(query([[3, 0, 1, 2, 0]], [[5e6, 77.0, 4e3, 9.0, 1.0]]), embedding)
+    with_stranger = encoder(
+        query([[3, 0, 1, 2, 0]], [[5e6, 77.0, 4e3, 9.0, 1.0]], [[1, 2, 2, 1, 1]]), embedding
+    )
     np.testing.assert_allclose(with_stranger[0], encoder(query(), embedding)[0], rtol=1e-4, atol=1e-6)
 
 
@@ -173,26 +182,39 @@ def test_events_of_unknown_candidates_are_as_if_they_were_not_there(embedding, m
 def test_an_empty_history_is_zero_also_if_all_are(embedding, make):
     encoder = tf.function(make(embedding))
     np.testing.assert_array_equal(encoder(query(), embedding)[3], np.zeros(DIM))
-    np.testing.assert_array_equal(encoder(query(HISTORY[3:], AGES[3:]), embedding), np.zeros([1, DIM]))
+    np.testing.assert_array_equal(
+        encoder(query(HISTORY[3:], AGES[3:], ACTIONS[3:]), embedding), np.zeros([1, DIM])
+    )
 
 
 def test_empty_histories_have_gradients_without_nan(embedding):
     encoder = attention(embedding, layers=2)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(encoder(query(HISTORY[2:], AGES[2:]), embedding, training=True) ** 2)
+        loss = tf.reduce_sum(
+            encoder(query(HISTORY[2:], AGES[2:], ACTIONS[2:]), embedding, training=True) ** 2
+        )
     for gradient in tape.gradient(loss, [*encoder.trainable_variables, embedding.embeddings]):
         assert np.isfinite(tf.convert_to_tensor(gradient)).all()
 
 
+TWO_ORDERS = [query([row], AGES[:1], ACTIONS[:1]) for row in ([3, 1, 2, -1, -1], [1, 3, 2, -1, -1])]
+
+
 def test_without_positions_and_ages_one_block_knows_no_order_of_the_earlier_events(embedding):
     plain = attention(embedding, **PLAIN)
-    one, other = (plain(query([row]), embedding) for row in ([3, 1, 2, -1, -1], [1, 3, 2, -1, -1]))
+    one, other = (
+        plain(query([row], AGES[:1], ACTIONS[:1]), embedding)
+        for row in ([3, 1, 2, -1, -1], [1, 3, 2, -1, -1])
+    )
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_positions_tell_the_order_of_events(embedding):
     encoder = attention(embedding, **PLAIN | {"positions": True})
-    one, other = (encoder(query([row]), embedding) for row in ([3, 1, 2, -1, -1], [1, 3, 2, -1, -1]))
+    one, other = (
+        encoder(query([row], AGES[:1], ACTIONS[:1]), embedding)
+        for row in ([3, 1, 2, -1, -1], [1, 3, 2, -1, -1])
+    )
     assert np.abs(one - other).max() > 0.001
 
 
@@ -203,6 +225,20 @@ def test_ages_tell_long_ago_from_lately(embedding):
     assert np.abs(lately[0] - long_ago[0]).max() > 0.001
     plain = attention(embedding, **PLAIN)
     np.testing.assert_array_equal(plain(query(), embedding), plain(query(ages=AGES * 1000), embedding))
+
+
+def test_actions_tell_what_an_event_was(embedding):
+    other = np.where(ACTIONS == 1, 2, ACTIONS)
+    encoder = attention(embedding, **PLAIN | {"actions": True})
+    assert np.abs(encoder(query(), embedding)[0] - encoder(query(actions=other), embedding)[0]).max() > 0.001
+    plain = attention(embedding, **PLAIN)
+    np.testing.assert_array_equal(plain(query(), embedding), plain(query(actions=other), embedding))
+
+
+def test_without_several_actions_there_is_no_embedding_of_them(embedding):
+    encoder = AttentionHistory(DIM, LENGTH, HistoryEncoderConfig(), seed=3)
+    found = encoder({name: column for name, column in query().items() if name != "history_action"}, embedding)
+    assert found.shape == (4, DIM)
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,16 @@ import tensorflow as tf
 from components.retrieval.losses import (
     EXCLUDED,
     binary_cross_entropy,
-    exclude_accidental_hits,
+    exclude_positives,
     hardest,
+    mean_softplus,
     positive_not_sampled_cross_entropy,
     softmax_cross_entropy,
 )
 
 POSITIVE = tf.constant([1.0, -0.5, 2.0])
 NEGATIVES = tf.constant([[0.5, EXCLUDED, -1.0], [3.0, 0.0, 0.25], [EXCLUDED, EXCLUDED, EXCLUDED]])
+OTHERS = tf.reduce_logsumexp(NEGATIVES, axis=1)
 
 
 def counted(row):
@@ -25,10 +27,22 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def test_accidental_hits_are_excluded_row_by_row():
-    scores = tf.constant([[1.0, 2, 3], [4, 5, 6]])
-    left = exclude_accidental_hits(scores, tf.constant([7, 8, 7]), tf.constant([7, 8]))
-    np.testing.assert_array_equal(left, [[EXCLUDED, 2, EXCLUDED], [4, EXCLUDED, 6]])
+def test_a_querys_own_positives_are_no_negatives_of_it_however_often_they_are_drawn():
+    scores = tf.reshape(tf.range(10.0), [2, 5])
+    rows = tf.constant([7, 8, 7, 9, 3], tf.int64)
+    positives, query_of = tf.constant([7, 8, 3, 5], tf.int64), tf.constant([0, 1, 0, 1], tf.int64)
+    left = exclude_positives(scores, rows, positives, query_of)
+    np.testing.assert_array_equal(left, [[EXCLUDED, 1, EXCLUDED, 3, EXCLUDED], [5, EXCLUDED, 7, 8, 9]])
+
+
+def test_excluded_scores_pass_no_gradient():
+    scores = tf.zeros([1, 3])
+    with tf.GradientTape() as tape:
+        tape.watch(scores)
+        left = exclude_positives(
+            scores, tf.constant([4, 5, 4], tf.int64), tf.constant([4], tf.int64), tf.zeros([1], tf.int64)
+        )
+    np.testing.assert_array_equal(tape.gradient(left, scores), [[0, 1, 0]])
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
@@ -41,7 +55,7 @@ def test_softmax_is_over_the_positive_and_the_negatives_that_count():
     by_hand = [
         -np.log(np.exp(p) / (np.exp(p) + np.exp(counted(i)).sum())) for i, p in enumerate(POSITIVE.numpy())
     ]
-    np.testing.assert_allclose(softmax_cross_entropy(POSITIVE, NEGATIVES), by_hand, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(softmax_cross_entropy(POSITIVE, OTHERS), by_hand, rtol=1e-5, atol=1e-6)
     assert by_hand[2] == 0, "without negatives there is nothing to learn"
 
 
@@ -51,16 +65,16 @@ def test_positive_not_sampled_is_the_log_odds_weighted_by_what_is_missing_to_cer
         p, others = np.exp(POSITIVE.numpy()[i]), np.exp(counted(i)).sum()
         by_hand.append((1 - p / (p + others)) * np.log(others / p))
     with tf.GradientTape() as tape:
-        tape.watch(NEGATIVES)
-        found = positive_not_sampled_cross_entropy(POSITIVE, NEGATIVES)
+        tape.watch(OTHERS)
+        found = positive_not_sampled_cross_entropy(POSITIVE, OTHERS)
     np.testing.assert_allclose(found, [*by_hand, 0], rtol=1e-5)
-    assert np.isfinite(tape.gradient(found, NEGATIVES)).all(), "also where no negative counts"
+    assert np.isfinite(tape.gradient(found, OTHERS)).all(), "also where no negative counts"
 
 
 def test_the_weight_of_positive_not_sampled_passes_no_gradient():
     with tf.GradientTape() as tape:
         tape.watch(POSITIVE)
-        loss = positive_not_sampled_cross_entropy(POSITIVE[:1], NEGATIVES[:1])
+        loss = positive_not_sampled_cross_entropy(POSITIVE[:1], OTHERS[:1])
     p, others = np.exp(POSITIVE.numpy()[0]), np.exp(counted(0)).sum()
     np.testing.assert_allclose(tape.gradient(loss, POSITIVE)[0], -others / (p + others), rtol=1e-5)
 
@@ -75,7 +89,7 @@ def mean_gradient(loss, scores, positive, shares, draws, times):
         corrected = tf.gather(scores - log_expected, drawn)
         negatives = tf.where(drawn == positive, EXCLUDED, corrected)
         own = scores[positive] - (log_expected[positive] if loss is softmax_cross_entropy else 0.0)
-        mean = tf.reduce_mean(loss(tf.fill([times], own), negatives))
+        mean = tf.reduce_mean(loss(tf.fill([times], own), tf.reduce_logsumexp(negatives, axis=1)))
     return tape.gradient(mean, scores).numpy()
 
 
@@ -92,18 +106,14 @@ def test_positive_not_sampled_comes_closer_to_the_full_softmax_than_logq(positiv
     assert distances[positive_not_sampled_cross_entropy] < 0.5 * distances[softmax_cross_entropy]
 
 
-def test_binary_cross_entropy_is_of_the_label_and_beside_a_positive_of_the_mean_negative():
-    labels = tf.constant([1.0, 0.0, 1.0])
-    found = binary_cross_entropy(POSITIVE, NEGATIVES, labels, negative_weight=3.0)
-    by_hand = [
-        -np.log(sigmoid(1.0)) - 3 * np.mean(np.log(1 - sigmoid(counted(0)))),
-        -np.log(1 - sigmoid(-0.5)),
-        -np.log(sigmoid(2.0)),
-    ]
-    np.testing.assert_allclose(found, by_hand, rtol=1e-5)
+def test_the_mean_of_negatives_is_of_those_that_count():
+    by_hand = [np.mean(-np.log(1 - sigmoid(counted(0)))), np.mean(-np.log(1 - sigmoid(counted(1)))), 0]
+    np.testing.assert_allclose(mean_softplus(NEGATIVES), by_hand, rtol=1e-5)
 
 
-def test_binary_cross_entropy_needs_no_negatives():
-    found = binary_cross_entropy(POSITIVE, tf.zeros([3, 0]), tf.constant([1.0, 0, 1]), negative_weight=1.0)
-    by_hand = [-np.log(sigmoid(1.0)), -np.log(1 - sigmoid(-0.5)), -np.log(sigmoid(2.0))]
+def test_binary_cross_entropy_is_of_the_label_and_beside_a_positive_of_its_negatives():
+    found = binary_cross_entropy(
+        POSITIVE, tf.constant([1.0, 0.0, 1.0]), tf.constant([0.7, 0.2, 0.0]), negative_weight=3.0
+    )
+    by_hand = [-np.log(sigmoid(1.0)) + 3 * 0.7, -np.log(1 - sigmoid(-0.5)), -np.log(sigmoid(2.0))]
     np.testing.assert_allclose(found, by_hand, rtol=1e-5)

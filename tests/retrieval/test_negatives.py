@@ -24,13 +24,21 @@ def test_sampling_probability_is_the_share_of_interactions_and_never_zero():
 )
 def test_expected_counts_are_of_the_other_interactions_and_the_even_draws(in_batch, uniform, by_hand):
     pool = NegativePool(COUNTS, in_batch=in_batch, uniform=uniform)
-    found = pool.log_expected_counts(tf.range(4, dtype=tf.int64), tf.constant(10))
+    found = pool.log_expected_counts(tf.range(4, dtype=tf.int64), tf.constant(9.0))
     np.testing.assert_allclose(np.exp(found), by_hand, rtol=1e-5)
 
 
-def test_a_batch_of_one_has_expectations_too():
+def test_queries_expect_the_more_the_less_of_the_batch_is_their_own():
+    pool = NegativePool(COUNTS, in_batch=True, uniform=4)
+    rows = tf.range(4, dtype=tf.int64)[tf.newaxis, :]
+    found = pool.log_expected_counts(rows, tf.constant([[9.0], [2.0]]))
+    by_hand = np.array([[9.0], [2.0]]) * [0.5, 0.0005, 0.3, 0.2] + 1
+    np.testing.assert_allclose(np.exp(found), by_hand, rtol=1e-5)
+
+
+def test_a_batch_of_one_query_has_expectations_too():
     pool = NegativePool(COUNTS, in_batch=True, uniform=0)
-    assert np.isfinite(pool.log_expected_counts(tf.range(4, dtype=tf.int64), tf.constant(1))).all()
+    assert np.isfinite(pool.log_expected_counts(tf.range(4, dtype=tf.int64), tf.constant(0.0))).all()
 
 
 def test_batches_and_draws_hold_each_candidate_as_often_as_expected():
@@ -43,7 +51,7 @@ def test_batches_and_draws_hold_each_candidate_as_often_as_expected():
         # Of one interaction a batch: its negatives are the other nine and the even draws.
         totals += np.bincount(rows[1:], minlength=4) + np.bincount(pool.draw_uniform(), minlength=4)
         batches += 1
-    expected = np.exp(pool.log_expected_counts(tf.range(4, dtype=tf.int64), tf.constant(10)))
+    expected = np.exp(pool.log_expected_counts(tf.range(4, dtype=tf.int64), tf.constant(9.0)))
     assert batches == 400
     np.testing.assert_allclose(totals / batches, expected, atol=0.15)
 

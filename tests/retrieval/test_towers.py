@@ -84,11 +84,25 @@ def test_without_query_ids_queries_are_told_apart_by_the_rest_alone(tiny, layers
     assert np.abs(with_ids.embed_query(batch) - with_ids.embed_query(others)).max() > 0.1
 
 
-def test_cosine_similarity_is_of_vectors_of_unit_length_without_a_bias(tiny):
-    cosine = tiny.model(similarity="cosine")
-    for vectors in (cosine.embed_catalogue(), cosine.embed_query(tiny.batch())):
-        assert vectors.shape[1] == 4
-        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, rtol=1e-5)
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+def test_the_bias_is_a_component_of_its_own_that_queries_meet_with_1(tiny, similarity):
+    biased, plain = (tiny.model(similarity=similarity, bias=bias) for bias in (True, False))
+    assert plain.embed_query(tiny.batch()).shape[1] == plain.embed_catalogue().shape[1] == 4
+    np.testing.assert_array_equal(biased.embed_query(tiny.batch())[:, 4], [1, 1, 1])
+    by_hand = table(biased.candidate_tower._bias)[ID_INDICES, 0]
+    np.testing.assert_allclose(biased.embed_catalogue()[:, 4], by_hand, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_cosine_similarity_is_of_vectors_of_unit_length(tiny, bias):
+    cosine, batch = tiny.model(similarity="cosine", bias=bias), tiny.batch()
+    dot = tiny.model(similarity="dot", bias=bias)
+    for found, plain in (
+        (cosine.embed_catalogue(), dot.embed_catalogue()),
+        (cosine.embed_query(batch), dot.embed_query(batch)),
+    ):
+        lengths = np.linalg.norm(plain[:, :4], axis=1, keepdims=True)
+        np.testing.assert_allclose(found[:, :4], plain[:, :4] / lengths, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("encoder", ["mean", "attention"])

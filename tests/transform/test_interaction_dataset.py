@@ -1,12 +1,15 @@
 """Histories and rows as the models get them."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from components.transform.candidate_table import UNKNOWN_ROW, CandidateTable
 from components.transform.interaction_dataset import (
+    QUERY_OF,
     UNKNOWN_ACTION,
     EncodedInteractions,
+    _differs_from_the_one_before,
     action_lookup,
     latest_history,
 )
@@ -109,3 +112,75 @@ def test_the_last_batch_of_an_epoch_holds_what_is_left():
 def test_a_spread_sample_reaches_from_the_first_to_the_last_part():
     assert split(10).spread(5).columns["at"].numpy().tolist() == [0, 2, 4, 6, 8]
     assert len(split(10).spread(11)) == 10
+
+
+def baskets(sizes):
+    """Queries of so many interactions each; the interactions are numbered, and those of a query alike."""
+    query_of = np.repeat(np.arange(len(sizes)), sizes)
+    return EncodedInteractions(
+        {
+            "candidate_row": tf.constant(query_of * 10, tf.int32),
+            "at": tf.range(len(query_of), dtype=tf.int64),
+        },
+        {"user": tf.range(len(sizes)), "history": tf.reshape(tf.range(2 * len(sizes)), [-1, 2])},
+        tf.constant(query_of, tf.int32),
+    )
+
+
+def test_interactions_of_a_query_share_its_columns():
+    split = baskets([2, 1, 3])
+    assert (len(split), split.query_count) == (6, 3)
+    assert split.column("user").numpy().tolist() == [0, 0, 1, 2, 2, 2]
+    assert split.column("at").numpy().tolist() == list(range(6))
+    (batch,) = split.batches(10)
+    assert batch["user"].numpy().tolist() == [0, 0, 1, 2, 2, 2]
+    assert batch["history"].numpy().tolist() == [[0, 1], [0, 1], [2, 3], [4, 5], [4, 5], [4, 5]]
+    assert {column.dtype for column in batch.values()} == {tf.int64}
+    assert split.signature(["history"])["history"].shape.as_list() == [None, 2]
+
+
+def test_batches_of_whole_queries_hold_each_query_once_an_epoch_with_all_it_has():
+    sizes = np.random.default_rng(0).integers(1, 6, 100)
+    split, seen = baskets(sizes), []
+    steps = split.query_steps(30)
+    batches = list(split.shuffled_query_batches(30, 5, range(2)))
+    assert len(batches) == 2 * steps
+    assert np.mean([len(batch["at"]) for batch in batches[: steps - 1]]) == pytest.approx(30, rel=0.1)
+    for batch in batches:
+        users, query_of = batch["user"].numpy(), batch[QUERY_OF].numpy()
+        seen += users.tolist()
+        np.testing.assert_array_equal(users[query_of] * 10, batch["candidate_row"])
+        np.testing.assert_array_equal(np.bincount(query_of), sizes[users])
+        np.testing.assert_array_equal(batch["history"], np.stack([2 * users, 2 * users + 1], axis=1))
+    assert sorted(seen[:100]) == sorted(seen[100:]) == list(range(100))
+    assert seen[:100] != seen[100:]
+    again = list(split.shuffled_query_batches(30, 5, range(1, 2)))
+    assert order(again) == order(batches[steps:]), "as after an interruption"
+
+
+def test_where_each_interaction_is_a_query_batches_of_queries_are_batches_of_interactions():
+    queries, interactions = split(20).shuffled_query_batches(6, 1, range(2)), split(20)
+    assert order(queries) == order(interactions.shuffled_batches(6, 1, range(2)))
+    assert interactions.query_steps(6) == interactions.steps(6)
+    assert QUERY_OF not in next(iter(queries))
+
+
+def test_a_spread_sample_takes_along_the_queries_it_needs():
+    sample = baskets([2, 1, 3]).spread(3)
+    assert sample.columns["at"].numpy().tolist() == [0, 2, 4]
+    assert sample.column("user").numpy().tolist() == [0, 1, 2]
+    sample = baskets([4, 1, 1]).spread(2)
+    assert (len(sample), sample.query_count) == (2, 1)
+    assert sample.column("history").numpy().tolist() == [[0, 1], [0, 1]]
+
+
+def test_a_query_begins_where_anything_of_it_differs_from_the_one_before():
+    begins = _differs_from_the_one_before(
+        {
+            "user": tf.constant([1, 1, 1, 2, 2, 1]),
+            "history": tf.constant([[3, -1], [3, -1], [3, 4], [3, 4], [3, 4], [3, 4]]),
+            "mood": tf.constant([0.5, 0.5, 0.5, 0.5, 0.5, 0.5]),
+        }
+    )
+    assert begins.numpy().tolist() == [True, False, True, True, False, True]
+    assert _differs_from_the_one_before({"user": tf.constant([], tf.int64)}).shape == (0,)
