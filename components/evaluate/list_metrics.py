@@ -1,8 +1,7 @@
 """TFMA metrics of ranked lists of candidates.
 
-A list is the prediction of a rival: int32 [n] catalogue rows, best first, UNFILLED where there is none.
-Its label is the row of the held-out candidate, int32 [1]: OUTSIDE_CATALOGUE where the catalogue does not
-hold it (a miss), NOTHING_HELD_OUT where the interaction is not positive (not counted at all).
+A rival's prediction and label are what :func:`encode_lists` makes of its lists and of what was held out: two
+short arrays, because TFMA writes all extracts out wherever it groups them.
 
 All metrics of a rival but :class:`ListRecall` come from one :class:`ListSummary`, gathered once: TFMA would
 otherwise take every example through a combiner for each of them.
@@ -29,25 +28,46 @@ NOTHING_HELD_OUT: Final = -3
 
 HEAD: Final = 10
 """How many places of a list coverage, novelty and popularity bias look at."""
-POPULARITY_KEY: Final = "popularity"
-"""Extract: by model name, the fields of a :class:`Popularity` by name."""
 
 
-class Popularity(NamedTuple):
-    """Positive train interactions, of an example or, with one more dimension in front, a batch.
+def encode_lists(
+    ranked: np.ndarray, held_out: np.ndarray, positives: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a batch's predictions and labels of a rival.
+
+    Args:
+        ranked: [batch, n] catalogue rows, best first, UNFILLED where there is none.
+        held_out: [batch] rows of the held-out candidates: OUTSIDE_CATALOGUE where the catalogue does not hold
+            it (a miss), NOTHING_HELD_OUT where the interaction is not positive (not counted at all).
+        positives: int64 [catalogue] positive train interactions.
+
+    Returns:
+        int32 [batch, n + HEAD], the lists and the popularity of their first candidates; int64 [batch, 4], the
+        held-out candidates and the numbers of :class:`Known`.
+    """
+    head = ranked[:, :HEAD]
+    lists = np.full((len(ranked), ranked.shape[1] + HEAD), 0, np.int32)
+    lists[:, : ranked.shape[1]] = ranked
+    lists[:, ranked.shape[1] : ranked.shape[1] + head.shape[1]] = np.where(
+        head == UNFILLED, 0, positives[head]
+    )
+    chosen = np.where(held_out >= 0, positives[held_out], 0)
+    numbers = [held_out, chosen, *(np.full(len(ranked), n) for n in (positives.sum(), len(positives)))]
+    return lists, np.stack(numbers, axis=1).astype(np.int64)
+
+
+class Known(NamedTuple):
+    """What train says, in positive interactions.
 
     Attributes:
-        candidates: the catalogue's size; an integer, as the next two.
+        chosen: of the held-out candidate; 0 outside the catalogue.
         interactions: of the whole catalogue.
-        held_out: of the held-out candidate; 0 outside the catalogue.
-        listed: int64 [HEAD], of the first candidates of a rival's list; any number where UNFILLED. In the
-            extracts a mapping from rival to that.
+        candidates: the catalogue's size.
     """
 
-    candidates: Any
-    interactions: Any
-    held_out: Any
-    listed: Any
+    chosen: int
+    interactions: int
+    candidates: int
 
 
 @dataclasses.dataclass
@@ -72,23 +92,24 @@ class ListSummary:
     popularity: float = 0.0
     chosen_popularity: float = 0.0
 
-    def add(self, rank: int, head: np.ndarray, popularity: Popularity) -> None:
+    def add(self, rank: int, head: np.ndarray, popularity: np.ndarray, known: Known) -> None:
         """Counts an interaction.
 
         Args:
             rank: of the held-out candidate, from 1; 0 where it is not in the list.
             head: [at most HEAD] rows, the list's first.
-            popularity: ``listed`` is aligned with head.
+            popularity: of these, aligned.
+            known: the rest.
         """
         self.ranks[rank] += 1
         self.shown.update(head.tolist())
-        self.catalogue = max(self.catalogue, popularity.candidates)
+        self.catalogue = max(self.catalogue, known.candidates)
         if len(head):
             self.lists += 1
-            share = np.maximum(popularity.listed, 1) / max(popularity.interactions, 1)
+            share = np.maximum(popularity, 1) / max(known.interactions, 1)
             self.information -= float(np.log2(share).mean())
-            self.popularity += float(popularity.listed.mean())
-            self.chosen_popularity += popularity.held_out
+            self.popularity += float(popularity.mean())
+            self.chosen_popularity += known.chosen
 
     def merge(self, other: ListSummary) -> None:
         """Counts what another one has counted."""
@@ -106,6 +127,10 @@ class ListSummary:
         return int(self.ranks.sum())
 
 
+Interaction = tuple[int, np.ndarray, np.ndarray, Known]
+"""The arguments of :meth:`ListSummary.add`."""
+
+
 class _Preprocessor(tfma.metrics.Preprocessor):
     """Reduces an example to what a summary adds; nothing where nothing is held out."""
 
@@ -114,20 +139,20 @@ class _Preprocessor(tfma.metrics.Preprocessor):
         self.model_name = model_name
         self.rival = rival
 
-    def process(self, extracts: Mapping[str, Any]) -> Iterator[tuple[int, np.ndarray, Popularity]]:
-        held_out = int(of_rival(extracts[tfma.LABELS_KEY], self.model_name, self.rival)[0])
+    def process(self, extracts: Mapping[str, Any]) -> Iterator[Interaction]:
+        held_out, *known = of_rival(extracts[tfma.LABELS_KEY], self.model_name, self.rival).tolist()
         if held_out == NOTHING_HELD_OUT:
             return
-        ranked = of_rival(extracts[tfma.PREDICTIONS_KEY], self.model_name, self.rival)
+        lists = of_rival(extracts[tfma.PREDICTIONS_KEY], self.model_name, self.rival)
+        ranked, popularity = lists[:-HEAD], lists[-HEAD:]
         found = np.flatnonzero(ranked == held_out)
-        filled = ranked[:HEAD] != UNFILLED
-        known = extracts[POPULARITY_KEY][self.model_name]
-        listed = np.asarray(known["listed"][self.rival]).reshape(-1)[filled]
-        candidates, interactions, chosen = (
-            int(np.asarray(known[name]).reshape(-1)[0]) for name in ("candidates", "interactions", "held_out")
+        filled = np.flatnonzero(ranked[:HEAD] != UNFILLED)
+        yield (
+            int(found[0]) + 1 if found.size else 0,
+            ranked[filled],
+            popularity[filled],
+            Known(*known),
         )
-        popularity = Popularity(candidates, interactions, chosen, listed)
-        yield int(found[0]) + 1 if found.size else 0, ranked[:HEAD][filled], popularity
 
 
 class _Summarise(beam.CombineFn):
@@ -139,7 +164,7 @@ class _Summarise(beam.CombineFn):
     def create_accumulator(self) -> ListSummary:
         return ListSummary()
 
-    def add_input(self, accumulator: ListSummary, element: tuple[int, np.ndarray, Popularity]) -> ListSummary:
+    def add_input(self, accumulator: ListSummary, element: Interaction) -> ListSummary:
         accumulator.add(*element)
         return accumulator
 
@@ -291,10 +316,10 @@ class _Overlap(tfma.metrics.Preprocessor):
         self.truth = truth
 
     def process(self, extracts: Mapping[str, Any]) -> Iterator[float]:
-        if int(of_rival(extracts[tfma.LABELS_KEY], self.model_name, self.rival)[0]) == NOTHING_HELD_OUT:
+        if of_rival(extracts[tfma.LABELS_KEY], self.model_name, self.rival)[0] == NOTHING_HELD_OUT:
             return
         ranked, truth = (
-            of_rival(extracts[tfma.PREDICTIONS_KEY], self.model_name, rival)
+            of_rival(extracts[tfma.PREDICTIONS_KEY], self.model_name, rival)[:-HEAD]
             for rival in (self.rival, self.truth)
         )
         wanted = set(truth.tolist()) - {UNFILLED}

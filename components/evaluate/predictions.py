@@ -27,14 +27,12 @@ from components.evaluate.config import (
     over_new,
 )
 from components.evaluate.list_metrics import (
-    HEAD,
     NOTHING_HELD_OUT,
     OUTSIDE_CATALOGUE,
-    POPULARITY_KEY,
     UNFILLED,
-    Popularity,
+    encode_lists,
 )
-from components.evaluate.served import COLD, Catalogue, ServedModel, tensor
+from components.evaluate.served import COLD, ServedModel, tensor
 from components.evaluate.trained import TrainedRivals, listed
 from components.ingest.declaration import HISTORY, POSITIVE, REPEAT
 
@@ -86,9 +84,8 @@ class ServedPredictions(beam.DoFn):
     Each batch becomes one batch of extracts with
 
     - features: the slices; with ratings, the query's id and the rating (for ranking metrics by query);
-    - predictions and labels by rival, under the model's name where there are two models: lists of
-      catalogue rows as :mod:`components.evaluate.list_metrics` reads them, ratings, probabilities;
-    - what each model's catalogue says of the popularity of what was listed and of what was chosen.
+    - predictions and labels by rival, under the model's name where there are two models: lists as
+      :func:`components.evaluate.list_metrics.encode_lists` packs them, ratings, probabilities.
 
     The history is excluded from every list, but with repeats only from those of candidates new to the
     query. The slices are those of the model under evaluation, also for the baseline, so that both are
@@ -131,16 +128,14 @@ class ServedPredictions(beam.DoFn):
         self._waiting = []
         # The same for all models: a baseline knows nothing of them.
         trained = self._trained.ranked(tensor(batch, HISTORY, _STRINGS)) if self._trained else {}
-        labels, predictions, popularity = {}, {}, {}
+        labels, predictions = {}, {}
         for name, model in self._models.items():
             labels[name], predictions[name] = self._ask(model, batch, trained)
-            popularity[name] = _popularity(model.catalogue, labels[name], predictions[name])
         only = next(iter(self._models)) if len(self._models) == 1 else None
         yield {
             tfma.FEATURES_KEY: self._features(batch),
             tfma.LABELS_KEY: labels if only is None else labels[only],
             tfma.PREDICTIONS_KEY: predictions if only is None else predictions[only],
-            POPULARITY_KEY: popularity,
         }
 
     def _features(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
@@ -171,10 +166,12 @@ class ServedPredictions(beam.DoFn):
         held_out = np.where(rows == UNFILLED, OUTSIDE_CATALOGUE, rows)
         for rival, ask, asked, exclude in self._rivals(batch, ids, trained):
             # Those not asked are all UNFILLED.
-            predictions[rival] = np.full((batch.num_rows, RETRIEVED), UNFILLED, np.int32)
+            lists = np.full((batch.num_rows, RETRIEVED), UNFILLED)
             if asked.any():
-                predictions[rival][asked] = ask(model, inputs, exclude, asked)
-            labels[rival] = np.where(asked, held_out, NOTHING_HELD_OUT).astype(np.int32)
+                lists[asked] = ask(model, inputs, exclude, asked)
+            predictions[rival], labels[rival] = encode_lists(
+                lists, np.where(asked, held_out, NOTHING_HELD_OUT), model.catalogue.positives
+            )
         return labels, predictions
 
     def _rivals(
@@ -249,18 +246,3 @@ def _ranked(ranking: np.ndarray) -> Ask:
         return listed(model.catalogue, ranking[asked], exclude[asked])
 
     return ask
-
-
-def _popularity(
-    catalogue: Catalogue, labels: dict[str, np.ndarray], predictions: dict[str, np.ndarray]
-) -> dict[str, Any]:
-    """The fields of :class:`Popularity` for a batch, ``listed`` by rival."""
-    held_out = labels[RETRIEVE]
-    lists = {rival: rows for rival, rows in predictions.items() if rows.ndim == 2}
-    batch = len(held_out)
-    return Popularity(
-        candidates=np.full(batch, catalogue.size),
-        interactions=np.full(batch, catalogue.positives.sum()),
-        held_out=np.where(held_out >= 0, catalogue.positives[held_out], 0),
-        listed={rival: catalogue.positives[rows[:, :HEAD]] for rival, rows in lists.items()},
-    )._asdict()

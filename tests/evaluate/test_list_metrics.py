@@ -13,13 +13,12 @@ import tensorflow_model_analysis as tfma
 from components.evaluate.list_metrics import (
     NOTHING_HELD_OUT,
     OUTSIDE_CATALOGUE,
-    POPULARITY_KEY,
     UNFILLED,
     Coverage,
     Novelty,
-    Popularity,
     PopularityBias,
     RankGain,
+    encode_lists,
 )
 
 _SPEC = importlib.util.spec_from_file_location("random_lists", Path(__file__).with_name("random_lists.py"))
@@ -52,20 +51,10 @@ METRICS = {
 
 def measured(lists: np.ndarray, held_out: np.ndarray, positives: np.ndarray) -> dict[str, float]:
     """The metrics as TFMA computes them, in two parts that are merged."""
+    predictions, labels = encode_lists(lists, held_out, positives)
     examples = [
-        {
-            tfma.LABELS_KEY: {"r": np.array([row])},
-            tfma.PREDICTIONS_KEY: {"r": listed},
-            POPULARITY_KEY: {
-                "": Popularity(
-                    candidates=np.array(len(positives)),
-                    interactions=positives.sum(),
-                    held_out=positives[row] if row >= 0 else 0,
-                    listed={"r": positives[listed[:10]]},
-                )._asdict()
-            },
-        }
-        for listed, row in zip(lists, held_out, strict=True)
+        {tfma.LABELS_KEY: {"r": label}, tfma.PREDICTIONS_KEY: {"r": prediction}}
+        for label, prediction in zip(labels, predictions, strict=True)
     ]
     found = {}
     for name, metric in METRICS.items():

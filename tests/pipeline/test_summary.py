@@ -108,7 +108,7 @@ def test_with_repeats_both_tables_are_shown_and_what_the_model_is_not_above(serv
     print(shown)
     assert all(len(line) <= 80 for line in shown.splitlines() if line.startswith(("metric", "recall", "mrr")))
     for split in ("test", "eval"):
-        later, new = shown.split(f"All later interactions, {split} split")[1].split("new to the user", 1)
+        later, new = shown.split(f"{split.capitalize()} split: all later")[1].split("new to the user", 1)
         assert re.search(
             r"own most +\n *metric +retrieve +recommend +popularity +frequent +iALS +item-kNN", later
         )
