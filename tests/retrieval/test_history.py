@@ -54,16 +54,18 @@ def test_the_latest_event_is_at_place_0_and_hidden_ones_are_not_counted():
     np.testing.assert_array_equal(places_from_end(visible)[visible], [2, 1, 0])
 
 
+@pytest.mark.parametrize("divisor", ["length", "sqrt_length"])
 @pytest.mark.parametrize("half_life", [None, 1.0, 2.5])
-def test_mean_weighs_events_by_how_many_came_after(embedding, half_life):
+def test_mean_weighs_events_by_how_many_came_after(embedding, half_life, divisor):
     table = embedding.get_weights()[0]
-    found = MeanHistory(HistoryEncoderConfig(half_life=half_life))(query(), embedding)
+    found = MeanHistory(HistoryEncoderConfig(half_life=half_life, divisor=divisor))(query(), embedding)
     for row, vector in zip(HISTORY, found.numpy(), strict=True):
         events = row[row > 0]
         weights = 0.5 ** (np.arange(len(events))[::-1] / (half_life or np.inf))
         by_hand = np.zeros(DIM)
         if len(events):
-            by_hand = (weights[:, np.newaxis] * table[events]).sum(axis=0) / weights.sum()
+            by_hand = (weights[:, np.newaxis] * table[events]).sum(axis=0)
+            by_hand /= weights.sum() if divisor == "length" else np.sqrt(weights.sum())
         np.testing.assert_allclose(vector, by_hand, rtol=1e-5, atol=1e-6)
 
 
@@ -144,7 +146,7 @@ def test_a_last_block_of_latest_events_only_is_the_full_block_at_their_places(em
 
 ENCODERS = {
     "mean": lambda _: MeanHistory(HistoryEncoderConfig()),
-    "half_life": lambda _: MeanHistory(HistoryEncoderConfig(half_life=2)),
+    "half_life": lambda _: MeanHistory(HistoryEncoderConfig(half_life=2, divisor="sqrt_length")),
     "attention": lambda embedding: attention(embedding, layers=2, heads=2),
     "without_positions": lambda embedding: attention(embedding, **PLAIN),
 }

@@ -31,6 +31,7 @@ OPTIONS = {
     "history_shared": {"history": {"shared": True}},
     "history_event_dropout": {"history": {"event_dropout": 0.5}},
     "history_half_life": {"history": {"half_life": 1.0}},
+    "history_divisor": {"history": {"divisor": "sqrt_length"}},
     "attention": {"history": ATTENTION},
     "attention_layers": {"history": {**ATTENTION, "layers": 2}},
     "attention_heads": {"history": {**ATTENTION, "heads": 2}},
