@@ -23,13 +23,14 @@ from components.retrieval.training_inputs import (
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Trains the two towers on the positives of the train split and exports them.
+    """Trains the two towers on the train split, its positives or by their labels all of it, and exports them.
 
     Writes a SavedModel of :class:`ExportedRetrieval`, TensorBoard logs, and every epoch's metrics.
     """
     config = RetrievalConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
-    inputs = read_training_inputs(fn_args, positives_only=config.loss.kind != "binary_cross_entropy")
+    # First: workers have to find each other before TensorFlow computes anything.
     strategy = distribution_strategy(config)
+    inputs = read_training_inputs(fn_args, positives_only=config.loss.kind != "binary_cross_entropy")
     with strategy.scope():
         model = build_model(inputs, config)
         history = fit(

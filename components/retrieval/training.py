@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from components.ingest.errors import UserError
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.model import RetrievalModel
 from components.retrieval.optimizers import make_optimizer
@@ -26,8 +29,18 @@ class CatalogueRecall(keras.callbacks.Callback):
     """
 
     def __init__(self, validation: EncodedInteractions, queries: int):
-        """Takes the validation interactions and how many of them to look at."""
+        """Takes the validation interactions, of which positive ones count, and how many of them to look at.
+
+        Raises:
+            UserError: If none is positive.
+        """
         super().__init__()
+        validation = validation.positives()
+        if not len(validation):
+            raise UserError(
+                "the eval split has no positive interaction: nothing tells when to stop training. Expected at"
+                " least one; give more data, or a larger eval split"
+            )
         self._batches = validation.spread(queries).batches(_VALIDATION_BATCH)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -78,17 +91,19 @@ def fit(
     config: RetrievalConfig,
     log_dir: str,
     resume_dir: str | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, list[float]]:
     """Trains until validation recall stops rising, and leaves the best weights in the model.
 
     Args:
         model: The model to train.
         train: Interactions, positive ones but for binary cross-entropy.
-        validation: Positive interactions to stop by.
+        validation: Interactions to stop by; positive ones count.
         config: The retrieval section.
         log_dir: Where TensorBoard logs go.
         resume_dir: Where every epoch leaves what it takes to go on after an interruption; what is there is
             gone on with, and removed when training has ended. None: an interrupted training is lost.
+        callbacks: Called at the end of each epoch with its validation; may stop the training.
 
     Returns:
         Loss and validation recall of every epoch, by name.
@@ -111,6 +126,7 @@ def fit(
             callbacks=[
                 CatalogueRecall(validation, config.validation_queries),
                 progress,
+                *callbacks,
                 keras.callbacks.TensorBoard(log_dir, write_graph=False),
             ],
         )

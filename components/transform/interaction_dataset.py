@@ -107,11 +107,19 @@ class EncodedInteractions:
         """At most ``count`` interactions, evenly spaced over all of them."""
         if count >= len(self):
             return self
-        chosen = tf.range(count, dtype=tf.int64) * len(self) // count
-        columns = {name: tf.gather(column, chosen) for name, column in self.columns.items()}
+        return self._at(tf.range(count, dtype=tf.int64) * len(self) // count)
+
+    def positives(self) -> EncodedInteractions:
+        """The positive ones."""
+        places = tf.where(self.columns[POSITIVE] > 0)[:, 0]
+        return self if places.shape[0] == len(self) else self._at(places)
+
+    def _at(self, places: tf.Tensor) -> EncodedInteractions:
+        """Those at these places, int64 [any], ascending, and their queries."""
+        columns = {name: tf.gather(column, places) for name, column in self.columns.items()}
         if self.query_of is None:
             return EncodedInteractions(columns)
-        used, query_of = tf.unique(tf.gather(self.query_of, chosen))
+        used, query_of = tf.unique(tf.gather(self.query_of, places))
         queries = {name: tf.gather(column, used) for name, column in self.queries.items()}
         return EncodedInteractions(columns, queries, query_of)
 

@@ -5,9 +5,11 @@ import parity
 import pytest
 import tensorflow as tf
 
+from components.ingest.errors import UserError
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.trainer import build_model
-from components.retrieval.training import catalogue_recall, fit
+from components.retrieval.training import CatalogueRecall, catalogue_recall, fit
+from components.transform.interaction_dataset import EncodedInteractions
 
 
 @pytest.mark.parametrize("count", [4, 40])
@@ -35,6 +37,15 @@ def test_candidates_that_score_alike_are_not_all_hits(tiny):
         weight.assign(tf.zeros_like(weight))
     found = catalogue_recall(model, data.validation.batches(100))
     assert found["val_recall@10"] == pytest.approx(0.25, abs=0.1)
+
+
+def test_validation_looks_at_positive_interactions_only(tiny):
+    rows, labels = (0, 2, 3, 1), np.array([1.0, 0.0, 0.0, 1.0])
+    callback = CatalogueRecall(EncodedInteractions(tiny.batch(rows, labels=labels)), queries=10)
+    (kept,) = callback._batches
+    assert kept["candidate_row"].numpy().tolist() == [0, 1]
+    with pytest.raises(UserError, match="the eval split has no positive interaction"):
+        CatalogueRecall(EncodedInteractions(tiny.batch(rows, labels=0 * labels)), queries=10)
 
 
 @pytest.mark.parametrize(

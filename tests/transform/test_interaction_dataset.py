@@ -174,6 +174,17 @@ def test_a_spread_sample_takes_along_the_queries_it_needs():
     assert sample.column("history").numpy().tolist() == [[0, 1], [0, 1]]
 
 
+def test_positives_come_with_their_queries():
+    split = baskets([2, 1, 3])
+    labelled = EncodedInteractions(
+        {**split.columns, "positive": tf.constant([0.0, 1, 0, 0, 1, 1])}, split.queries, split.query_of
+    )
+    positives = labelled.positives()
+    assert positives.columns["at"].numpy().tolist() == [1, 4, 5]
+    assert (positives.query_count, positives.column("user").numpy().tolist()) == (2, [0, 2, 2])
+    assert positives.positives() is positives
+
+
 def test_a_query_begins_where_anything_of_it_differs_from_the_one_before():
     begins = _differs_from_the_one_before(
         {

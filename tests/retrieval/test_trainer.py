@@ -1,0 +1,64 @@
+"""What the step runs: what it reads, and what of it is written by whom."""
+
+import json
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import numpy as np
+import parity
+import pytest
+import tensorflow as tf
+
+from components.retrieval import trainer
+from components.retrieval.config import RetrievalConfig
+from components.retrieval.trainer import run_fn
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs the step on the parity log, as a worker that is the chief or not."""
+
+    def step(chief=True, **settings):
+        asked = []
+
+        def read(fn_args, *, positives_only):
+            asked.append(positives_only)
+            return parity.inputs(30, 200)
+
+        strategy = SimpleNamespace(scope=nullcontext, extended=SimpleNamespace(should_checkpoint=chief))
+        monkeypatch.setattr(trainer, "read_training_inputs", read)
+        monkeypatch.setattr(trainer, "distribution_strategy", lambda config: strategy)
+        config = RetrievalConfig(**{"dim": 4, "layers": None, "epochs": 1, "batch_size": 64} | settings)
+        run_fn(
+            SimpleNamespace(
+                custom_config={
+                    "config": config.model_dump_json(),
+                    "resume_dir": str(tmp_path / "unfinished"),
+                },
+                model_run_dir=str(tmp_path / "run"),
+                serving_model_dir=str(tmp_path / "model"),
+            )
+        )
+        return asked
+
+    return step
+
+
+def test_the_step_leaves_the_served_functions_and_every_epochs_metrics(run, tmp_path):
+    assert run() == [True]
+    served = tf.saved_model.load(str(tmp_path / "model"))
+    rows = served.signatures["embed_rows"](rows=tf.range(30, dtype=tf.int64))
+    assert rows["embedding"].shape == (30, 5) and np.isfinite(rows["embedding"]).all()
+    history = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert len(history["val_recall@100"]) == len(history["epoch_loss"]) == 1
+    assert not (tmp_path / "unfinished").exists()
+
+
+def test_of_several_workers_only_the_chief_writes_the_model(run, tmp_path):
+    run(chief=False)
+    assert not (tmp_path / "model").exists()
+    assert not (tmp_path / "run" / "training.json").exists()
+
+
+def test_binary_cross_entropy_reads_all_interactions(run):
+    assert run(chief=False, loss={"kind": "binary_cross_entropy"}) == [False]
