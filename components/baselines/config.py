@@ -65,8 +65,8 @@ class BaselinesConfig(Strict):
     trials: int = Field(
         default=12,
         gt=0,
-        description="Combinations of each grid that are tried, half of them drawn, the others next to the "
-        "best so far.",
+        description="Combinations of each grid that are tried: its middle, others drawn until there are a "
+        "third, then those next to the best so far.",
     )
     search_interactions: int = Field(
         default=300_000,

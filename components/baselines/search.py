@@ -38,7 +38,7 @@ def search(
     trials: int,
     seed: int,
 ) -> list[Trial]:
-    """Tries points of a grid: half of them drawn at random, the others next to the best one so far.
+    """Tries points of a grid: its middle, some drawn at random, then those next to the best one so far.
 
     Args:
         grid: Values of each hyper-parameter, in their order.
@@ -51,10 +51,12 @@ def search(
     """
     points = list(itertools.product(*(range(len(values)) for values in grid.values())))
     drawn = [points[place] for place in np.random.default_rng(seed).permutation(len(points))]
+    middle = tuple(len(values) // 2 for values in grid.values())
+    drawn.sort(key=lambda point: point != middle)
     found: dict[tuple[int, ...], list[Trial]] = {}
     while len(found) < min(trials, len(points)):
         point = next(point for point in drawn if point not in found)
-        if 2 * len(found) >= trials:
+        if 3 * len(found) >= trials:
             leader = max(found, key=lambda tried: best(found[tried]).worth)
             near = [p for p in drawn if p not in found and _distance(p, leader) == 1]
             point = near[0] if near else point

@@ -22,24 +22,25 @@ def test_no_more_points_are_tried_than_asked_for_and_none_twice():
     assert len(points(trials=100)) == len(set(points(trials=100))) == 36
 
 
-def test_the_trials_follow_from_the_seed():
+def test_the_middle_comes_first_and_the_trials_follow_from_the_seed():
+    assert points(1)[0] == points(2)[0] == (4, 40)
     assert points(1) == points(1)
     assert points(1) != points(2)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_second_half_is_next_to_the_best_so_far(seed):
+def test_all_but_the_first_third_are_next_to_the_best_so_far(seed):
     tried = search(GRID, lambda s: [trial(s)], trials=14, seed=seed)
 
     def steps(one: Trial, other: Trial) -> int:
         return sum(abs(GRID[k].index(one.settings[k]) - GRID[k].index(other.settings[k])) for k in GRID)
 
     everywhere = [trial({"a": a, "b": b}) for a in GRID["a"] for b in GRID["b"]]
-    for number in range(7, 14):
+    for number in range(5, 14):
         leader = best(tried[:number])
         near = [point for point in everywhere if steps(point, leader) == 1 and point not in tried[:number]]
         assert tried[number] in near or not near
-    assert best(tried).worth >= best(tried[:7]).worth
+    assert best(tried).worth >= best(tried[:5]).worth
 
 
 def test_a_point_may_bring_several_trials_and_of_equal_ones_the_first_is_best():

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from pyarrow import parquet
@@ -99,3 +100,16 @@ def test_what_the_catalogue_file_says_of_candidates_comes_from_train_alone(movie
     rows = parquet.read_table(movielens.model / "assets.extra" / "candidates.parquet").to_pylist()
     counts = Counter(film.decode() for film in examples["train"]["movie_id"])
     assert {row["id"]: row["train_count"] for row in rows if row["train_count"]} == counts
+
+
+def test_the_trained_baselines_saw_the_positives_of_train_alone(movielens, events, examples):
+    folder = movielens.artifact("BaselineTrainer", "model") / "Format-Serving"
+    rows = parquet.read_table(folder / "candidates.parquet").to_pylist()
+    train = zip(*(examples["train"][name] for name in ("user_id", "movie_id", "timestamp")), strict=True)
+    liked = Counter(
+        film.decode() for user, film, moment in train if events[user.decode(), film.decode(), moment] >= 4
+    )
+    assert {row["id"]: row["positives"] for row in rows if row["positives"]} == liked
+    factors = np.load(folder / "ials.npz")["item_factors"]
+    unknown = [place for place, row in enumerate(rows) if not row["positives"]]
+    assert unknown and not factors[unknown].any()

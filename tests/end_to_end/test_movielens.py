@@ -38,6 +38,16 @@ def test_retrieval_and_recommendation_beat_popularity_on_the_last_tenth(metrics,
     assert metrics[f"recommend/{name}"] > metrics[f"popularity/{name}"]
 
 
+@pytest.mark.parametrize("name", ["recall@10", "recall@100", "ndcg@10"])
+def test_the_trained_baselines_are_no_straw_men(metrics, movielens, name):
+    for kind in ("ials", "item_knn"):
+        assert metrics[f"{kind}/{name}"] > 1.3 * metrics[f"popularity/{name}"]
+    assert re.search(r"metric +retrieve +recommend +popularity +iALS +item-kNN", movielens.said)
+    assert re.search(
+        r"iALS +factors \d+, regularization \d+, alpha \d+, iterations \d+: best of", movielens.said
+    )
+
+
 def test_the_rating_error_is_below_that_of_each_films_mean(metrics):
     assert metrics["rating/rmse"] < metrics["candidate_mean/rmse"]
 
