@@ -30,6 +30,7 @@ Start here:
   westwork report --open                look at the last run
   westwork init FILES... --to mine      describe your own data
   westwork validate --domain mine       look at it before training
+  westwork tune --domain mine           search for better settings
 """
 _EXIT_CODES = """\b
 Exit codes:
@@ -72,6 +73,16 @@ _root_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Where the run keeps its data, artifacts, models and logs.  [default: runs/<domain>]",
 )
+_set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set a key of the domain file for this time, dotted; may be repeated.",
+)
+_demo_option = click.option(
+    "--demo", is_flag=True, help="Apply the domain file's `demo` settings: done within minutes."
+)
 
 
 @click.group(
@@ -99,14 +110,8 @@ command again. One root takes one run at a time.
 )
 @_domain_option
 @_root_option
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Set a key of the domain file for this run, dotted; may be repeated.",
-)
-@click.option("--demo", is_flag=True, help="Apply the domain file's `demo` settings: done within minutes.")
+@_set_option
+@_demo_option
 @click.option("--source", metavar="PATH|URL", help="The publisher's own archive of the data set.")
 @click.option("--no-cache", is_flag=True, help="Run every step, changed or not.")
 @click.pass_context
@@ -161,13 +166,7 @@ else 0: warnings and suggestions do not fail.
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Directory of the data.  [default: data, in the root]",
 )
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Set a key of the domain file, dotted; may be repeated.",
-)
+@_set_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
 @click.pass_context
 def validate(
@@ -189,6 +188,68 @@ def validate(
         print_report(_console(), report)
     if not report.ok:
         ctx.exit(EXIT_FAILED)
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  westwork tune --domain movielens --trials 30
+  westwork tune --domain retail --demo --minutes 60
+  westwork tune --domain ./mine --apply
+  westwork tune --domain ./mine --write tuned.yaml --set 'tune.ranges={retrieval.dim: [32, 64, 128]}'
+
+Trains the retrieval model once a trial, on the train split, and ranks the trials by recall@100 on the eval
+split; the test split is not read. Trial 1 is the domain as it stands. What is tried is the `tune` section of
+the domain file. Trials that are far behind are stopped early.
+
+A search that was interrupted goes on where it stopped: run the same command again. With more --trials, it
+goes further.
+"""
+)
+@_domain_option
+@_root_option
+@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many, in all.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Begin no trial after so long.")
+@_set_option
+@_demo_option
+@click.option("--apply", "apply_it", is_flag=True, help="Write the best settings into the domain file.")
+@click.option(
+    "--write",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a copy of the domain file with the best settings.",
+)
+@click.pass_context
+def tune(
+    ctx: click.Context,
+    domain: str,
+    root: Path | None,
+    trials: int,
+    minutes: float | None,
+    overrides: tuple[str, ...],
+    demo: bool,
+    apply_it: bool,
+    write: Path | None,
+) -> None:
+    """Search for better settings of the retrieval model."""
+    if apply_it and write:
+        raise click.UsageError("expected either --apply or --write FILE")
+    from pipeline.domain import DOMAIN_FILE, load_domain
+    from pipeline.run_root import RunRoot
+    from pipeline.tune.command import TuneRequest, tune_domain
+
+    command = ["westwork", "tune", "--domain", domain, *(["--root", str(root)] if root else [])]
+    command += ["--trials", str(trials), *(["--demo"] if demo else [])]
+    command += [word for override in overrides for word in ("--set", override)]
+    if demo:
+        overrides = (*load_domain(domain).demo_overrides, *overrides)
+    loaded = load_domain(domain, overrides)
+    target = loaded.folder / DOMAIN_FILE if apply_it else write
+    request = TuneRequest(domain, overrides, trials, minutes, target)
+    try:
+        tune_domain(_console(), loaded, RunRoot.of(root, loaded.name), request, command)
+    except KeyboardInterrupt:
+        _say_error("interrupted. Run the same command again to go on: finished trials are kept.")
+        ctx.exit(EXIT_INTERRUPTED)
 
 
 @main.command(

@@ -19,6 +19,7 @@ from components.ingest.gate.distributions import Distributions
 from components.ranking.config import RankingConfig
 from components.retrieval.config import RetrievalConfig
 from pipeline.acquire import Acquire
+from pipeline.tune.config import TuneConfig
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 """Where the domains that come with Westwork live, a folder each."""
@@ -35,6 +36,7 @@ class Domain(Declaration):
     ranking: RankingConfig = RankingConfig()
     assemble: AssembleConfig = AssembleConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    tune: TuneConfig = TuneConfig()
     demo: dict[str, Any] = Field(
         default_factory=dict,
         description="Dotted key to value: what `westwork run --demo` sets, to be done within minutes.",

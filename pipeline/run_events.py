@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pipeline.summary import RunSummary
+from pipeline.tune.trials import Trial
 
 EndState = Literal["done", "cached", "skipped"]
 """How a step can end without failing."""
@@ -57,7 +58,48 @@ class Summarised(_Event):
     summary: RunSummary
 
 
-Event = Annotated[Planned | StepStarted | StepEnded | Failed | Summarised, Field(discriminator="event")]
+class SearchBegan(_Event):
+    """The data are ready for trials."""
+
+    event: Literal["search began"] = "search began"
+    folder: str = Field(description="Where the search keeps its trials, earlier sittings' too.")
+
+
+class TrialStarted(_Event):
+    """A trial of a search begins."""
+
+    event: Literal["trial started"] = "trial started"
+    number: int
+    settings: dict[str, Any]
+
+
+class EpochEnded(_Event):
+    """The trial under way has been validated."""
+
+    event: Literal["epoch ended"] = "epoch ended"
+    epoch: int = Field(description="From 1.")
+    recall_at_100: float
+
+
+class TrialEnded(_Event):
+    """A trial is over; the next one may begin."""
+
+    event: Literal["trial ended"] = "trial ended"
+    trial: Trial
+
+
+Event = Annotated[
+    Planned
+    | StepStarted
+    | StepEnded
+    | Failed
+    | Summarised
+    | SearchBegan
+    | TrialStarted
+    | EpochEnded
+    | TrialEnded,
+    Field(discriminator="event"),
+]
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 

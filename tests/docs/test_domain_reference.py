@@ -102,6 +102,8 @@ def _type_words(annotation: Any) -> str:
     parts = _parts(annotation)
     if all(isinstance(part, type) and issubclass(part, BaseModel) for part in parts):
         return "section"
+    if len(parts) > 1:
+        return " or ".join(_type_words(part) for part in parts)
     (part,) = parts
     arguments = get_args(part)
     if get_origin(part) is Literal:

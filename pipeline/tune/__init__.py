@@ -1,0 +1,1 @@
+"""``westwork tune``: a search for the retrieval model's configuration."""
