@@ -72,3 +72,11 @@ def test_a_section_survives_json():
 def test_no_metric_is_named_twice(declaration):
     names = metric_names(declaration.interactions, EvaluationConfig(repeats=True))
     assert len(set(names)) == len(names)
+
+
+def test_losing_to_popularity_is_a_reason_not_to_bless_unless_a_domain_says_otherwise():
+    floors = EvaluationConfig().floors
+    for metric in ("recall@10", "recall@100", "ndcg@10"):
+        assert floors[f"recommend/{metric}_lift"] == 0.0
+    assert not [name for name in floors if "ials" in name], "losing to iALS is said, but blocks nothing"
+    assert EvaluationConfig(floors={"retrieve/mrr": 0.1}).floors == {"retrieve/mrr": 0.1}
