@@ -24,10 +24,24 @@ def test_catalogue_recall_is_the_hand_computed_share_among_the_best(tiny, count)
     scores = model.embed_query(batch).numpy() @ model.embed_catalogue().numpy().T
     order = (-scores).argsort(axis=1)
     expected = np.mean([row in order[i, :10] for i, row in enumerate(rows)])
-    found = catalogue_recall(model, tf.data.Dataset.from_tensor_slices(batch).batch(3))
+    found = catalogue_recall(model, tf.data.Dataset.from_tensor_slices(batch).batch(3), exclude_history=False)
     # A catalogue smaller than k is found as a whole.
     assert found == {"val_recall@10": pytest.approx(expected), "val_recall@100": 1.0}
     assert (expected == 1) == (count == 4)
+
+
+def test_what_the_history_holds_is_left_out_where_it_cannot_come_back():
+    data = parity.inputs(40, 300)
+    model = build_model(data, RetrievalConfig(dim=4, layers=None, history={"encoder": "none"}))
+    batch = next(iter(data.validation.batches(60)))
+    scores = model.embed_query(batch).numpy() @ model.embed_catalogue().numpy().T
+    best = (-scores).argsort(axis=1)
+    # Each wants its eleventh best; a history of two of those before brings it to the ninth place.
+    batch = {**batch, "candidate_row": tf.constant(best[:, 10])}
+    batch["history"] = tf.constant(np.stack([best[:, 0], best[:, 4], np.full(60, -1)], axis=1))
+    batches = tf.data.Dataset.from_tensors(batch)
+    assert catalogue_recall(model, batches, exclude_history=False)["val_recall@10"] == 0
+    assert catalogue_recall(model, batches, exclude_history=True)["val_recall@10"] == 1
 
 
 def test_candidates_that_score_alike_are_not_all_hits(tiny):
@@ -35,17 +49,21 @@ def test_candidates_that_score_alike_are_not_all_hits(tiny):
     model = build_model(data, RetrievalConfig(dim=4, layers=None))
     for weight in (model.candidate_tower.ids.embeddings, *model.candidate_tower.trainable_variables):
         weight.assign(tf.zeros_like(weight))
-    found = catalogue_recall(model, data.validation.batches(100))
+    found = catalogue_recall(model, data.validation.batches(100), exclude_history=False)
     assert found["val_recall@10"] == pytest.approx(0.25, abs=0.1)
 
 
 def test_validation_looks_at_positive_interactions_only(tiny):
     rows, labels = (0, 2, 3, 1), np.array([1.0, 0.0, 0.0, 1.0])
-    callback = CatalogueRecall(EncodedInteractions(tiny.batch(rows, labels=labels)), queries=10)
+    callback = CatalogueRecall(
+        EncodedInteractions(tiny.batch(rows, labels=labels)), queries=10, exclude_history=True
+    )
     (kept,) = callback._batches
     assert kept["candidate_row"].numpy().tolist() == [0, 1]
     with pytest.raises(UserError, match="the eval split has no positive interaction"):
-        CatalogueRecall(EncodedInteractions(tiny.batch(rows, labels=0 * labels)), queries=10)
+        CatalogueRecall(
+            EncodedInteractions(tiny.batch(rows, labels=0 * labels)), queries=10, exclude_history=True
+        )
 
 
 @pytest.mark.parametrize(
@@ -79,6 +97,6 @@ def test_fit_learns_stops_early_and_keeps_the_best_weights(tmp_path, settings):
     recalls = history["val_recall@100"]
     assert len(recalls) < config.epochs
     assert max(recalls) > 0.8, "half of the catalogue suits each user: knowing which half finds all in 100"
-    restored = catalogue_recall(model, data.validation.batches(256))
+    restored = catalogue_recall(model, data.validation.batches(256), exclude_history=True)
     assert restored["val_recall@100"] == pytest.approx(max(recalls))
     assert list(tmp_path.rglob("events.out.tfevents.*")), "TensorBoard logs are written"
