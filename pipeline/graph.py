@@ -123,7 +123,12 @@ def create_pipeline(
         transform.add_upstream_node(gate)
 
     retrieval = retrieval_trainer(
-        interaction_transform, candidate_transform, query_schema, data, domain.retrieval
+        interaction_transform,
+        candidate_transform,
+        query_schema,
+        data,
+        domain.retrieval,
+        repeats=domain.evaluation.repeats,
     )
     ranking = ranking_trainer(interaction_transform, candidate_transform, query_schema, data, domain.ranking)
     trained = domain.evaluation.baselines

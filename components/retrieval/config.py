@@ -31,6 +31,10 @@ class HistoryEncoderConfig(Strict):
         gt=0,
         description="Of the mean: an event so many events further back counts half. None: all alike.",
     )
+    divisor: Literal["length", "sqrt_length"] = Field(
+        default="length",
+        description="Of the mean: the sum is divided by the number of events, or by its square root.",
+    )
     layers: int = Field(default=1, gt=0, description="Of attention: blocks.")
     heads: int = Field(default=1, gt=0, description="Of attention: heads; they divide 'dim'.")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Of attention: after each sub-layer.")
@@ -166,3 +170,14 @@ class RetrievalConfig(Strict):
                 " context nor attributes of queries: all queries would be alike. Allow one of the two, or"
                 " declare a feature"
             )
+
+
+class TrainerConfig(RetrievalConfig):
+    """What the RetrievalTrainer step is told: the section, and what follows from others.
+
+    Attributes:
+        repeats: Whether a query may meet a candidate again; else validation leaves out what the history
+            holds, as the evaluation does.
+    """
+
+    repeats: bool

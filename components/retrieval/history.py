@@ -67,7 +67,10 @@ class MeanHistory(keras.layers.Layer):
         weights = tf.cast(visible, tf.float32)
         if self._config.half_life:
             weights *= 0.5 ** (tf.cast(places_from_end(visible), tf.float32) / self._config.half_life)
-        return weighted_mean_embedding(embedding, history, weights)
+        mean = weighted_mean_embedding(embedding, history, weights)
+        if self._config.divisor == "length":
+            return mean
+        return mean * tf.sqrt(tf.reduce_sum(weights, axis=1, keepdims=True))
 
 
 class AttentionHistory(keras.layers.Layer):

@@ -16,7 +16,7 @@ from tfx.types.component_spec import ChannelParameter
 from tfx.utils import json_utils
 
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
-from components.retrieval.config import RetrievalConfig
+from components.retrieval.config import RetrievalConfig, TrainerConfig
 from components.transform.interactions import DECLARATION_KEY
 
 CONFIG_KEY = "config"
@@ -131,13 +131,15 @@ def retrieval_trainer(
     schema: channel.BaseChannel,
     declaration: Declaration,
     config: RetrievalConfig,
+    *,
+    repeats: bool,
 ) -> CatalogueTrainer:
-    """The node RetrievalTrainer."""
+    """The node RetrievalTrainer; ``repeats`` says whether a query may meet a candidate again."""
     return CatalogueTrainer(
         run_fn="components.retrieval.trainer.run_fn",
         interactions=interactions,
         candidates=candidates,
         schema=schema,
         declaration=declaration,
-        config_json=config.model_dump_json(),
+        config_json=TrainerConfig(**config.model_dump(), repeats=repeats).model_dump_json(),
     ).with_id("RetrievalTrainer")

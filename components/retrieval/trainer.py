@@ -9,7 +9,7 @@ import tf_keras as keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.ingest.declaration import HISTORY
-from components.retrieval.config import RetrievalConfig
+from components.retrieval.config import RetrievalConfig, TrainerConfig
 from components.retrieval.model import RetrievalModel
 from components.retrieval.node import CONFIG_KEY, RESUME_DIR_KEY
 from components.retrieval.towers import CandidateTower, QueryTower
@@ -27,7 +27,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
     Writes a SavedModel of :class:`ExportedRetrieval`, TensorBoard logs, and every epoch's metrics.
     """
-    config = RetrievalConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
+    config = TrainerConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
     # First: workers have to find each other before TensorFlow computes anything.
     strategy = distribution_strategy(config)
     inputs = read_training_inputs(fn_args, positives_only=config.loss.kind != "binary_cross_entropy")
@@ -40,6 +40,7 @@ def run_fn(fn_args: FnArgs) -> None:
             config,
             fn_args.model_run_dir,
             resume_dir=fn_args.custom_config[RESUME_DIR_KEY],
+            exclude_history=not config.repeats,
         )
     if not strategy.extended.should_checkpoint:
         # Of several workers, who all have the same weights now, the chief writes.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import tensorflow as tf
-import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from components.ingest.declaration import HISTORY
 from components.ingest.errors import UserError
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.model import RetrievalModel
@@ -28,8 +29,13 @@ class CatalogueRecall(keras.callbacks.Callback):
     Adds ``val_recall@k`` to the epoch's logs, for early stopping, TensorBoard and the report.
     """
 
-    def __init__(self, validation: EncodedInteractions, queries: int):
-        """Takes the validation interactions, of which positive ones count, and how many of them to look at.
+    def __init__(self, validation: EncodedInteractions, queries: int, *, exclude_history: bool):
+        """Prepares to look at the positive ones of the validation interactions.
+
+        Args:
+            validation: The interactions.
+            queries: At most how many to look at.
+            exclude_history: As in :func:`catalogue_recall`.
 
         Raises:
             UserError: If none is positive.
@@ -42,36 +48,49 @@ class CatalogueRecall(keras.callbacks.Callback):
                 " least one; give more data, or a larger eval split"
             )
         self._batches = validation.spread(queries).batches(_VALIDATION_BATCH)
+        self._exclude_history = exclude_history
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Scores the sample against the catalogue as embedded now."""
         if logs is not None:
-            logs.update(catalogue_recall(self.model, self._batches))
+            found = catalogue_recall(self.model, self._batches, exclude_history=self._exclude_history)
+            logs.update(found)
 
 
-def catalogue_recall(model: RetrievalModel, batches: tf.data.Dataset) -> dict[str, float]:
+def catalogue_recall(
+    model: RetrievalModel, batches: tf.data.Dataset, *, exclude_history: bool
+) -> dict[str, float]:
     """Share of interactions whose candidate is among the k best of the whole catalogue.
 
     Args:
         model: The model to validate.
         batches: Batched interactions.
+        exclude_history: Whether what a query's history holds cannot be among its best.
 
     Returns:
         ``val_recall@k`` for k = 10 and 100, or the catalogue's size where that is smaller.
     """
-    deepest = min(max(_KS), model.candidate_count)
-    search = tfrs.layers.factorized_top_k.BruteForce(k=deepest)
-    search.index(model.embed_catalogue(), tf.range(model.candidate_count, dtype=tf.int64))
+    deepest, catalogue = min(max(_KS), model.candidate_count), model.embed_catalogue()
     # Places of those found. Counted here: TFRS' metric keeps its state in variables, which callbacks cannot
     # write where training is distributed.
     places, interactions = [], 0
     for batch in batches:
-        _, best = search(model.embed_query(batch))
+        scores = tf.matmul(model.embed_query(batch), catalogue, transpose_b=True)
+        if exclude_history:
+            scores = _without(scores, batch[HISTORY])
+        best = tf.math.top_k(scores, k=deepest).indices
         # By row, not by score: a tie cannot be mistaken for a miss.
-        places.append(tf.where(best == batch[CANDIDATE_ROW][:, tf.newaxis])[:, 1])
+        places.append(tf.where(tf.cast(best, tf.int64) == batch[CANDIDATE_ROW][:, tf.newaxis])[:, 1])
         interactions += int(tf.shape(best)[0])
     found = tf.concat(places, axis=0).numpy()
     return {f"val_recall@{k}": float((found < k).sum() / interactions) for k in _KS}
+
+
+def _without(scores: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
+    """Scores, float32 [batch, candidates], minus infinity for the rows in history, int64 [batch, length]."""
+    places = tf.where(history >= 0)
+    hits = tf.stack([places[:, 0], tf.gather_nd(history, places)], axis=1)
+    return tf.tensor_scatter_nd_update(scores, hits, tf.fill([tf.shape(hits)[0]], -math.inf))
 
 
 def distribution_strategy(config: RetrievalConfig) -> tf.distribute.Strategy:
@@ -91,6 +110,8 @@ def fit(
     config: RetrievalConfig,
     log_dir: str,
     resume_dir: str | None = None,
+    *,
+    exclude_history: bool = True,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, list[float]]:
     """Trains until validation recall stops rising, and leaves the best weights in the model.
@@ -103,6 +124,7 @@ def fit(
         log_dir: Where TensorBoard logs go.
         resume_dir: Where every epoch leaves what it takes to go on after an interruption; what is there is
             gone on with, and removed when training has ended. None: an interrupted training is lost.
+        exclude_history: Whether validation leaves out what a query's history holds.
         callbacks: Called at the end of each epoch with its validation; may stop the training.
 
     Returns:
@@ -124,7 +146,7 @@ def fit(
             steps_per_epoch=steps,
             verbose=2,
             callbacks=[
-                CatalogueRecall(validation, config.validation_queries),
+                CatalogueRecall(validation, config.validation_queries, exclude_history=exclude_history),
                 progress,
                 *callbacks,
                 keras.callbacks.TensorBoard(log_dir, write_graph=False),

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from components.retrieval import trainer
-from components.retrieval.config import RetrievalConfig
+from components.retrieval.config import TrainerConfig
 from components.retrieval.trainer import run_fn
 
 
@@ -28,7 +28,9 @@ def run(tmp_path, monkeypatch):
         strategy = SimpleNamespace(scope=nullcontext, extended=SimpleNamespace(should_checkpoint=chief))
         monkeypatch.setattr(trainer, "read_training_inputs", read)
         monkeypatch.setattr(trainer, "distribution_strategy", lambda config: strategy)
-        config = RetrievalConfig(**{"dim": 4, "layers": None, "epochs": 1, "batch_size": 64} | settings)
+        config = TrainerConfig(
+            **{"dim": 4, "layers": None, "epochs": 1, "batch_size": 64, "repeats": False} | settings
+        )
         run_fn(
             SimpleNamespace(
                 custom_config={
