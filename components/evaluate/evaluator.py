@@ -15,7 +15,7 @@ from tfx.utils import json_utils, path_utils, proto_utils
 
 from components.evaluate.baseline import has_model
 from components.evaluate.config import EvaluationConfig
-from components.evaluate.eval_config import eval_config, with_baselines
+from components.evaluate.eval_config import eval_config, questions, with_baselines
 from components.evaluate.sample import Sample
 from components.ingest.declaration import Declaration
 
@@ -105,7 +105,16 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             sample: how much of the split.
             baselines: the BaselineTrainer's output; None where all are turned off.
             baseline: the BaselineResolver's output; may hold no model.
+
+        Raises:
+            ValueError: If there are trained baselines that are not asked, or the other way round.
         """
+        asked = questions(eval_config).trained
+        if bool(asked) != (baselines is not None):
+            raise ValueError(
+                f"the EvalConfig asks {', '.join(asked) or 'no trained baseline'}, and 'baselines' is "
+                f"{'given' if baselines else 'None'}; expected both or neither"
+            )
         super().__init__(
             spec=EvaluatorSpec(
                 examples=examples,

@@ -107,3 +107,19 @@ def test_both_evaluators_and_the_push_compile_for_kubeflow(last_steps, laid_out,
         "Pusher": "components.push.pusher.Executor",
     }.items():
         assert path in executors[f"{node}_executor"]
+
+
+def test_baselines_that_are_asked_have_to_be_given(declaration, no_baselines):
+    channel = tfx.dsl.Channel(type=standard_artifacts.Model)
+    examples = tfx.dsl.Channel(type=standard_artifacts.Examples)
+    schema = tfx.dsl.Channel(type=standard_artifacts.Schema)
+    for config, baselines, said in (
+        (EvaluationConfig(), None, "asks ials, item_knn, and 'baselines' is None"),
+        (
+            EvaluationConfig(baselines=no_baselines),
+            channel,
+            "asks no trained baseline, and 'baselines' is given",
+        ),
+    ):
+        with pytest.raises(ValueError, match=said):
+            reporting_evaluator(examples, channel, baselines, schema, declaration, config)
