@@ -123,6 +123,7 @@ class Search:
                     config,
                     str(self._folder / "tensorboard" / name),
                     resume_dir=str(resume_dir),
+                    exclude_history=not self._domain.evaluation.repeats,
                     callbacks=[pruner],
                 )
         except Exception as error:
@@ -170,6 +171,7 @@ def search_folder(domain: Domain, data: TransformedData, root: Path) -> Path:
     searched = domain.tune.model_copy(update={"ranges": domain.tune.searched})
     described: dict[str, Any] = {
         "retrieval": domain.retrieval.model_dump(mode="json"),
+        "repeats": domain.evaluation.repeats,
         "tune": searched.model_dump(mode="json"),
         "data": [data.interactions, data.interaction_graph, data.candidates, data.candidate_graph],
     }

@@ -44,6 +44,13 @@ class TuneRequest:
     minutes: float | None = None
     write: Path | None = None
 
+    def command(self, root: Path, seconds: float) -> list[str]:
+        """The child's argv; it begins no trial after so many seconds."""
+        # -P: the current folder must not shadow this package.
+        command = [sys.executable, "-P", "-m", "pipeline.tune.child", "--domain", self.domain]
+        command += ["--root", str(root), "--trials", str(self.trials), "--seconds", str(seconds)]
+        return command + [word for override in self.overrides for word in ("--set", override)]
+
     def check(self, domain: Domain) -> None:
         """Raises UserError where a search's result could not be written: better before it than after."""
         if self.write is None or self.write.resolve() == domain.folder / DOMAIN_FILE:
@@ -106,14 +113,7 @@ class _Sitting:
                     show(event)
                 self._take(event)
 
-            return follow(self._command(), log, on_event, lock)
-
-    def _command(self) -> list[str]:
-        # -P: the current folder must not shadow this package.
-        command = [sys.executable, "-P", "-m", "pipeline.tune.child", "--domain", self._request.domain]
-        command += ["--root", str(self._root.path), "--trials", str(self._request.trials)]
-        command += ["--seconds", str(self._seconds_left())]
-        return command + [word for override in self._request.overrides for word in ("--set", override)]
+            return follow(self._request.command(self._root.path, self._seconds_left()), log, on_event, lock)
 
     def _seconds_left(self) -> float:
         if self._request.minutes is None:
@@ -129,7 +129,7 @@ class _Sitting:
         self.trials = read_trials(folder / TABLE)
         self._deadline = time.monotonic() + self._seconds_left()
         if self.trials:
-            known = f"{len(self.trials)} trials are there from before"
+            known = f"{len(self.trials)} of them are there from before"
             self._console.print(f"{known}; going on in {folder}", highlight=False, soft_wrap=True)
 
     def _take(self, event: Event) -> None:

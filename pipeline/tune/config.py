@@ -90,9 +90,7 @@ class TuneConfig(Strict):
             field = setting(key)
             if isinstance(values, Interval):
                 if not _numbers(field):
-                    raise ValueError(
-                        f"{key} is no number: list its values, such as {key}: [{field.default!r}]"
-                    )
+                    raise ValueError(f"{key} is no number: list its values, such as [{field.default!r}]")
                 values = (values.low, values.high)
             for value in values:
                 _check(key, field, value)
@@ -176,7 +174,7 @@ def with_settings(config: RetrievalConfig, settings: Mapping[str, Any]) -> Retri
         settings: Dotted key to value.
 
     Raises:
-        pydantic.ValidationError: If they do not fit each other.
+        ValueError: If they do not fit each other.
     """
     content = config.model_dump()
     for key, value in settings.items():
@@ -185,4 +183,8 @@ def with_settings(config: RetrievalConfig, settings: Mapping[str, Any]) -> Retri
         for name in parents:
             place = place[name]
         place[last] = value
-    return RetrievalConfig.model_validate(content)
+    try:
+        return RetrievalConfig.model_validate(content)
+    except ValidationError as error:
+        why = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        raise ValueError(why) from error

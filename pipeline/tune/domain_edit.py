@@ -67,7 +67,7 @@ def with_settings(text: str, settings: Mapping[str, Any]) -> str | None:
     Returns:
         The new text; None where a comment would go, or anything else than the settings would change.
     """
-    expected = yaml.safe_load(text)
+    expected = _unshared(yaml.safe_load(text))
     line_end = "\r\n" if "\r\n" in text else "\n"
     text = text.replace("\r\n", "\n")
     for key, value in settings.items():
@@ -83,6 +83,13 @@ def with_settings(text: str, settings: Mapping[str, Any]) -> str | None:
     except yaml.YAMLError:
         return None
     return text.replace("\n", line_end)
+
+
+def _unshared(content: Any) -> Any:
+    """A copy in which what an anchor and its aliases stand for are different things."""
+    if isinstance(content, dict):
+        return {key: _unshared(value) for key, value in content.items()}
+    return [_unshared(value) for value in content] if isinstance(content, list) else content
 
 
 def _put(content: dict[str, Any], path: Sequence[str], value: Any) -> None:
