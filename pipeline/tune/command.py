@@ -227,9 +227,10 @@ def _show_best(
 ) -> None:
     best, first = ranked(trials)[0], trials[0]
     changes = {key: value for key, value in best.settings.items() if value != first.settings[key]}
-    if changes and request.overrides:
-        told = ", ".join(request.overrides)
-        console.print(f"found with {told}, which the file does not say", markup=False, highlight=False)
+    unsaid = [override for override in request.overrides if not override.startswith("tune.")]
+    if changes and unsaid:
+        told = f"found with {', '.join(unsaid)}, which the file does not say"
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
     if request.write and changes:
         write_settings(domain.folder / DOMAIN_FILE, request.write, changes)
     print_best(console, best, changes, command, request.write if changes else None)

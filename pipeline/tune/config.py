@@ -61,6 +61,7 @@ DEFAULT_RANGES: Final[Mapping[str, Interval | tuple[Any, ...]]] = {
     "retrieval.temperature": Interval(low=0.05, high=1, log=True),
     "retrieval.layers": (None, [], [128]),
     "retrieval.history.encoder": ("mean", "attention"),
+    "retrieval.history.half_life": (None, 3, 10, 30),
     "retrieval.loss.uniform_negatives": (0, 256, 1024),
     "retrieval.optimizer.learning_rate": Interval(low=0.0005, high=0.02, log=True),
     "retrieval.batch_size": (256, 1024, 4096),

@@ -57,7 +57,7 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
     """Replaces the table as a whole, so that it is never seen half-written."""
     keys = list(dict.fromkeys(key for trial in trials for key in trial.settings))
     text = io.StringIO()
-    writer = csv.writer(text)
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*_FACTS, *keys, *_LAST])
     for trial in trials:
         writer.writerow(

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from components.ingest.errors import UserError
 from components.retrieval.config import RetrievalConfig
+from pipeline.cli import main
 from pipeline.domain import load_domain
 from pipeline.tune.config import DEFAULT_RANGES, TuneConfig, read_setting, with_settings
 from pipeline.tune.draw import points
@@ -196,3 +198,29 @@ def test_a_trial_is_told_on_a_line():
     assert trial_line(_trial(8, state="failed", error="no [memory]"), 20, best) == (
         r"trial  8/20  [bold red]failed[/bold red] after 1.5 s: no \[memory]"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--apply", "--write", "x.yaml"], 2, "expected either --apply or --write FILE"),
+        (["--trials", "0"], 2, "0 is not in the range x>=1"),
+        (["--minutes", "0"], 2, "0.0 is not in the range x>0"),
+        (["--set", "tune.range={}"], 1, "tune.range: there is no such key"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_told_in_plain_words(tmp_path, words, code, message):
+    result = CliRunner().invoke(main, ["tune", "--domain", TINY, "--root", str(tmp_path / "root"), *words])
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert not (tmp_path / "root").exists()
+
+
+def test_help_teaches_what_is_searched_and_what_is_not_read():
+    shown = CliRunner().invoke(main, ["tune", "--help"]).output
+    for words in (
+        "westwork tune --domain ./mine --apply",
+        "the test split is not read",
+        "Trial 1 is the domain",
+    ):
+        assert words in " ".join(shown.split())

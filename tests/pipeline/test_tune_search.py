@@ -32,11 +32,11 @@ def sit(monkeypatch, tmp_path):
         ],
     )
 
-    def search(script, trials: int = 3, **request) -> str:
+    def search(script, trials: int = 3, terminal: bool = False, **request) -> str:
         (tmp_path / "script.json").write_text(json.dumps(script))
         domain = load_domain(str(request.pop("domain", TINY)), ["tune.ranges={retrieval.dim: [16, 24, 32]}"])
         with open(os.devnull, "w") as nowhere:
-            console = Console(file=nowhere, width=100, record=True)
+            console = Console(file=nowhere, width=100, record=True, force_terminal=terminal)
             asked = TuneRequest(str(TINY), (), trials, **request)
             tune_domain(console, domain, RunRoot(tmp_path), asked, COMMAND)
             return console.export_text()
@@ -57,6 +57,13 @@ def test_each_trial_is_told_on_a_line_and_the_best_are_shown(sit, tmp_path, capf
     assert capfd.readouterr() == ("", "")
     (log,) = (tmp_path / "logs").iterdir()
     assert "chatter of a library" in log.read_text()
+
+
+def test_on_a_terminal_the_steps_and_the_trial_under_way_are_shown_too(sit):
+    shown = sit({"2": "pruned"}, terminal=True)
+    lines = [line for line in shown.splitlines() if line.startswith("trial ")]
+    assert [line[:9] for line in lines] == ["trial 1/3", "trial 2/3", "trial 3/3"]
+    assert lines[1].endswith("pruned")
 
 
 def test_a_trial_that_takes_its_process_with_it_is_recorded_and_the_search_goes_on(sit, tmp_path):
