@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +23,7 @@ UNKNOWN_ACTION = 0
 """Number of an action that is padding, or none of those that tell history events apart."""
 
 _PARSE_BATCH = 4096
+_FINGERPRINT_SEED = 20_26
 _PADDING = {HISTORY: UNKNOWN_ROW, HISTORY_AGE: 0.0, HISTORY_ACTION: UNKNOWN_ACTION}
 
 
@@ -193,8 +194,8 @@ def read_interactions(
         the right with ``UNKNOWN_ROW``; ``history_age``, float32 [queries, history.length] seconds, padded
         with 0; ``history_action``, where actions tell events apart, [queries, history.length] numbers by
         :func:`action_lookup`, padded with ``UNKNOWN_ACTION``. By interaction: ``candidate_row``;
-        ``positive``, ``weight`` and, where declared, the rating. Neighbours that are equal in all that is by
-        query are one query's. Files are read in the order of their names, so the order of interactions is
+        ``positive``, ``weight`` and, where declared, the rating. Interactions that are equal in all that is
+        by query are one query's. Files are read in the order of their names, so the order of interactions is
         always the same.
     """
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
@@ -206,9 +207,7 @@ def read_interactions(
     spec = transform_output.transformed_feature_spec() | ragged
     of_query = {declaration.interactions.query_id, *declaration.query_features, *ragged}
 
-    def encode(
-        records: tf.Tensor,
-    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
+    def encode(records: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = tf.io.parse_example(records, spec)
         rows = tf.cast(row_lookup.lookup(batch.pop(declaration.interactions.candidate_id)), tf.int32)
         kept = rows != UNKNOWN_ROW
@@ -220,43 +219,53 @@ def read_interactions(
         events[HISTORY] = _looked_up(events[HISTORY], row_lookup, tf.int32)
         if actions:
             events[HISTORY_ACTION] = _looked_up(events[HISTORY_ACTION], action_numbers, tf.int16)
-        batch |= latest_history(events, declaration.history.length)
-        queries = {name: column for name, column in batch.items() if name in of_query}
-        starts = _differs_from_the_one_before(queries)
-        return (
-            {name: column for name, column in batch.items() if name not in of_query},
-            {name: tf.boolean_mask(column, starts) for name, column in queries.items()},
-            tf.cumsum(tf.cast(starts, tf.int32)) - 1,
-        )
+        return batch | latest_history(events, declaration.history.length)
 
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(_PARSE_BATCH)
     chunks = list(records.map(encode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True))
     if not chunks:
         # Only for the shapes of its columns.
         chunks = [encode(tf.constant([], tf.string))]
-    columns, queries, query_of = ([chunk[part] for chunk in chunks] for part in range(3))
-    sizes = [next(iter(chunk.values())).shape[0] for chunk in queries]
-    before = np.cumsum([0, *sizes[:-1]], dtype=np.int32)
-    return EncodedInteractions(
-        _end_to_end(columns),
-        _end_to_end(queries),
-        tf.concat([part + start for part, start in zip(query_of, before, strict=True)], axis=0),
-    )
+    return by_query(chunks, of_query)
 
 
-def _differs_from_the_one_before(columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Whether a row differs in any column from the row before, bool [rows]; the first one does."""
-    differs = False
-    for column in columns.values():
-        flat = tf.reshape(column, [tf.shape(column)[0], math.prod(column.shape[1:])])
-        differs |= tf.reduce_any(flat[1:] != flat[:-1], axis=1)
-    first = tf.ones([tf.minimum(tf.shape(flat)[0], 1)], tf.bool)
-    return tf.concat([first, differs], axis=0)
+def by_query(chunks: list[dict[str, tf.Tensor]], of_query: Collection[str]) -> EncodedInteractions:
+    """Interactions of equal queries side by side, queries in the order of their first interactions.
+
+    Args:
+        chunks: Columns with a row an interaction; emptied.
+        of_query: The columns that make a query what it is.
+    """
+    fingerprints = np.concatenate([_fingerprints(chunk, of_query) for chunk in chunks])
+    _, first, query = np.unique(fingerprints, return_index=True, return_inverse=True)
+    place = np.empty_like(first)
+    place[np.argsort(first)] = np.arange(len(first))
+    query_of = place[query]
+    order, first = np.argsort(query_of, kind="stable"), np.sort(first)
+    columns, queries = {}, {}
+    for name in sorted(chunks[0]):
+        # One column at a time leaves the chunks, so that no more than one is in memory twice.
+        column = tf.concat([chunk.pop(name) for chunk in chunks], axis=0)
+        if name in of_query:
+            queries[name] = tf.gather(column, first)
+        else:
+            columns[name] = tf.gather(column, order)
+    return EncodedInteractions(columns, queries, tf.constant(query_of[order], tf.int32))
 
 
-def _end_to_end(chunks: list[dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
-    """One column at a time leaves the lists, so that no more than one is in memory twice."""
-    return {name: tf.concat([chunk.pop(name) for chunk in chunks], axis=0) for name in sorted(chunks[0])}
+def _fingerprints(columns: Mapping[str, tf.Tensor], names: Collection[str]) -> np.ndarray:
+    """uint64 [rows], equal for rows that are equal in the named columns, and for no others.
+
+    The bits of each value times a random number of its place, added up: two different rows meet with a
+    probability of about 2⁻⁶⁴ (universal hashing: Carter and Wegman, JCSS 18, 1979).
+    """
+    rng = np.random.default_rng(_FINGERPRINT_SEED)
+    total = np.zeros(columns[CANDIDATE_ROW].shape[0], np.uint64)
+    for name in sorted(names):
+        values = columns[name].numpy().reshape(columns[name].shape[0], math.prod(columns[name].shape[1:]))
+        bits = values.view(f"u{values.dtype.itemsize}").astype(np.uint64)
+        total += bits @ rng.integers(1 << 63, size=bits.shape[1], dtype=np.uint64)
+    return total
 
 
 def latest_history(events: Mapping[str, tf.RaggedTensor], length: int) -> dict[str, tf.Tensor]:

@@ -9,8 +9,8 @@ from components.transform.interaction_dataset import (
     QUERY_OF,
     UNKNOWN_ACTION,
     EncodedInteractions,
-    _differs_from_the_one_before,
     action_lookup,
+    by_query,
     latest_history,
 )
 
@@ -185,13 +185,31 @@ def test_positives_come_with_their_queries():
     assert positives.positives() is positives
 
 
-def test_a_query_begins_where_anything_of_it_differs_from_the_one_before():
-    begins = _differs_from_the_one_before(
-        {
-            "user": tf.constant([1, 1, 1, 2, 2, 1]),
-            "history": tf.constant([[3, -1], [3, -1], [3, 4], [3, 4], [3, 4], [3, 4]]),
-            "mood": tf.constant([0.5, 0.5, 0.5, 0.5, 0.5, 0.5]),
-        }
-    )
-    assert begins.numpy().tolist() == [True, False, True, True, False, True]
-    assert _differs_from_the_one_before({"user": tf.constant([], tf.int64)}).shape == (0,)
+def unordered(n=40, seed=0):
+    """Interactions of queries that differ in one place only, in no order, in two chunks."""
+    rng = np.random.default_rng(seed)
+    user, history, age = rng.integers(0, 2, n), rng.integers(-1, 2, (n, 2)), rng.integers(0, 2, (n, 2)) / 8
+    columns = {
+        "user": tf.constant(user),
+        "history": tf.constant(history, tf.int32),
+        "history_age": tf.constant(age, tf.float32),
+        "history_action": tf.zeros([n, 2], tf.int16),
+        "candidate_row": tf.range(n),
+    }
+    chunks = [
+        {name: column[start:stop] for name, column in columns.items()} for start, stop in ((0, 15), (15, n))
+    ]
+    keys = [(user[i], *history[i], *age[i]) for i in range(n)]
+    return by_query(chunks, {"user", "history", "history_age", "history_action"}), keys
+
+
+def test_equal_queries_are_held_once_in_the_order_of_their_first_interactions():
+    grouped, keys = unordered()
+    assert grouped.query_count == len(set(keys)) < len(grouped) == 40
+    rows = grouped.columns["candidate_row"].numpy()
+    expected = [row for first in dict.fromkeys(keys) for row in range(40) if keys[row] == first]
+    assert rows.tolist() == expected
+    histories, ages, users = (grouped.column(name).numpy() for name in ("history", "history_age", "user"))
+    found = [(users[i], *histories[i], *ages[i]) for i in range(40)]
+    assert found == [keys[row] for row in rows]
+    assert unordered()[0].columns["candidate_row"].numpy().tolist() == rows.tolist()
