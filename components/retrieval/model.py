@@ -76,7 +76,7 @@ class RetrievalModel(tfrs.Model):
         self.candidate_features = {name: tf.constant(column) for name, column in table.features.items()}
         loss = config.loss
         self._pool = NegativePool(counts, in_batch=loss.in_batch, uniform=loss.uniform_negatives)
-        self._log_temperature = tf.Variable(
+        self.log_temperature = tf.Variable(
             math.log(config.temperature), trainable=config.learn_temperature, name="log_temperature"
         )
         # tfrs.Model reports the last batch's loss; a curve needs the epoch's.
@@ -92,7 +92,7 @@ class RetrievalModel(tfrs.Model):
     @property
     def temperature(self) -> tf.Tensor:
         """What similarities are divided by in the loss: float32 scalar."""
-        return tf.exp(self._log_temperature)
+        return tf.exp(self.log_temperature)
 
     def embed_query(self, query: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Embeds encoded queries.
@@ -103,9 +103,10 @@ class RetrievalModel(tfrs.Model):
             training: Whether dropout is on.
 
         Returns:
-            float32 [batch, width] embeddings, for cosine similarity of unit length but for the bias.
+            float32 [batch, width] embeddings over the temperature: their dot products with candidates' are
+            what the loss makes of similarities, logarithms of a probability but for a constant of the query.
         """
-        return self._finished(self._raw_query(query, training))
+        return self._over_temperature(self._raw_query(query, training))
 
     def embed_rows(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Embeds candidates of the table by row (int64 [batch]) as float32 [batch, width]."""
@@ -142,6 +143,9 @@ class RetrievalModel(tfrs.Model):
         dim = self._config.dim
         return tf.concat([tf.math.l2_normalize(raw[:, :dim], axis=1), raw[:, dim:]], axis=1)
 
+    def _over_temperature(self, raw_queries: tf.Tensor) -> tf.Tensor:
+        return self._finished(raw_queries) / self.temperature
+
     def _id_index(self, rows: tf.Tensor) -> tf.Tensor:
         """Index of the id embedding of each row; ``UNKNOWN_ID`` for padding and ids not in the table."""
         return tf.where(rows >= 0, tf.gather(self._id_indices, tf.maximum(rows, 0)), UNKNOWN_ID)
@@ -169,12 +173,12 @@ class RetrievalModel(tfrs.Model):
             training: Whether dropout is on.
         """
         raw_queries = self._raw_query(inputs, training)
-        queries = self._finished(raw_queries)
+        queries = self._over_temperature(raw_queries)
         rows, query_of = inputs[CANDIDATE_ROW], _query_of(inputs)
         if self._config.loss.kind == "full_softmax":
             everything = tf.range(self.candidate_count, dtype=tf.int64)
             raw_candidates = self._raw_rows(everything, training)
-            scores = self._scores(queries, self._finished(raw_candidates))
+            scores = tf.matmul(queries, self._finished(raw_candidates), transpose_b=True)
             own = tf.gather_nd(scores, tf.stack([query_of, rows], axis=1))
             losses = tf.gather(tf.reduce_logsumexp(scores, axis=1), query_of) - own
             raw_positives = tf.gather(raw_candidates, rows)
@@ -196,7 +200,7 @@ class RetrievalModel(tfrs.Model):
         """Losses against a pool of negatives, float32 [interactions]."""
         loss, rows, query_of = self._config.loss, inputs[CANDIDATE_ROW], _query_of(inputs)
         positives = self._finished(raw_positives)
-        own = tf.reduce_sum(tf.gather(queries, query_of) * positives, axis=1) / self.temperature
+        own = tf.reduce_sum(tf.gather(queries, query_of) * positives, axis=1)
         drawn = self._pool.draw_uniform()
         pool = [rows] if loss.in_batch else []
         embedded = [positives] if loss.in_batch else []
@@ -205,7 +209,7 @@ class RetrievalModel(tfrs.Model):
         if not pool:
             return binary_cross_entropy(own, inputs[POSITIVE], tf.zeros_like(own), loss.negative_weight)
         negatives = tf.concat(pool, axis=0)
-        scores = self._scores(queries, tf.concat(embedded, axis=0))
+        scores = tf.matmul(queries, tf.concat(embedded, axis=0), transpose_b=True)
         if loss.kind == "sampled_softmax" and loss.correction != "none":
             batch = tf.shape(queries, query_of.dtype)[0]
             sizes = tf.math.bincount(query_of, minlength=batch, dtype=tf.float32)
@@ -223,10 +227,6 @@ class RetrievalModel(tfrs.Model):
         if loss.correction == "positive_not_sampled":
             return positive_not_sampled_cross_entropy(own, beside)
         return softmax_cross_entropy(own, beside)
-
-    def _scores(self, queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-        """Similarity of every query and candidate over the temperature: float32 [batch, candidates]."""
-        return tf.matmul(queries / self.temperature, candidates, transpose_b=True)
 
 
 def _query_of(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:

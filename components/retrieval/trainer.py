@@ -84,7 +84,7 @@ class ExportedRetrieval(tf.Module):
             query_signature: Specs of an encoded query, history as candidate rows.
         """
         super().__init__(name="retrieval")
-        self._towers = [model.query_tower, model.candidate_tower]
+        self._weights = [model.query_tower, model.candidate_tower, model.log_temperature]
         tables = {
             name: tf.TensorSpec([None, *column.shape[1:]], column.dtype, name=name)
             for name, column in model.candidate_features.items()

@@ -21,9 +21,9 @@ def drawn(monkeypatch):
     )
 
 
-def scores_by_hand(model, batch, temperature=1.0):
+def scores_by_hand(model, batch):
     """Of every query and candidate: [batch, candidates]."""
-    return model.embed_query(batch).numpy() @ model.embed_catalogue().numpy().T / temperature
+    return model.embed_query(batch).numpy() @ model.embed_catalogue().numpy().T
 
 
 def pool_by_hand(tiny, in_batch, uniform):
@@ -62,6 +62,14 @@ def test_sampled_softmax_is_over_the_pool_corrected_by_its_exact_mixture(
 
 
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
+def test_what_is_served_is_divided_by_the_temperature_as_in_the_loss(tiny, similarity):
+    batch = tiny.batch()
+    one, half = (tiny.model(similarity=similarity, temperature=temperature) for temperature in (1.0, 0.5))
+    np.testing.assert_allclose(half.embed_query(batch), 2 * one.embed_query(batch), rtol=1e-5)
+    np.testing.assert_array_equal(half.embed_catalogue(), one.embed_catalogue())
+
+
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 @pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (1.0, 0.0, 3.0)])
 def test_similarities_are_divided_by_the_temperature_and_losses_weighted(
@@ -69,7 +77,7 @@ def test_similarities_are_divided_by_the_temperature_and_losses_weighted(
 ):
     model = tiny.model(similarity=similarity, temperature=temperature)
     batch = tiny.batch(weights=weights)
-    by_hand = softmax_by_hand(scores_by_hand(model, batch, temperature), *pool_by_hand(tiny, True, 0))
+    by_hand = softmax_by_hand(scores_by_hand(model, batch), *pool_by_hand(tiny, True, 0))
     assert float(model.compute_loss(batch)) == pytest.approx(np.mean(by_hand * weights), rel=1e-4)
 
 
@@ -103,7 +111,7 @@ def test_hard_negatives_are_those_with_the_highest_corrected_scores(tiny, drawn,
 def test_full_softmax_is_over_the_catalogue(tiny, temperature):
     model = tiny.model(loss={"kind": "full_softmax"}, temperature=temperature)
     batch = tiny.batch(weights=(1.0, 0.5, 2.0))
-    exponents = np.exp(scores_by_hand(model, batch, temperature))
+    exponents = np.exp(scores_by_hand(model, batch))
     losses = -np.log(exponents[np.arange(3), ROWS] / exponents.sum(axis=1))
     assert float(model.compute_loss(batch)) == pytest.approx(np.mean(losses * [1, 0.5, 2]), rel=1e-5)
 
@@ -200,11 +208,11 @@ def test_a_learnt_temperature_has_a_gradient_and_a_fixed_one_is_no_weight(tiny):
         if learnt:
             losses = []
             for step in (-0.01, 0.0, 0.01):
-                model._log_temperature.assign(np.log(0.5) + step)
+                model.log_temperature.assign(np.log(0.5) + step)
                 with tf.GradientTape() as tape:
                     losses.append(model.compute_loss(batch))
                 if not step:
-                    gradient = tape.gradient(losses[-1], model._log_temperature)
+                    gradient = tape.gradient(losses[-1], model.log_temperature)
             assert float(gradient) == pytest.approx(float(losses[2] - losses[0]) / 0.02, rel=1e-2)
 
 
