@@ -62,7 +62,7 @@ def learning_rate(
     if config.schedule == "cosine":
         warmup = min(config.warmup_steps, steps - 1)
         return keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else config.learning_rate,
+            config.learning_rate / max(warmup, 1),
             decay_steps=steps - warmup,
             warmup_target=config.learning_rate if warmup else None,
             warmup_steps=warmup,

@@ -104,7 +104,7 @@ def test_cosine_falls_to_nothing_over_the_whole_training():
 
 def test_cosine_after_warm_up_falls_over_what_is_left():
     found = rates(100, [0, 10, 20, 60, 100], schedule="cosine", warmup_steps=20)
-    np.testing.assert_allclose(found, [0, 0.05, 0.1, 0.05, 0], rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(found, [0.005, 0.0525, 0.1, 0.05, 0], rtol=1e-5, atol=1e-8)
 
 
 def test_a_warm_up_longer_than_the_training_is_cut():
