@@ -38,7 +38,7 @@ class EncodedInteractions:
         columns: Tensors with one row an interaction. Candidate rows (``candidate_row``, ``history``) are
             int32, and ``history_action`` is int16, to save memory; batches hold them as int64.
         queries: Tensors with one row a query; none: ``columns`` has all, and each interaction is a query.
-        query_of: int32 [interactions], the query of each, ascending; None without ``queries``.
+        query_of: int32 [interactions], the query of each; None without ``queries``.
     """
 
     columns: Mapping[str, tf.Tensor]
@@ -90,14 +90,16 @@ class EncodedInteractions:
         """
         if self.query_of is None:
             return self.shuffled_batches(batch_size, seed, epochs)
-        starts = tf.searchsorted(self.query_of, tf.range(self.query_count + 1, dtype=tf.int32))
-        starts = tf.cast(starts, tf.int64)
+        query_of = self.query_of.numpy()
+        by_query = np.argsort(query_of, kind="stable")
+        starts = tf.constant(np.searchsorted(query_of[by_query], np.arange(self.query_count + 1)))
+        by_query = tf.constant(by_query)
 
         def gather(chosen: tf.Tensor) -> dict[str, tf.Tensor]:
             places = tf.ragged.range(tf.gather(starts, chosen), tf.gather(starts, chosen + 1))
             return {
                 **_rows(self.queries, chosen),
-                **_rows(self.columns, places.flat_values),
+                **_rows(self.columns, tf.gather(by_query, places.flat_values)),
                 QUERY_OF: places.value_rowids(),
             }
 
@@ -226,11 +228,11 @@ def read_interactions(
     if not chunks:
         # Only for the shapes of its columns.
         chunks = [encode(tf.constant([], tf.string))]
-    return by_query(chunks, of_query)
+    return held_by_query(chunks, of_query)
 
 
-def by_query(chunks: list[dict[str, tf.Tensor]], of_query: Collection[str]) -> EncodedInteractions:
-    """Interactions of equal queries side by side, queries in the order of their first interactions.
+def held_by_query(chunks: list[dict[str, tf.Tensor]], of_query: Collection[str]) -> EncodedInteractions:
+    """Interactions in their order, with equal queries held once, in the order of their first interactions.
 
     Args:
         chunks: Columns with a row an interaction; emptied.
@@ -240,8 +242,7 @@ def by_query(chunks: list[dict[str, tf.Tensor]], of_query: Collection[str]) -> E
     _, first, query = np.unique(fingerprints, return_index=True, return_inverse=True)
     place = np.empty_like(first)
     place[np.argsort(first)] = np.arange(len(first))
-    query_of = place[query]
-    order, first = np.argsort(query_of, kind="stable"), np.sort(first)
+    first = np.sort(first)
     columns, queries = {}, {}
     for name in sorted(chunks[0]):
         # One column at a time leaves the chunks, so that no more than one is in memory twice.
@@ -249,8 +250,8 @@ def by_query(chunks: list[dict[str, tf.Tensor]], of_query: Collection[str]) -> E
         if name in of_query:
             queries[name] = tf.gather(column, first)
         else:
-            columns[name] = tf.gather(column, order)
-    return EncodedInteractions(columns, queries, tf.constant(query_of[order], tf.int32))
+            columns[name] = column
+    return EncodedInteractions(columns, queries, tf.constant(place[query], tf.int32))
 
 
 def _fingerprints(columns: Mapping[str, tf.Tensor], names: Collection[str]) -> np.ndarray:

@@ -10,7 +10,7 @@ from components.transform.interaction_dataset import (
     UNKNOWN_ACTION,
     EncodedInteractions,
     action_lookup,
-    by_query,
+    held_by_query,
     latest_history,
 )
 
@@ -200,16 +200,25 @@ def unordered(n=40, seed=0):
         {name: column[start:stop] for name, column in columns.items()} for start, stop in ((0, 15), (15, n))
     ]
     keys = [(user[i], *history[i], *age[i]) for i in range(n)]
-    return by_query(chunks, {"user", "history", "history_age", "history_action"}), keys
+    return held_by_query(chunks, {"user", "history", "history_age", "history_action"}), keys
 
 
-def test_equal_queries_are_held_once_in_the_order_of_their_first_interactions():
+def test_equal_queries_are_held_once_wherever_their_interactions_are():
     grouped, keys = unordered()
     assert grouped.query_count == len(set(keys)) < len(grouped) == 40
-    rows = grouped.columns["candidate_row"].numpy()
-    expected = [row for first in dict.fromkeys(keys) for row in range(40) if keys[row] == first]
-    assert rows.tolist() == expected
+    assert grouped.columns["candidate_row"].numpy().tolist() == list(range(40)), "in their own order"
+    assert grouped.query_of.numpy().tolist() == [list(dict.fromkeys(keys)).index(key) for key in keys]
     histories, ages, users = (grouped.column(name).numpy() for name in ("history", "history_age", "user"))
     found = [(users[i], *histories[i], *ages[i]) for i in range(40)]
-    assert found == [keys[row] for row in rows]
-    assert unordered()[0].columns["candidate_row"].numpy().tolist() == rows.tolist()
+    assert found == keys
+
+
+def test_batches_of_whole_queries_gather_interactions_from_wherever_they_are():
+    grouped, keys = unordered()
+    rows = []
+    for batch in grouped.shuffled_query_batches(8, 3, range(1)):
+        for place, row in zip(batch[QUERY_OF].numpy(), batch["candidate_row"].numpy(), strict=True):
+            query = (batch["user"][place], *batch["history"][place], *batch["history_age"][place])
+            assert tuple(float(value) for value in query) == keys[row]
+            rows.append(row)
+    assert sorted(rows) == list(range(40))
