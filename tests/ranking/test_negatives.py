@@ -150,7 +150,7 @@ def test_that_train_holds_a_candidate_once_is_not_learnt_by_heart(tmp_path):
         )
 
     statistics = training_statistics(log(0), size, None)
-    settings = {"learning_rate": 0.01, "epochs": 12, "batch_size": 100}
+    settings = {"learning_rate": 0.01, "epochs": 30, "patience": 5, "batch_size": 100}
     model = make(statistics, {"uniform": 4}, size, **settings)
     fit(model, log(0), log(n), model._config, str(tmp_path))
     query = next(iter(log(0).batches(1)))
@@ -181,7 +181,7 @@ def test_what_is_learnt_is_the_probability_whatever_negatives_are_drawn(tmp_path
     }
     for negatives in ({"uniform": 6}, {"popular": 2, "uniform": 1, "history": 2}):
         statistics = training_statistics(log, size, None)
-        model = make(statistics, negatives, size, learning_rate=0.01, epochs=4, batch_size=256)
+        model = make(statistics, negatives, size, learning_rate=0.01, epochs=8, batch_size=256)
         fit(model, log, log.spread(500), model._config, str(tmp_path))
         learnt = model.score(query, tf.range(size, dtype=tf.int64)[tf.newaxis])["positive"].numpy()[0]
         assert learnt[7] == pytest.approx(0.5, abs=0.1)
