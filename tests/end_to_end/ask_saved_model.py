@@ -52,7 +52,8 @@ def main(model_dir, out):
         "known": query(KNOWN, LIKED),
         "unknown user": query(STRANGER, LIKED),
         "empty history": query(KNOWN, []),
-        "unknown ids in the history": query(KNOWN, [*LIKED, "no such film", "nor this"]),
+        # Oldest, so that the others are as old as in "known".
+        "unknown ids in the history": query(KNOWN, ["no such film", *LIKED]),
         "nothing known": query(STRANGER, []),
         "long history": query(KNOWN, LIKED * 30),
     }
