@@ -21,8 +21,8 @@ class Progress(keras.callbacks.Callback):
 
     Keras has each of the two (``EarlyStopping``, ``BackupAndRestore``), but together they forget the best
     weights: those before the interruption are gone. Here an epoch ends with a checkpoint of weights and
-    optimiser, one of the best weights if they are new, and last a small file that says which checkpoints
-    belong together; what an interruption left half-written is never read.
+    optimiser, then with a small file that says how far training is and which epoch was the best, whose
+    checkpoint is kept too; what an interruption left half-written is never read.
     """
 
     def __init__(self, model: RetrievalModel, monitor: str, *, patience: int, directory: str | None):

@@ -118,7 +118,7 @@ class EncodedInteractions:
         return self if places.shape[0] == len(self) else self._at(places)
 
     def _at(self, places: tf.Tensor) -> EncodedInteractions:
-        """Those at these places, int64 [any], ascending, and their queries."""
+        """Those at these places, int64 [any], and their queries."""
         columns = {name: tf.gather(column, places) for name, column in self.columns.items()}
         if self.query_of is None:
             return EncodedInteractions(columns)
