@@ -76,6 +76,7 @@ class Progress(keras.callbacks.Callback):
         self._read(state["best_epoch"])
         self._best = [weight.numpy() for weight in self._weights]
         self._read(self._epochs - 1)
+        _wait_for_all_workers()
         return self._epochs
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -125,3 +126,13 @@ class Progress(keras.callbacks.Callback):
 
     def _path(self, name: str) -> str | None:
         return os.path.join(self._directory, name) if self._directory else None
+
+
+def _wait_for_all_workers() -> None:
+    """Returns when every worker of a distributed training has come here; at once where there is but one.
+
+    Where a training had ended already, no step holds the chief back, and it would remove checkpoints that
+    others have yet to read.
+    """
+    strategy = tf.distribute.get_strategy()
+    float(strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.ones([])), axis=None))
