@@ -52,6 +52,15 @@ def test_training_learns_who_goes_with_whom_and_follows_from_the_seed():
     assert scores[:6].min() > scores[6:].max()
 
 
+def test_training_ends_where_each_half_is_the_formulas_answer_to_the_other():
+    data, settings = blocks(), {**SETTINGS, "iterations": 30}
+    found = fit_ials(data, **settings, seed=5)
+    bounds = settings["regularization"], settings["alpha"]
+    queries = np.stack([folded_in(found.factors, row, *bounds) for row in data.toarray()])
+    by_hand = np.stack([folded_in(queries, column, *bounds) for column in data.toarray().T])
+    np.testing.assert_allclose(found.factors, by_hand, rtol=1e-2, atol=1e-3)
+
+
 def test_every_iteration_is_shown_and_the_last_one_is_the_result():
     seen = {}
     model = fit_ials(blocks(), **SETTINGS, seed=5, each=lambda n, m: seen.update({n: m.factors.copy()}))

@@ -134,6 +134,26 @@ def test_attention_is_keras_causal_attention_read_at_the_latest_event(embedding,
         np.testing.assert_allclose(found[i], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_attention_leaves_out_a_share_of_events_and_of_each_sub_layer_in_training(embedding, monkeypatch):
+    encoder = attention(embedding, **PLAIN, dropout=0.2)
+    monkeypatch.setattr(encoder, "_norm", tf.identity)
+    (block,) = encoder._blocks
+    block.set_weights([np.zeros(weight.shape) for weight in block.get_weights()])
+    # Whatever they are given, attention makes 10 and the feed-forward layer 100; each event is 1.
+    block._output.bias.assign(tf.fill([DIM], 10.0))
+    block._projection.bias.assign(tf.fill([DIM], 100.0))
+    ones = keras.layers.Embedding(7, DIM, embeddings_initializer="ones")
+    ones.build(None)
+    many = {name: tf.repeat(column[:1], 500, axis=0) for name, column in query().items()}
+    np.testing.assert_array_equal(encoder(many, ones), np.full([500, DIM], 111.0))
+    left = encoder(many, ones, training=True).numpy()
+    for part in (100, 10, 1):
+        kept = left > 0.99 * part / 0.8
+        assert np.mean(kept) == pytest.approx(0.8, abs=0.03)
+        left = left - kept * part / 0.8
+    np.testing.assert_allclose(left, 0, atol=1e-4)
+
+
 def test_a_last_block_of_latest_events_only_is_the_full_block_at_their_places(embedding):
     block = attention(embedding, heads=2)._blocks[0]
     events = Events(tf.constant(HISTORY > 0))

@@ -116,13 +116,18 @@ def test_full_softmax_is_over_the_catalogue(tiny, temperature):
     assert float(model.compute_loss(batch)) == pytest.approx(np.mean(losses * [1, 0.5, 2]), rel=1e-5)
 
 
-@pytest.mark.parametrize(("in_batch", "uniform"), [(False, 0), (True, 0), (True, 3)])
-def test_binary_cross_entropy_is_of_labels_and_beside_positives_of_the_pool(tiny, drawn, in_batch, uniform):
+@pytest.mark.parametrize(
+    ("in_batch", "uniform", "hard"), [(False, 0, None), (True, 0, None), (True, 3, None), (True, 3, 2)]
+)
+def test_binary_cross_entropy_is_of_labels_and_beside_positives_of_the_pool(
+    tiny, drawn, in_batch, uniform, hard
+):
     loss = {
         "kind": "binary_cross_entropy",
         "in_batch": in_batch,
         "uniform_negatives": uniform,
         "negative_weight": 2.0,
+        "hard_negatives": hard,
     }
     model, batch = tiny.model(loss=loss), tiny.batch(labels=(1.0, 0.0, 1.0))
     probabilities = 1 / (1 + np.exp(-scores_by_hand(model, batch)))
@@ -131,17 +136,19 @@ def test_binary_cross_entropy_is_of_labels_and_beside_positives_of_the_pool(tiny
     for i, (row, label) in enumerate(zip(ROWS, (1, 0, 1), strict=True)):
         own = probabilities[i, row]
         cost = -np.log(own if label else 1 - own)
-        negatives = [-np.log(1 - probabilities[i, n]) for n in pool if n != row]
+        negatives = sorted((-np.log(1 - probabilities[i, n]) for n in pool if n != row), reverse=True)[:hard]
         losses.append(cost + (2 * np.mean(negatives) if label and negatives else 0))
     assert float(model.compute_loss(batch)) == pytest.approx(np.mean(losses), rel=1e-5)
 
 
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
 @pytest.mark.parametrize("kind", ["sampled_softmax", "full_softmax"])
-def test_l2_adds_the_squared_lengths_of_what_the_towers_make(tiny, kind):
+def test_l2_adds_the_squared_lengths_of_what_the_towers_make(tiny, kind, similarity):
     batch = tiny.batch()
-    model, plain = (tiny.model(loss={"kind": kind}, l2=l2) for l2 in (0.1, 0.0))
-    lengths = np.sum(model.embed_query(batch) ** 2, axis=1) + np.sum(
-        model.embed_rows(batch["candidate_row"]) ** 2, axis=1
+    model, plain = (tiny.model(loss={"kind": kind}, similarity=similarity, l2=l2) for l2 in (0.1, 0.0))
+    towers = tiny.model(similarity="dot")
+    lengths = np.sum(towers.embed_query(batch) ** 2, axis=1) + np.sum(
+        towers.embed_rows(batch["candidate_row"]) ** 2, axis=1
     )
     by_hand = float(plain.compute_loss(batch)) + 0.1 * lengths.mean()
     assert float(model.compute_loss(batch)) == pytest.approx(by_hand, rel=1e-5)

@@ -82,6 +82,27 @@ def test_each_kind_is_its_optimizer_at_the_configured_rate(kind, expected):
     assert float(optimizer.learning_rate) == pytest.approx(0.02)
 
 
+def steps_by_hand(kind, gradients, rate):
+    """START after steps by Adam (Kingma and Ba, algorithm 1) or Adagrad (Duchi et al., from 0.1)."""
+    x, m, v, total = START.astype(float), 0.0, 0.0, 0.1
+    for t, g in enumerate(gradients, start=1):
+        if kind == "adagrad":
+            total = total + g**2
+            x -= rate * g / np.sqrt(total)
+        else:
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+            x -= rate * (m / (1 - 0.9**t)) / np.sqrt(v / (1 - 0.999**t))
+    return x
+
+
+@pytest.mark.parametrize("kind", ["lazy_adam", "adam", "adagrad"])
+def test_steps_are_those_of_the_formula(kind):
+    gradients = [slices([2, 0, 3, 1], seed) for seed in range(3)]
+    found = after(make_optimizer(OptimizerConfig(kind=kind, learning_rate=0.1), steps=3), gradients)
+    dense = [tf.convert_to_tensor(gradient).numpy() for gradient in gradients]
+    np.testing.assert_allclose(found, steps_by_hand(kind, dense, 0.1), rtol=1e-4, atol=1e-5)
+
+
 def rates(steps, at, **settings):
     rate = learning_rate(OptimizerConfig(learning_rate=0.1, **settings), steps)
     return [float(rate(step)) for step in at]

@@ -1,9 +1,13 @@
 """Every option changes what is served, and what is served is what was trained."""
 
+from typing import Literal, get_args, get_origin
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from pydantic import BaseModel
 
+from components.retrieval.config import RetrievalConfig
 from components.retrieval.optimizers import make_optimizer
 from components.retrieval.trainer import ExportedRetrieval, build_model
 from components.retrieval.training_inputs import encoded_query_signature
@@ -55,22 +59,24 @@ OPTIONS = {
     "optimizer_warmup": {"optimizer": {**SLOW, "warmup_steps": 3}},
     "optimizer_weight_decay": {"optimizer": {**SLOW, "weight_decay": 0.5}},
 }
+OF_TRAINING = {"batch_size", "epochs", "patience", "validation_queries", "strategy"}
+"""What only ``fit`` knows of: see test_training.py and, of the strategy, test_distribution.py."""
 # Those whose functions differ most; the others' differ in weights or in a layer.
 EXPORTED = (
-    *("default", "no_tower", "no_query_id", "cosine"),
+    *("default", "no_tower", "no_query_id", "cosine", "learnt_temperature"),
     *("history_shared", "history_half_life", "attention_layers"),
 )
 STEPS = [((0, 2, 0, 3), (1, 1, 1, 0)), ((3, 2, 2, 3), (1, 0, 1, 1))]
 """Rows and labels of two batches; the second leaves a row out, which a lazy optimiser leaves alone."""
 
 
-def trained(tiny, settings):
+def trained(tiny, settings, weights=None):
     """A model after two steps."""
     config = tiny.config(**{"optimizer": SLOW} | settings)
     model = build_model(tiny.inputs(), config)
     model.compile(optimizer=make_optimizer(config.optimizer, len(STEPS)))
     for rows, labels in STEPS:
-        model.train_step(tiny.batch(rows, labels=labels))
+        model.train_step(tiny.batch(rows, weights, labels))
     return model
 
 
@@ -127,6 +133,61 @@ def test_every_option_changes_what_is_served(tiny, models, name):
     base = next((base for base in ("attention", "labelled") if name.startswith(f"{base}_")), "default")
     one, other = (embeddings(models[option], tiny.batch()) for option in (name, base))
     assert one.shape != other.shape or np.abs(one - other).max() > 1e-4
+
+
+def options(model=RetrievalConfig, path=""):
+    """Every key of the section, dotted, and what it can be."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from options(field.annotation, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", field
+
+
+def given(settings, path=""):
+    """Key, dotted, and value of nested settings."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from given(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+FIELDS = {key: field for key, field in options() if key not in OF_TRAINING}
+
+
+@pytest.mark.parametrize("key", FIELDS)
+def test_no_option_is_missing_here(key):
+    field = FIELDS[key]
+    tried = {value for settings in OPTIONS.values() for name, value in given(settings) if name == key}
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else tried
+    assert tried and tried | {field.default} >= set(choices)
+
+
+def test_weights_of_interactions_change_what_is_served(tiny, models):
+    weighted = embeddings(trained(tiny, {}, weights=(1.0, 5.0, 1.0, 0.5)), tiny.batch())
+    assert np.abs(weighted - embeddings(models["default"], tiny.batch())).max() > 1e-4
+
+
+@pytest.mark.parametrize("name", ["age", "user", "history", "history_age", "history_action"])
+def test_all_that_is_known_of_a_query_has_a_say_in_what_is_served(tiny, served, name):
+    functions, batch = served.attention_layers, tiny.batch()
+    other = {**batch, name: tf.roll(batch[name], 1, axis=0)}
+    one, rolled = (
+        functions.embed_query({key: found[key] for key in functions.embed_query.input_signature[0]})
+        for found in (batch, other)
+    )
+    assert np.abs(one["embedding"] - rolled["embedding"]).max() > 1e-4
+
+
+@pytest.mark.parametrize("name", ["genre", "words"])
+def test_each_feature_of_a_candidate_has_a_say_in_what_is_served(tiny, models, served, name):
+    features = {key: column[:1] for key, column in models["default"].candidate_features.items()}
+    other = {**features, name: models["default"].candidate_features[name][3:]}
+    one, changed = (
+        served.default.embed_candidate(tf.constant([-1], tf.int64), found) for found in (features, other)
+    )
+    assert np.abs(one["embedding"] - changed["embedding"]).max() > 1e-4
 
 
 def test_a_second_training_from_the_same_seed_is_the_same(tiny, models):

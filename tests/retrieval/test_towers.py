@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.retrieval.config import RetrievalConfig
 from components.retrieval.history import UNKNOWN_ID
-from components.retrieval.towers import drop_ids
+from components.retrieval.towers import Tower, drop_ids
 
 ID_INDICES = np.array([1, UNKNOWN_ID, 2, 3])
 """Of the tiny catalogue's rows: the second has no interaction."""
@@ -123,6 +124,32 @@ def test_padding_of_the_history_changes_nothing(tiny):
     model, batch = tiny.model(), tiny.batch()
     wider = {**batch, "history": tf.pad(batch["history"], [[0, 0], [0, 4]], constant_values=-1)}
     np.testing.assert_allclose(model.embed_query(batch), model.embed_query(wider), rtol=1e-6)
+
+
+def test_hidden_units_are_left_out_in_training_and_the_others_make_up_for_them():
+    tower = Tower(RetrievalConfig(dim=2, layers=(4000,), dropout=0.25), seed=1)
+    inputs = [tf.zeros([1, 3])]
+    tower(inputs)
+    # Every hidden unit is 1, and the output is their sum.
+    tower.set_weights([np.zeros([3, 4000]), np.ones(4000), np.ones([4000, 2]), np.zeros(2)])
+    np.testing.assert_array_equal(tower(inputs), [[4000, 4000]])
+    found = tower(inputs, training=True).numpy()
+    kept = found * 0.75
+    np.testing.assert_allclose(kept, np.round(kept), atol=0.01)
+    np.testing.assert_allclose(kept / 4000, 0.75, atol=0.03)
+
+
+def test_ids_of_queries_and_candidates_are_hidden_in_training_only(tiny):
+    tf.random.set_seed(1)
+    hidden, shown = (tiny.model(features=False, layers=None, id_dropout=share) for share in (0.99999, 0.0))
+    batch, rows = tiny.batch(features=False), tf.range(4, dtype=tf.int64)
+    unknown = {**batch, "user": tf.fill([3], tf.constant(2, tf.int64))}
+    strangers = tf.fill([4], tf.constant(1, tf.int64))
+    np.testing.assert_array_equal(hidden.embed_query(batch, training=True), shown.embed_query(unknown))
+    np.testing.assert_array_equal(hidden.embed_rows(rows, training=True), shown.embed_rows(strangers))
+    np.testing.assert_array_equal(hidden.embed_query(batch), shown.embed_query(batch))
+    np.testing.assert_array_equal(hidden.embed_rows(rows), shown.embed_rows(rows))
+    assert np.abs(shown.embed_query(unknown) - shown.embed_query(batch)).max() > 0.1
 
 
 def test_dropped_ids_become_the_unknown_one():

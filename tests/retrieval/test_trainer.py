@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,9 @@ import tensorflow as tf
 
 from components.retrieval import trainer
 from components.retrieval.config import TrainerConfig
-from components.retrieval.trainer import run_fn
+from components.retrieval.negatives import sampling_probabilities
+from components.retrieval.trainer import build_model, run_fn
+from components.transform.interaction_dataset import EncodedInteractions
 
 
 @pytest.fixture
@@ -64,3 +67,19 @@ def test_of_several_workers_only_the_chief_writes_the_model(run, tmp_path):
 
 def test_binary_cross_entropy_reads_all_interactions(run):
     assert run(chief=False, loss={"kind": "binary_cross_entropy"}) == [False]
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_validation_leaves_out_the_history_unless_it_may_come_back(run, monkeypatch, repeats):
+    asked = []
+    monkeypatch.setattr(trainer, "fit", lambda *_, **settings: asked.append(settings["exclude_history"]))
+    run(chief=False, repeats=repeats)
+    assert asked == [not repeats]
+
+
+def test_frequencies_are_counted_on_the_train_split(tiny):
+    inputs = replace(tiny.inputs(), validation=EncodedInteractions(tiny.batch([1, 1, 1, 3])))
+    model = build_model(inputs, tiny.config())
+    found = model._pool.log_expected_counts(tf.range(4, dtype=tf.int64), tf.constant(9.0))
+    np.testing.assert_allclose(np.exp(found), 9 * sampling_probabilities(tiny.counts), rtol=1e-5)
+    assert model.candidate_tower.ids.input_dim == 4, "one each of the three with interactions, and unknown"

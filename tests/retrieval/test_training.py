@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 
 from components.ingest.errors import UserError
+from components.retrieval import training
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.trainer import build_model
-from components.retrieval.training import CatalogueRecall, catalogue_recall, fit
+from components.retrieval.training import MONITOR, CatalogueRecall, catalogue_recall, fit
 from components.transform.interaction_dataset import EncodedInteractions
 
 
@@ -100,3 +101,39 @@ def test_fit_learns_stops_early_and_keeps_the_best_weights(tmp_path, settings):
     restored = catalogue_recall(model, data.validation.batches(256), exclude_history=True)
     assert restored["val_recall@100"] == pytest.approx(max(recalls))
     assert list(tmp_path.rglob("events.out.tfevents.*")), "TensorBoard logs are written"
+
+
+@pytest.fixture
+def scripted(tmp_path, monkeypatch):
+    """Trains for three epochs with recalls that are given; the model, and what validation was asked."""
+    data = parity.inputs(20, 60)
+
+    def train(**settings):
+        asked, recalls = [], iter((0.5, 0.4, 0.6))
+
+        def recall(model, batches, *, exclude_history):
+            asked.append((sum(len(batch["candidate_row"]) for batch in batches), exclude_history))
+            return {"val_recall@10": 0.0, MONITOR: next(recalls)}
+
+        monkeypatch.setattr(training, "catalogue_recall", recall)
+        config = RetrievalConfig(**{"dim": 4, "layers": None, "epochs": 3, "patience": 2} | settings)
+        model = build_model(data, config)
+        fit(model, data.train, data.validation, config, str(tmp_path), exclude_history=False)
+        return model, asked
+
+    return train
+
+
+def test_batch_size_epochs_and_patience_change_what_is_served(scripted):
+    whole = scripted()[0].embed_catalogue()
+    for settings in ({"batch_size": 20}, {"epochs": 2}, {"patience": 1}):
+        assert np.abs(scripted(**settings)[0].embed_catalogue() - whole).max() > 1e-4, settings
+
+
+def test_the_rate_falls_over_all_epochs_and_validation_looks_at_so_many_queries(scripted):
+    schedule = {"learning_rate": 0.1, "schedule": "cosine"}
+    stopped, _ = scripted(optimizer=schedule, batch_size=20, patience=1)
+    # The last step was the sixth of nine.
+    assert float(stopped.optimizer.learning_rate) == pytest.approx(0.1 * (1 + np.cos(np.pi * 5 / 9)) / 2)
+    _, asked = scripted(validation_queries=7)
+    assert asked == [(7, False)] * 3
