@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
 from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, WEIGHT, Declaration
+from components.ingest.errors import UserError
 from components.retrieval.model import RetrievalModel
 from components.retrieval.training_inputs import TrainingInputs
 from components.transform.candidate_table import UNKNOWN_ROW, CandidateTable
@@ -36,11 +38,13 @@ class PublicSplit:
         evaluate: Scores a model on the held-out part, or, while hyper-parameters are chosen, on the part
             of train kept for that.
         published: Published values by system.
+        exclude_history: Whether validation leaves out what a query's history holds, as the protocol does.
     """
 
     inputs: TrainingInputs
     evaluate: Evaluate
     published: Mapping[str, Mapping[str, float]]
+    exclude_history: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,31 @@ def all_items(log: Log, users: np.ndarray, length: int) -> np.ndarray:
     chosen = np.minimum(spread, np.maximum(count - 1, 0)[:, None])
     history = log.items[np.minimum(first[:, None] + chosen, len(log.items) - 1)]
     return np.where(steps < count[:, None], history, UNKNOWN_ROW).astype(np.int32)
+
+
+def other_items(log: Log, parts: int, length: int, seed: int) -> EncodedInteractions:
+    """Training interactions where there is no time, none of them in the history of its own query.
+
+    Each user's items are dealt at random into ``parts`` of nearly one size (fewer where there are fewer
+    items). A part is what one query asks for; that query's history is the user's other parts, as a request's
+    history is what the user is known to have had when something else is wanted.
+
+    Args:
+        log: The training interactions.
+        parts: How many.
+        length: Of the histories; of a longer one an even choice is kept, as by :func:`all_items`.
+        seed: Of the dealing.
+    """
+    order = np.lexsort((np.random.default_rng(seed).random(len(log.users)), log.users))
+    part = np.empty(len(log.users), np.int64)
+    part[order] = (np.arange(len(log.users)) - log.starts[log.users]) % parts
+    asked, query_of = np.unique(log.users * parts + part, return_inverse=True)
+    users = asked // parts
+    history = np.empty((len(asked), length), np.int32)
+    for number in range(parts):
+        queries = np.flatnonzero(asked % parts == number)
+        history[queries] = all_items(log.kept(part != number), users[queries], length)
+    return encoded(users, history, log.items, query_of)
 
 
 def earlier_items(log: Log, places: np.ndarray, length: int) -> np.ndarray:
@@ -179,9 +208,23 @@ def training_inputs(
     )
 
 
+def read_table(path: Path) -> pa.Table:
+    """Reads a table of the data sets that ``--data`` is the folder of.
+
+    Raises:
+        UserError: If it is not there.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"found no {path}. Expected the public data sets in a folder each, Parquet tables within. Name "
+            "the folder that holds them all with --data."
+        )
+    return pq.read_table(path)
+
+
 def read_log(path: Path, user_count: int, item_count: int, order: str | None = None) -> Log:
     """Reads columns ``user`` and ``item``, sorted by user and the column ``order``."""
-    table = pq.read_table(path)
+    table = read_table(path)
     users, items = (table[name].to_numpy().astype(np.int64) for name in (USER, "item"))
     keys = (table[order].to_numpy(), users) if order else (users,)
     by_user = np.lexsort(keys)

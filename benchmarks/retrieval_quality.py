@@ -1,6 +1,6 @@
 """Trains the product's retrieval model on a public split and scores it as published results are scored.
 
-    python benchmarks/retrieval_quality.py --dataset ncf_ml1m --data ../shared/data
+    python benchmarks/retrieval_quality.py --dataset ncf_ml1m
 
 prints one JSON line: data set, metric values, published values, seconds, configuration, seed.
 Hyper-parameters are chosen with --choose, which trains without a part of train and scores that part
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -19,15 +20,19 @@ from typing import Any
 
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+# Before TensorFlow is imported: TFRS needs the Keras of TensorFlow 2.
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.public_splits import PublicSplit
+from components.ingest.errors import UserError
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.trainer import build_model
 from components.retrieval.training import fit
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
+DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
 def main() -> None:
@@ -37,7 +42,12 @@ def main() -> None:
     )
     parser.add_argument("--dataset", choices=[*PROTOCOLS], required=True)
     parser.add_argument("--config", type=Path, help="default: configurations/DATASET.yaml beside this file")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DATA,
+        help="folder of the data sets; default: shared/data beside the project",
+    )
     parser.add_argument("--seed", type=int, help="default: the configuration's")
     parser.add_argument(
         "--choose", action="store_true", help="score a part kept of train instead of the test"
@@ -51,7 +61,10 @@ def main() -> None:
     if given.seed is not None:
         settings["retrieval"]["seed"] = given.seed
     config = RetrievalConfig.model_validate(settings["retrieval"])
-    split = PROTOCOLS[given.dataset](given.data, settings["history_length"], given.choose)
+    try:
+        split = PROTOCOLS[given.dataset](given.data, settings["history_length"], given.choose)
+    except UserError as error:
+        sys.exit(f"error: {error}")
     start = time.monotonic()
     metrics, history = train(split, config)
     print(
@@ -74,7 +87,14 @@ def train(split: PublicSplit, config: RetrievalConfig) -> tuple[dict[str, float]
     """Trains by the product's code and scores by the split's protocol."""
     model = build_model(split.inputs, config)
     with tempfile.TemporaryDirectory() as logs:
-        history = fit(model, split.inputs.train, split.inputs.validation, config, logs)
+        history = fit(
+            model,
+            split.inputs.train,
+            split.inputs.validation,
+            config,
+            logs,
+            exclude_history=split.exclude_history,
+        )
     return split.evaluate(model), history
 
 
