@@ -7,6 +7,8 @@ take that of each positive's query beside the positive's own score, float32 [pos
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 EXCLUDED = -1e9
@@ -50,6 +52,32 @@ def hardest(scores: tf.Tensor, count: int) -> tf.Tensor:
         float32 [queries, min(count, negatives)].
     """
     return tf.math.top_k(scores, k=tf.minimum(count, tf.shape(scores)[1]), sorted=False).values
+
+
+@tf.custom_gradient
+def log_partition(
+    queries: tf.Tensor, candidates: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """What a softmax over all candidates divides by: log Σ_d exp(q·d) of each query q, float32 [queries].
+
+    Equal to ``tf.reduce_logsumexp`` of the scores, gradient included, in half the time: of arrays as large as
+    queries times candidates there is one in memory, and what the gradient is scaled by is put on embeddings.
+
+    Args:
+        queries: float32 [queries, width].
+        candidates: float32 [candidates, width].
+    """
+    scores = tf.matmul(queries, candidates, transpose_b=True)
+    highest = tf.reduce_max(scores, axis=1, keepdims=True)
+    exponentials = tf.exp(scores - highest)
+    total = tf.reduce_sum(exponentials, axis=1, keepdims=True)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        scale = tf.convert_to_tensor(upstream)[:, tf.newaxis] / total
+        of_queries = scale * tf.matmul(exponentials, candidates)
+        return of_queries, tf.matmul(exponentials, scale * queries, transpose_a=True)
+
+    return (tf.math.log(total) + highest)[:, 0], gradient
 
 
 def softmax_cross_entropy(positive: tf.Tensor, others: tf.Tensor) -> tf.Tensor:

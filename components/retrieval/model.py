@@ -17,6 +17,7 @@ from components.retrieval.losses import (
     binary_cross_entropy,
     exclude_positives,
     hardest,
+    log_partition,
     mean_softplus,
     positive_not_sampled_cross_entropy,
     softmax_cross_entropy,
@@ -178,9 +179,9 @@ class RetrievalModel(tfrs.Model):
         if self._config.loss.kind == "full_softmax":
             everything = tf.range(self.candidate_count, dtype=tf.int64)
             raw_candidates = self._raw_rows(everything, training)
-            scores = tf.matmul(queries, self._finished(raw_candidates), transpose_b=True)
-            own = tf.gather_nd(scores, tf.stack([query_of, rows], axis=1))
-            losses = tf.gather(tf.reduce_logsumexp(scores, axis=1), query_of) - own
+            candidates = self._finished(raw_candidates)
+            own = _own_scores(queries, query_of, tf.gather(candidates, rows))
+            losses = tf.gather(log_partition(queries, candidates), query_of) - own
             raw_positives = tf.gather(raw_candidates, rows)
         else:
             raw_positives = self._raw_rows(rows, training)
@@ -200,7 +201,7 @@ class RetrievalModel(tfrs.Model):
         """Losses against a pool of negatives, float32 [interactions]."""
         loss, rows, query_of = self._config.loss, inputs[CANDIDATE_ROW], _query_of(inputs)
         positives = self._finished(raw_positives)
-        own = tf.reduce_sum(tf.gather(queries, query_of) * positives, axis=1)
+        own = _own_scores(queries, query_of, positives)
         drawn = self._pool.draw_uniform()
         pool = [rows] if loss.in_batch else []
         embedded = [positives] if loss.in_batch else []
@@ -227,6 +228,11 @@ class RetrievalModel(tfrs.Model):
         if loss.correction == "positive_not_sampled":
             return positive_not_sampled_cross_entropy(own, beside)
         return softmax_cross_entropy(own, beside)
+
+
+def _own_scores(queries: tf.Tensor, query_of: tf.Tensor, positives: tf.Tensor) -> tf.Tensor:
+    """float32 [interactions]: scores of their candidates, [interactions, width], for their own queries."""
+    return tf.reduce_sum(tf.gather(queries, query_of) * positives, axis=1)
 
 
 def _query_of(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:

