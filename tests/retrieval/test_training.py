@@ -54,6 +54,14 @@ def test_candidates_that_score_alike_are_not_all_hits(tiny):
     assert found["val_recall@10"] == pytest.approx(0.25, abs=0.1)
 
 
+def test_a_model_of_no_numbers_finds_nothing():
+    data = parity.inputs(40, 300)
+    model = build_model(data, RetrievalConfig(dim=4, layers=None))
+    model.candidate_tower.ids.embeddings.assign(tf.fill([41, 4], np.nan))
+    found = catalogue_recall(model, data.validation.batches(100), exclude_history=False)
+    assert found["val_recall@10"] == 0
+
+
 def test_validation_looks_at_positive_interactions_only(tiny):
     rows, labels = (0, 2, 3, 1), np.array([1.0, 0.0, 0.0, 1.0])
     callback = CatalogueRecall(
