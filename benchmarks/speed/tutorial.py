@@ -1,8 +1,8 @@
 """The TFRS tutorials' way to train two towers ("Recommending movies: retrieval", "Deep models").
 
 Strings are looked up in every step, the loss is a softmax over the batch of 8192, Adagrad at 0.1 trains,
-batches are put together once and cached, and validation scores all candidates, 128 at a time, with
-``FactorizedTopK``. As in the tutorials' later versions the metric is not computed in training steps.
+all interactions are shuffled and batched once, then cached, and validation scores all candidates, 128 at a
+time, with ``FactorizedTopK``. As in the tutorials' later versions, training steps leave the metric out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import tf_keras as keras
 from benchmarks.speed.pairs import Pairs
 from benchmarks.speed.turns import Epoch, Turns
 
-SHUFFLED = 100_000
 BATCH = 8192
 VALIDATION_BATCH = 4096
 CANDIDATE_BATCH = 128
@@ -46,7 +45,7 @@ class TutorialModel(tfrs.Model):
 
 def epochs(turns: Turns, pairs: Pairs, dim: int, most: int) -> None:
     """Trains; each turn is an epoch with its validation, reported as :class:`Epoch`."""
-    train = _strings(pairs.users, pairs.items).shuffle(SHUFFLED).batch(BATCH).cache()
+    train = _strings(pairs.users, pairs.items).shuffle(len(pairs.users)).batch(BATCH).cache()
     validation = _strings(pairs.held_out_users, pairs.held_out_items).batch(VALIDATION_BATCH).cache()
     clock = _Clock(turns)
     model = TutorialModel(_names(np.arange(pairs.user_count)), _names(np.arange(pairs.item_count)), dim)
