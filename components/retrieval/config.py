@@ -70,6 +70,15 @@ class LossConfig(Strict):
         gt=0,
         description="Of binary cross-entropy: what the drawn negatives together weigh beside the positive.",
     )
+    inverse_propensity: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description=(
+            "An interaction weighs its candidate's training count to minus this power, 1 in the mean: above 0"
+            " what is seen seldom counts for more (Saito et al. 2020 use 0.5)."
+        ),
+    )
 
     @model_validator(mode="after")
     def _negatives_exist(self) -> LossConfig:

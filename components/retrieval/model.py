@@ -45,6 +45,26 @@ def id_embedding_indices(counts: np.ndarray, least: int = 1) -> np.ndarray:
     return np.where(known, np.cumsum(known), UNKNOWN_ID).astype(np.int64)
 
 
+def inverse_propensities(counts: np.ndarray, power: float) -> np.ndarray:
+    """What an interaction with each candidate weighs: the popular are seen more often than they are liked.
+
+    The chance that a liked candidate is seen is taken to grow with a power of its count, and interactions
+    weigh the inverse: Saito et al., "Unbiased Recommender Learning from Missing-Not-At-Random Implicit
+    Feedback", WSDM 2020, section 5 (power 0.5); here scaled so that training interactions weigh 1 in the
+    mean.
+
+    Args:
+        counts: [candidates] training interactions per candidate row.
+        power: 0: all weigh 1; 1: all candidates together weigh the same.
+
+    Returns:
+        float32 [candidates].
+    """
+    seen = np.maximum(counts, 1).astype(np.float64)
+    weights = seen**-power
+    return (weights * seen.sum() / (seen * weights).sum()).astype(np.float32)
+
+
 class RetrievalModel(tfrs.Model):
     """Two towers whose similarity is high for a query and the candidate of its positive interaction.
 
@@ -76,6 +96,7 @@ class RetrievalModel(tfrs.Model):
         self._id_indices = tf.constant(id_embedding_indices(counts))
         self.candidate_features = {name: tf.constant(column) for name, column in table.features.items()}
         loss = config.loss
+        self._weights_of_rows = tf.constant(inverse_propensities(counts, loss.inverse_propensity))
         self._pool = NegativePool(counts, in_batch=loss.in_batch, uniform=loss.uniform_negatives)
         self.log_temperature = tf.Variable(
             math.log(config.temperature), trainable=config.learn_temperature, name="log_temperature"
@@ -186,7 +207,7 @@ class RetrievalModel(tfrs.Model):
         else:
             raw_positives = self._raw_rows(rows, training)
             losses = self._sampled_losses(queries, raw_positives, inputs, training)
-        loss = _mean(losses * inputs[WEIGHT])
+        loss = _mean(losses * inputs[WEIGHT] * tf.gather(self._weights_of_rows, rows))
         if self._config.l2:
             lengths = tf.gather(tf.reduce_sum(raw_queries**2, axis=1), query_of)
             lengths += tf.reduce_sum(raw_positives**2, axis=1)

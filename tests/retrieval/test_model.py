@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from components.retrieval.model import id_embedding_indices
+from components.retrieval.model import id_embedding_indices, inverse_propensities
 from components.retrieval.negatives import NegativePool, sampling_probabilities
 from components.retrieval.towers import UNKNOWN_ID
 
@@ -59,6 +59,26 @@ def test_sampled_softmax_is_over_the_pool_corrected_by_its_exact_mixture(
         scores_by_hand(model, batch), *pool_by_hand(tiny, in_batch, uniform), correction
     )
     assert float(model.compute_loss(batch)) == pytest.approx(by_hand.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["sampled_softmax", "full_softmax"])
+def test_what_is_seen_seldom_weighs_more_by_a_power_of_its_count(tiny, kind):
+    batch = tiny.batch()
+    of_rows = inverse_propensities(tiny.counts, 0.5)[list(ROWS)]
+    weighted = tiny.model(loss={"kind": kind, "inverse_propensity": 0.5})
+    by_hand = tiny.model(loss={"kind": kind})
+    assert float(weighted.compute_loss(batch)) == pytest.approx(
+        float(by_hand.compute_loss(tiny.batch(weights=of_rows))), rel=1e-5
+    )
+    assert float(weighted.compute_loss(batch)) != pytest.approx(float(by_hand.compute_loss(batch)), rel=1e-3)
+
+
+def test_inverse_propensities_are_powers_of_counts_that_weigh_one_in_the_mean():
+    counts = np.array([16, 4, 0, 1])
+    weights = inverse_propensities(counts, 0.5)
+    # Without an interaction is taken as with one: a labelled negative may have none.
+    np.testing.assert_allclose(weights, np.array([1 / 4, 1 / 2, 1, 1]) * 22 / (4 + 2 + 1 + 1), rtol=1e-6)
+    np.testing.assert_array_equal(inverse_propensities(counts, 0.0), np.ones(4))
 
 
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])

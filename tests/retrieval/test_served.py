@@ -48,6 +48,7 @@ OPTIONS = {
     "loss_positive_not_sampled": {"loss": {"correction": "positive_not_sampled"}},
     "loss_uncorrected": {"loss": {"correction": "none"}},
     "loss_hard_negatives": {"loss": {"hard_negatives": 1}},
+    "loss_inverse_propensity": {"loss": {"inverse_propensity": 0.5}},
     "loss_full_softmax": {"loss": {"kind": "full_softmax"}},
     "labelled": {"loss": LABELLED},
     "labelled_negative_weight": {"loss": {**LABELLED, "negative_weight": 3.0}},
