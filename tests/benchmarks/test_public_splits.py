@@ -71,15 +71,6 @@ def test_one_interaction_is_kept_of_each_user_that_has_two_or_more():
     np.testing.assert_array_equal(kept, one_a_user(LOG, 3))
 
 
-def test_what_is_kept_is_less_popular_by_the_root_of_its_count():
-    # Everybody has item 0, and one of 400 items of its own: counts of 400 and 1, odds of 1 to 20.
-    users = np.repeat(np.arange(400), 2)
-    items = np.stack([np.zeros(400, int), np.arange(1, 401)], axis=1).ravel()
-    log = Log(users, items, 400, 401)
-    popular = np.mean([(log.items[one_a_user(log, seed)] == 0).mean() for seed in range(25)])
-    assert popular == pytest.approx(1 / 21, abs=0.01)
-
-
 def test_a_log_is_sorted_by_user_and_then_by_its_order(tmp_path: Path):
     path = tmp_path / "train.parquet"
     pq.write_table(pa.table({"user": [1, 0, 1], "item": [5, 6, 7], "pos": [2, 0, 1]}), path)
