@@ -194,12 +194,7 @@ def _unordered(train: Log, length: int) -> EncodedInteractions:
 
 
 def _held_out(train: Log, log: Log, kept: np.ndarray, length: int) -> EncodedInteractions:
-    """What is kept of train.
-
-    For the test all of train is trained on, by the settings and for the epochs that were chosen: what is kept
-    is then in histories too, is validated on without leaving those out, and its recall rises as the loss
-    falls, to the last epochs.
-    """
+    """What is kept of train, with the histories of train."""
     users = log.users[kept]
     return encoded(users, all_items(train, users, length), log.items[kept])
 

@@ -39,6 +39,8 @@ class PublicSplit:
             of train kept for that.
         published: Published values by system.
         exclude_history: Whether validation leaves out what a query's history holds, as the protocol does.
+            It must not where all of train is trained on: what is kept is then in histories too, and its
+            recall rises as the loss falls, to the last of the epochs that were chosen.
     """
 
     inputs: TrainingInputs
