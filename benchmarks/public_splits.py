@@ -6,7 +6,8 @@ A split is a table of training interactions, what the held-out ones are, and how
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
+import tf_keras as keras
 
 from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, WEIGHT, Declaration
 from components.ingest.errors import UserError
+from components.retrieval.config import RetrievalConfig
 from components.retrieval.model import RetrievalModel
+from components.retrieval.trainer import build_model
+from components.retrieval.training import fit
 from components.retrieval.training_inputs import TrainingInputs
 from components.transform.candidate_table import UNKNOWN_ROW, CandidateTable
 from components.transform.encoding import EncodedFeature
@@ -231,6 +236,28 @@ def read_log(path: Path, user_count: int, item_count: int, order: str | None = N
     keys = (table[order].to_numpy(), users) if order else (users,)
     by_user = np.lexsort(keys)
     return Log(users[by_user], items[by_user], user_count, item_count)
+
+
+def trained(
+    inputs: TrainingInputs,
+    config: RetrievalConfig,
+    *,
+    exclude_history: bool,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> tuple[RetrievalModel, dict[str, list[float]]]:
+    """A model trained by the product's code, and its metrics of every epoch; nothing stays on disk."""
+    model = build_model(inputs, config)
+    with tempfile.TemporaryDirectory() as logs:
+        history = fit(
+            model,
+            inputs.train,
+            inputs.validation,
+            config,
+            logs,
+            exclude_history=exclude_history,
+            callbacks=callbacks,
+        )
+    return model, history
 
 
 def scores(model: RetrievalModel, users: np.ndarray, history: np.ndarray, catalogue: tf.Tensor) -> np.ndarray:

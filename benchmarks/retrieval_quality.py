@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 from benchmarks.protocols import PROTOCOLS
-from benchmarks.public_splits import PublicSplit
+from benchmarks.public_splits import trained
 from components.ingest.errors import UserError
 from components.retrieval.config import RetrievalConfig
-from components.retrieval.trainer import build_model
-from components.retrieval.training import fit
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
@@ -66,7 +63,8 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     start = time.monotonic()
-    metrics, history = train(split, config)
+    model, history = trained(split.inputs, config, exclude_history=split.exclude_history)
+    metrics = split.evaluate(model)
     print(
         json.dumps(
             {
@@ -81,21 +79,6 @@ def main() -> None:
             }
         )
     )
-
-
-def train(split: PublicSplit, config: RetrievalConfig) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Trains by the product's code and scores by the split's protocol."""
-    model = build_model(split.inputs, config)
-    with tempfile.TemporaryDirectory() as logs:
-        history = fit(
-            model,
-            split.inputs.train,
-            split.inputs.validation,
-            config,
-            logs,
-            exclude_history=split.exclude_history,
-        )
-    return split.evaluate(model), history
 
 
 def _put(settings: dict[str, Any], path: list[str], value: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from pathlib import Path
 
@@ -10,13 +9,11 @@ import numpy as np
 import tf_keras as keras
 
 from benchmarks.protocols import PROTOCOLS
-from benchmarks.public_splits import Log, encoded, training_inputs
+from benchmarks.public_splits import Log, encoded, trained, training_inputs
 from benchmarks.speed.pairs import EqualBatch, Pairs
 from benchmarks.speed.turns import Epoch, Turns
 from components.retrieval.config import RetrievalConfig
-from components.retrieval.trainer import build_model
-from components.retrieval.training import MONITOR, CatalogueRecall, fit
-from components.retrieval.training_inputs import TrainingInputs
+from components.retrieval.training import MONITOR, CatalogueRecall
 from components.transform.candidate_table import UNKNOWN_ROW
 
 
@@ -27,7 +24,7 @@ def trainings(turns: Turns, dataset: str, data: Path, history_length: int, confi
     while True:
         turns.wait()
         curve = _Curve(clock)
-        _train(inputs, config, curve)
+        trained(inputs, config, exclude_history=False, callbacks=[curve])
         turns.report(curve.epochs)
 
 
@@ -42,7 +39,8 @@ def examples_per_second(turns: Turns, pairs: Pairs, equal: EqualBatch, most: int
             (pairs.held_out_users, pairs.held_out_items),
         )
     )
-    _train(training_inputs(log, train, validation), config, _Paced(turns, len(train)))
+    inputs, paced = training_inputs(log, train, validation), _Paced(turns, len(train))
+    trained(inputs, config, exclude_history=False, callbacks=[paced])
 
 
 def equal_config(equal: EqualBatch, epochs: int) -> RetrievalConfig:
@@ -63,12 +61,6 @@ def equal_config(equal: EqualBatch, epochs: int) -> RetrievalConfig:
             "seed": equal.seed,
         }
     )
-
-
-def _train(inputs: TrainingInputs, config: RetrievalConfig, callback: keras.callbacks.Callback) -> None:
-    model = build_model(inputs, config)
-    with tempfile.TemporaryDirectory() as logs:
-        fit(model, inputs.train, inputs.validation, config, logs, exclude_history=False, callbacks=[callback])
 
 
 class _ValidationClock:
