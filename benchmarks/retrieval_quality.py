@@ -10,6 +10,7 @@ instead of the test.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -63,7 +64,9 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     start = time.monotonic()
-    model, history = trained(split.inputs, config, exclude_history=split.exclude_history)
+    # Keras writes a line an epoch where the result alone belongs.
+    with contextlib.redirect_stdout(sys.stderr):
+        model, history = trained(split.inputs, config, exclude_history=split.exclude_history)
     metrics = split.evaluate(model)
     print(
         json.dumps(

@@ -48,7 +48,12 @@ class HistoryEncoderConfig(Strict):
 class LossConfig(Strict):
     """What a positive interaction is held against; ``retrieval.loss``."""
 
-    kind: Literal["sampled_softmax", "full_softmax", "binary_cross_entropy"] = "sampled_softmax"
+    kind: Literal["sampled_softmax", "full_softmax", "binary_cross_entropy", "full_binary_cross_entropy"] = (
+        Field(
+            default="sampled_softmax",
+            description="Full: against the whole catalogue at each step, instead of what is drawn from it.",
+        )
+    )
     in_batch: bool = Field(default=True, description="The batch's other candidates are negatives.")
     uniform_negatives: int = Field(
         default=0,
@@ -68,7 +73,7 @@ class LossConfig(Strict):
     negative_weight: float = Field(
         default=1.0,
         gt=0,
-        description="Of binary cross-entropy: what the drawn negatives together weigh beside the positive.",
+        description="Of binary cross-entropy: what the negatives together weigh beside the positive.",
     )
     inverse_propensity: float = Field(
         default=0.0,
@@ -80,21 +85,30 @@ class LossConfig(Strict):
         ),
     )
 
+    @property
+    def positives_only(self) -> bool:
+        """Whether training is on positives alone, as a softmax is; else on pairs of either label."""
+        return not self.kind.endswith("binary_cross_entropy")
+
     @model_validator(mode="after")
     def _negatives_exist(self) -> LossConfig:
         if self.kind == "sampled_softmax" and not (self.in_batch or self.uniform_negatives):
             raise ValueError(
                 "'sampled_softmax' without negatives: set 'in_batch: true' or 'uniform_negatives' above 0"
             )
-        if self.kind == "full_softmax" and self.hard_negatives:
-            raise ValueError("'hard_negatives' are chosen among drawn ones: not with 'full_softmax'")
+        if self.kind.startswith("full_"):
+            for name in ("uniform_negatives", "hard_negatives"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"'{name}' are drawn ones: not with '{self.kind}', which is over all candidates"
+                    )
         return self
 
 
 class OptimizerConfig(Strict):
     """How weights follow gradients; ``retrieval.optimizer``."""
 
-    kind: Literal["lazy_adam", "adam", "adagrad"] = Field(
+    kind: Literal["lazy_adam", "adam", "adagrad", "sgd"] = Field(
         default="lazy_adam",
         description="Lazy: an embedding that a batch does not use is left alone, moments included.",
     )
@@ -134,7 +148,10 @@ class RetrievalConfig(Strict):
     l2: float = Field(
         default=0.0,
         ge=0,
-        description="Weight of the squared lengths of each interaction's two embeddings in the loss.",
+        description=(
+            "Weight of the squared lengths of each interaction's two embeddings in the loss; of"
+            " 'full_binary_cross_entropy' of the negatives' pairs too."
+        ),
     )
     id_dropout: float = Field(
         default=0.1, ge=0, lt=1, description="Share of training ids shown as unknown: teaches cold starts."

@@ -69,7 +69,7 @@ class RetrievalModel(tfrs.Model):
     """Two towers whose similarity is high for a query and the candidate of its positive interaction.
 
     The losses are those of :mod:`components.retrieval.losses`; their negatives come from the batch, from the
-    catalogue, or are all of it. Where one of them is the interaction's own candidate it does not count.
+    catalogue, or are all of it. Where a drawn one is a positive of its query it does not count.
     """
 
     def __init__(
@@ -194,27 +194,42 @@ class RetrievalModel(tfrs.Model):
                 but for binary cross-entropy.
             training: Whether dropout is on.
         """
+        rows, query_of = inputs[CANDIDATE_ROW], _query_of(inputs)
         raw_queries = self._raw_query(inputs, training)
         queries = self._over_temperature(raw_queries)
-        rows, query_of = inputs[CANDIDATE_ROW], _query_of(inputs)
-        if self._config.loss.kind == "full_softmax":
-            everything = tf.range(self.candidate_count, dtype=tf.int64)
-            raw_candidates = self._raw_rows(everything, training)
-            candidates = self._finished(raw_candidates)
-            own = _own_scores(queries, query_of, tf.gather(candidates, rows))
-            losses = tf.gather(log_partition(queries, candidates), query_of) - own
-            raw_positives = tf.gather(raw_candidates, rows)
+        lengths = tf.gather(_squared_lengths(raw_queries), query_of)
+        if self._config.loss.kind.startswith("full_"):
+            raw_candidates = self._raw_rows(tf.range(self.candidate_count, dtype=tf.int64), training)
+            losses = self._full_losses(queries, self._finished(raw_candidates), inputs)
+            squares = _squared_lengths(raw_candidates)
+            if self._config.loss.kind == "full_binary_cross_entropy":
+                # Of pairs, each of which is regularised by its weight: the negatives are pairs too.
+                negatives = self._config.loss.negative_weight * inputs[POSITIVE]
+                lengths += negatives * (lengths + tf.reduce_mean(squares))
+            lengths += tf.gather(squares, rows)
         else:
             raw_positives = self._raw_rows(rows, training)
             losses = self._sampled_losses(queries, raw_positives, inputs, training)
+            lengths += _squared_lengths(raw_positives)
         loss = _mean(losses * inputs[WEIGHT] * tf.gather(self._weights_of_rows, rows))
         if self._config.l2:
-            lengths = tf.gather(tf.reduce_sum(raw_queries**2, axis=1), query_of)
-            lengths += tf.reduce_sum(raw_positives**2, axis=1)
             loss += self._config.l2 * _mean(lengths)
         self._epoch_loss.update_state(loss)
         # Keras adds up what the replicas return, and their gradients.
         return loss / tf.distribute.get_strategy().num_replicas_in_sync
+
+    def _full_losses(
+        self, queries: tf.Tensor, catalogue: tf.Tensor, inputs: Mapping[str, tf.Tensor]
+    ) -> tf.Tensor:
+        """Losses against the whole catalogue, positives included, float32 [interactions]."""
+        rows, query_of, loss = inputs[CANDIDATE_ROW], _query_of(inputs), self._config.loss
+        if loss.kind == "full_softmax":
+            own = _own_scores(queries, query_of, tf.gather(catalogue, rows))
+            return tf.gather(log_partition(queries, catalogue), query_of) - own
+        scores = tf.matmul(queries, catalogue, transpose_b=True)
+        own = tf.gather_nd(scores, tf.stack([query_of, rows], axis=1))
+        beside = tf.gather(mean_softplus(scores), query_of)
+        return binary_cross_entropy(own, inputs[POSITIVE], beside, loss.negative_weight)
 
     def _sampled_losses(
         self, queries: tf.Tensor, raw_positives: tf.Tensor, inputs: Mapping[str, tf.Tensor], training: bool
@@ -254,6 +269,11 @@ class RetrievalModel(tfrs.Model):
 def _own_scores(queries: tf.Tensor, query_of: tf.Tensor, positives: tf.Tensor) -> tf.Tensor:
     """float32 [interactions]: scores of their candidates, [interactions, width], for their own queries."""
     return tf.reduce_sum(tf.gather(queries, query_of) * positives, axis=1)
+
+
+def _squared_lengths(embeddings: tf.Tensor) -> tf.Tensor:
+    """float32 [any] of embeddings, float32 [any, width]."""
+    return tf.reduce_sum(embeddings**2, axis=1)
 
 
 def _query_of(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:

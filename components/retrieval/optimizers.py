@@ -48,7 +48,12 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> keras.optimizers.Opti
         config: The section ``retrieval.optimizer``.
         steps: Steps of the whole training, over which a schedule runs.
     """
-    kinds = {"lazy_adam": LazyAdam, "adam": keras.optimizers.Adam, "adagrad": keras.optimizers.Adagrad}
+    kinds = {
+        "lazy_adam": LazyAdam,
+        "adam": keras.optimizers.Adam,
+        "adagrad": keras.optimizers.Adagrad,
+        "sgd": keras.optimizers.SGD,
+    }
     optimizer = kinds[config.kind](learning_rate(config, steps), weight_decay=config.weight_decay or None)
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["embed", "bias", "gamma", "beta", "temperature"])

@@ -69,7 +69,7 @@ class Search:
         self._halving = Halving(domain.retrieval.epochs) if domain.tune.prune else None
         self._inputs = functools.lru_cache(lambda positives_only: data.read(positives_only=positives_only))
         # Data without a single positive are no trial's fault.
-        self._inputs(_positives_only(domain.retrieval))
+        self._inputs(domain.retrieval.loss.positives_only)
         self._known = {trial.number: trial for trial in read_trials(folder / TABLE)}
         for trial in self._known.values():
             self._note(trial)
@@ -114,7 +114,7 @@ class Search:
         began = time.monotonic()
         try:
             config = self._config(settings)
-            inputs: TrainingInputs = self._inputs(_positives_only(config))
+            inputs: TrainingInputs = self._inputs(config.loss.positives_only)
             with distribution_strategy(config).scope():
                 history = fit(
                     build_model(inputs, config),
@@ -156,10 +156,6 @@ class Search:
 def unfinished(folder: Path, number: int) -> Path:
     """Where a trial leaves what it takes to go on with it after an interruption."""
     return folder / "unfinished" / f"trial-{number:03d}"
-
-
-def _positives_only(config: RetrievalConfig) -> bool:
-    return config.loss.kind != "binary_cross_entropy"
 
 
 def search_folder(domain: Domain, data: TransformedData, root: Path) -> Path:

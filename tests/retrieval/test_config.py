@@ -16,10 +16,14 @@ from components.retrieval.config import RetrievalConfig
         ({"loss": {"in_batch": False}}, "set 'in_batch: true' or 'uniform_negatives' above 0"),
         (
             {"loss": {"kind": "full_softmax", "hard_negatives": 5}},
-            "'hard_negatives' are chosen among drawn ones: not with 'full_softmax'",
+            "'hard_negatives' are drawn ones: not with 'full_softmax'",
+        ),
+        (
+            {"loss": {"kind": "full_binary_cross_entropy", "uniform_negatives": 9}},
+            "'uniform_negatives' are drawn ones: not with 'full_binary_cross_entropy'",
         ),
         ({"history": {"event_dropout": 1.0}}, "less than 1"),
-        ({"optimizer": {"kind": "sgd"}}, "'lazy_adam', 'adam' or 'adagrad'"),
+        ({"optimizer": {"kind": "rmsprop"}}, "'lazy_adam', 'adam', 'adagrad' or 'sgd'"),
         ({"temperature": 0}, "greater than 0"),
         ({"normalize": True}, "Extra inputs are not permitted"),
     ],

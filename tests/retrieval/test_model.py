@@ -161,6 +161,31 @@ def test_binary_cross_entropy_is_of_labels_and_beside_positives_of_the_pool(
     assert float(model.compute_loss(batch)) == pytest.approx(np.mean(losses), rel=1e-5)
 
 
+def test_full_binary_cross_entropy_is_of_labels_and_beside_positives_of_the_catalogue(tiny):
+    loss = {"kind": "full_binary_cross_entropy", "negative_weight": 2.0}
+    model = tiny.model(loss=loss)
+    batch = tiny.batch(weights=(1.0, 0.5, 2.0), labels=(1.0, 0.0, 1.0))
+    probabilities = 1 / (1 + np.exp(-scores_by_hand(model, batch)))
+    own = probabilities[np.arange(3), ROWS]
+    beside = 2 * -np.log(1 - probabilities).mean(axis=1)
+    losses = [-np.log(own[0]) + beside[0], -np.log(1 - own[1]), -np.log(own[2]) + beside[2]]
+    assert float(model.compute_loss(batch)) == pytest.approx(
+        np.mean(losses * np.array([1, 0.5, 2])), rel=1e-5
+    )
+
+
+def test_l2_of_full_binary_cross_entropy_is_of_its_negatives_too(tiny):
+    loss = {"kind": "full_binary_cross_entropy", "negative_weight": 2.0}
+    batch = tiny.batch(labels=(1.0, 0.0, 1.0))
+    model, plain = (tiny.model(loss=loss, l2=l2) for l2 in (0.1, 0.0))
+    queries = np.sum(model.embed_query(batch) ** 2, axis=1)
+    candidates = np.sum(model.embed_catalogue() ** 2, axis=1)
+    # A positive has its own pair and negatives that weigh two, a negative its own pair alone.
+    lengths = queries + candidates[list(ROWS)] + np.array([2, 0, 2]) * (queries + candidates.mean())
+    by_hand = float(plain.compute_loss(batch)) + 0.1 * lengths.mean()
+    assert float(model.compute_loss(batch)) == pytest.approx(by_hand, rel=1e-5)
+
+
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
 @pytest.mark.parametrize("kind", ["sampled_softmax", "full_softmax"])
 def test_l2_adds_the_squared_lengths_of_what_the_towers_make(tiny, kind, similarity):
@@ -197,7 +222,13 @@ def one_by_one(batch):
 
 
 @pytest.mark.parametrize(
-    "loss", [{"kind": "full_softmax"}, {"kind": "binary_cross_entropy", "in_batch": False}], ids=str
+    "loss",
+    [
+        {"kind": "full_softmax"},
+        {"kind": "full_binary_cross_entropy"},
+        {"kind": "binary_cross_entropy", "in_batch": False},
+    ],
+    ids=str,
 )
 def test_interactions_that_share_a_query_cost_what_they_cost_alone(tiny, loss):
     model = tiny.model(loss=loss, l2=0.1)
@@ -243,7 +274,7 @@ def test_a_learnt_temperature_has_a_gradient_and_a_fixed_one_is_no_weight(tiny):
             assert float(gradient) == pytest.approx(float(losses[2] - losses[0]) / 0.02, rel=1e-2)
 
 
-@pytest.mark.parametrize("kind", ["sampled_softmax", "full_softmax"])
+@pytest.mark.parametrize("kind", ["sampled_softmax", "full_softmax", "full_binary_cross_entropy"])
 def test_an_empty_batch_costs_nothing_and_breaks_nothing(tiny, kind):
     model = tiny.model(loss={"kind": kind}, l2=0.1)
     empty = {name: column[:0] for name, column in tiny.batch().items()}

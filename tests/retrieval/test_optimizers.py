@@ -74,6 +74,7 @@ def test_a_row_first_used_late_steps_by_adams_formula_with_the_number_of_all_ste
         ("lazy_adam", LazyAdam),
         ("adam", keras.optimizers.Adam),
         ("adagrad", keras.optimizers.Adagrad),
+        ("sgd", keras.optimizers.SGD),
     ],
 )
 def test_each_kind_is_its_optimizer_at_the_configured_rate(kind, expected):
@@ -83,19 +84,21 @@ def test_each_kind_is_its_optimizer_at_the_configured_rate(kind, expected):
 
 
 def steps_by_hand(kind, gradients, rate):
-    """START after steps by Adam (Kingma and Ba, algorithm 1) or Adagrad (Duchi et al., from 0.1)."""
+    """START after steps by Adam (Kingma and Ba, algorithm 1), Adagrad (Duchi et al., from 0.1) or SGD."""
     x, m, v, total = START.astype(float), 0.0, 0.0, 0.1
     for t, g in enumerate(gradients, start=1):
         if kind == "adagrad":
             total = total + g**2
             x -= rate * g / np.sqrt(total)
+        elif kind == "sgd":
+            x -= rate * g
         else:
             m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
             x -= rate * (m / (1 - 0.9**t)) / np.sqrt(v / (1 - 0.999**t))
     return x
 
 
-@pytest.mark.parametrize("kind", ["lazy_adam", "adam", "adagrad"])
+@pytest.mark.parametrize("kind", ["lazy_adam", "adam", "adagrad", "sgd"])
 def test_steps_are_those_of_the_formula(kind):
     gradients = [slices([2, 0, 3, 1], seed) for seed in range(3)]
     found = after(make_optimizer(OptimizerConfig(kind=kind, learning_rate=0.1), steps=3), gradients)
@@ -132,7 +135,7 @@ def test_a_warm_up_longer_than_the_training_is_cut():
     assert rates(5, [4], schedule="cosine", warmup_steps=50) == [pytest.approx(0.1)]
 
 
-@pytest.mark.parametrize("kind", ["lazy_adam", "adam", "adagrad"])
+@pytest.mark.parametrize("kind", ["lazy_adam", "adam", "adagrad", "sgd"])
 def test_weight_decay_is_of_kernels_alone(tiny, kind):
     config = OptimizerConfig(kind=kind, learning_rate=0.1, weight_decay=0.5)
     model = tiny.model(history={"encoder": "attention"}, learn_temperature=True, temperature=2.0)

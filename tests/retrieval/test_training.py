@@ -85,8 +85,14 @@ def test_validation_looks_at_positive_interactions_only(tiny):
             "loss": {"kind": "binary_cross_entropy", "in_batch": False, "uniform_negatives": 64},
             "optimizer": {"kind": "adagrad", "learning_rate": 0.5},
         },
+        {
+            "layers": None,
+            "loss": {"kind": "full_binary_cross_entropy", "negative_weight": 8},
+            "l2": 0.0025,
+            "optimizer": {"kind": "sgd", "learning_rate": 5.0},
+        },
     ],
-    ids=["sampled_softmax", "full_softmax", "binary_cross_entropy"],
+    ids=["sampled_softmax", "full_softmax", "binary_cross_entropy", "full_binary_cross_entropy"],
 )
 def test_fit_learns_stops_early_and_keeps_the_best_weights(tmp_path, settings):
     data = parity.inputs(200, 4000)
