@@ -23,14 +23,15 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # Before TensorFlow is imported: TFRS needs the Keras of TensorFlow 2.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from benchmarks.data_folder import DATA, DATA_HELP
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.public_splits import trained
 from components.ingest.errors import UserError
 from components.retrieval.config import RetrievalConfig
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
-DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
 def main() -> None:
@@ -40,12 +41,7 @@ def main() -> None:
     )
     parser.add_argument("--dataset", choices=[*PROTOCOLS], required=True)
     parser.add_argument("--config", type=Path, help="default: configurations/DATASET.yaml beside this file")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=DATA,
-        help="folder of the data sets; default: shared/data beside the project",
-    )
+    parser.add_argument("--data", type=Path, default=DATA, help=DATA_HELP)
     parser.add_argument("--seed", type=int, help="default: the configuration's")
     parser.add_argument(
         "--choose", action="store_true", help="score a part kept of train instead of the test"

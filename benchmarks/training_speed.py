@@ -1,6 +1,6 @@
 """How soon retrieval training is good enough, beside the TFRS tutorials' way and beside PyTorch.
 
-    python benchmarks/training_speed.py --data ../shared/data --torch FOLDER
+    python benchmarks/training_speed.py --torch FOLDER
 
 prints a table and, as its last line, one JSON object with three ratios, all of one run:
 
@@ -51,8 +51,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from benchmarks.data_folder import DATA, DATA_HELP
 from benchmarks.speed.pairs import EqualBatch, Pairs
 from benchmarks.speed.turns import Contestant, Epoch
+from components.ingest.errors import UserError
 from components.retrieval.config import RetrievalConfig
 
 CONFIGURATIONS = Path(__file__).parent / "configurations" / "training_speed"
@@ -73,7 +75,7 @@ def main() -> None:
     )
     datasets = sorted(path.stem for path in CONFIGURATIONS.glob("*.yaml"))
     parser.add_argument("--dataset", choices=datasets, default="ncf_ml1m")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--data", type=Path, default=DATA, help=DATA_HELP)
     parser.add_argument(
         "--config", type=Path, help="default: configurations/training_speed/DATASET.yaml beside this file"
     )
@@ -88,7 +90,10 @@ def main() -> None:
     settings = yaml.safe_load((given.config or CONFIGURATIONS / f"{given.dataset}.yaml").read_text())
     config = RetrievalConfig.model_validate(settings["retrieval"])
     load = os.getloadavg()[0]
-    pairs = _pairs(given, config)
+    try:
+        pairs = _pairs(given, config)
+    except UserError as error:
+        sys.exit(f"error: {error}")
     curve, trainings = _trainings(given, settings["history_length"], config, pairs)
     rates = _examples_per_second(given, _spread(pairs, given.interactions), config.dim)
     result = {
