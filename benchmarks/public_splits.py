@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ class Log:
     def __post_init__(self) -> None:
         assert (np.diff(self.users) >= 0).all()
 
-    @property
+    @cached_property
     def starts(self) -> np.ndarray:
         """int64 [users + 1]: where each user's interactions start."""
         return np.searchsorted(self.users, np.arange(self.user_count + 1))
