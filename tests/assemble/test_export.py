@@ -17,6 +17,7 @@ from components.assemble.op_census import read_meta_graph, take_census
 from components.assemble.recommender import Recommender
 from components.assemble.saved import read_tuning_queries, write_model
 from components.ingest.errors import UserError
+from pipeline.export import export_model
 
 SCANN = {
     "index": "scann",
@@ -31,9 +32,9 @@ SCANN = {
 
 @pytest.fixture(scope="module")
 def models(grocer, grocer_models, tmp_path_factory):
-    """Directories of a model with ScaNN's index, of it exported as ivf, and of that exported as exact."""
+    """Directories of a model with ScaNN's index, of it with ivf, and of that as the command exports it."""
     folder = tmp_path_factory.mktemp("exported")
-    scann, ivf, exact = (folder / kind for kind in ("scann", "ivf", "exact"))
+    scann, ivf = folder / "scann", folder / "ivf"
     declaration, config = grocer.inputs.declaration, AssembleConfig(**SCANN)
     queries = tuning_queries(grocer_models, grocer.inputs.train)
     built = build_index(grocer_models.embed_catalogue(), queries, config)
@@ -42,7 +43,7 @@ def models(grocer, grocer_models, tmp_path_factory):
     goods = {CATALOGUE_FILE: b"goods"}
     write_model(str(scann), recommender, built.report, declaration, config, queries, goods)
     switch_index(str(scann), str(ivf), {"index": "ivf"})
-    switch_index(str(ivf), str(exact), {"index": "exact", "retrieve": 24})
+    exact, _ = export_model(ivf, folder / "serving", {"index": "exact", "retrieve": 24})
     return {"scann": scann, "ivf": ivf, "exact": exact}
 
 
@@ -113,6 +114,12 @@ def test_the_description_says_what_index_it_is_now_and_keeps_the_other_settings(
     assert report.tuning.k == 5
     assert described(models["ivf"])["assemble"] == {**described(models["scann"])["assemble"], "index": "ivf"}
     assert described(models["exact"])["assemble"]["retrieve"] == 24
+
+
+def test_what_is_exported_is_a_version_of_a_serving_directory_and_nothing_is_left_beside_it(models):
+    serving = models["exact"].parent
+    assert [path.name for path in serving.iterdir()] == [models["exact"].name]
+    assert models["exact"].name.isdecimal()
 
 
 def test_companions_come_along(models):
