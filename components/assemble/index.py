@@ -112,3 +112,19 @@ class LeafIndex(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Like :meth:`search`, in so many leaves, int32 []."""
         raise NotImplementedError
+
+
+def filled_up(scores: tf.Tensor, rows: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scores and rows, [batch, at most k], as [batch, k]: places without a candidate score -inf.
+
+    Args:
+        scores: float32, best first.
+        rows: Whole numbers of the same shape.
+        k: int32 [].
+
+    Returns:
+        float32 scores and int64 rows, see :meth:`CandidateIndex.search`.
+    """
+    unfilled = [[0, 0], [0, k - tf.shape(scores)[1]]]
+    padded = tf.pad(scores, unfilled, constant_values=-np.inf)
+    return padded, tf.pad(tf.cast(rows, tf.int64), unfilled)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from components.assemble.index import ExactIndex, LeafIndex
+from components.assemble.index import ExactIndex, LeafIndex, filled_up
 
 if TYPE_CHECKING:
     from scann.scann_ops.py.scann_ops import ScannSearcher
@@ -75,7 +75,7 @@ class ScannIndex(LeafIndex):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One query: ScaNN's own way for one takes less than a batch of one."""
         rows, scores = searcher.search(query, **wanted)
-        return _filled_up(scores[tf.newaxis], tf.cast(rows, tf.int64)[tf.newaxis], wanted)
+        return filled_up(scores[tf.newaxis], rows[tf.newaxis], wanted["final_num_neighbors"])
 
     @staticmethod
     def _many(
@@ -84,17 +84,11 @@ class ScannIndex(LeafIndex):
         """A batch: as many columns as the luckiest query filled, and NaN where another could not."""
         rows, scores = searcher.search_batched(queries, **wanted)
         scores = tf.reshape(scores, [tf.shape(queries)[0], -1])
-        rows = tf.reshape(tf.cast(rows, tf.int64), tf.shape(scores))
+        rows = tf.reshape(rows, tf.shape(scores))
         missing = tf.math.is_nan(scores)
         scores = tf.where(missing, -np.inf, scores)
-        return _filled_up(scores, tf.where(missing, tf.zeros_like(rows), rows), wanted)
-
-
-def _filled_up(
-    scores: tf.Tensor, rows: tf.Tensor, wanted: dict[str, tf.Tensor]
-) -> tuple[tf.Tensor, tf.Tensor]:
-    unfilled = [[0, 0], [0, wanted["final_num_neighbors"] - tf.shape(scores)[1]]]
-    return tf.pad(scores, unfilled, constant_values=-np.inf), tf.pad(rows, unfilled)
+        rows = tf.where(missing, tf.zeros_like(rows), rows)
+        return filled_up(scores, rows, wanted["final_num_neighbors"])
 
 
 def _leaves_of(searcher: tf.Module, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
