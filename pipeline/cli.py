@@ -14,11 +14,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from components.ingest.errors import UserError
+from pipeline.cli_options import console as _console
+from pipeline.cli_options import domain_option as _domain_option
+from pipeline.cli_options import root_option as _root_option
+from pipeline.model_commands import export, inspect
 
 EXIT_FAILED = 1
 EXIT_NOT_BLESSED = 3
 EXIT_INTERRUPTED = 130
-_WIDTH_OF_LOGS = 100
 
 _START = """From an event log and a catalogue to a served two-tower recommender.
 
@@ -31,6 +34,8 @@ Start here:
   westwork init FILES... --to mine      describe your own data
   westwork validate --domain mine       look at it before training
   westwork tune --domain mine           search for better settings
+  westwork inspect MODEL                what a model takes, and which servers load it
+  westwork export --index ivf --to DIR  the same model with another index
 """
 _EXIT_CODES = """\b
 Exit codes:
@@ -52,27 +57,11 @@ class _Commands(click.Group):
             ctx.exit(EXIT_FAILED)
 
 
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=_WIDTH_OF_LOGS)
-
-
 def _say_error(message: str) -> None:
     console = Console(stderr=True)
     console.print(f"[bold red]error[/bold red] {escape(message)}", highlight=False, soft_wrap=True)
 
 
-_domain_option = click.option(
-    "--domain",
-    default="movielens",
-    show_default=True,
-    help="A folder under schemas/, or the path of a folder with a domain.yaml.",
-)
-_root_option = click.option(
-    "--root",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where the run keeps its data, artifacts, models and logs.  [default: runs/<domain>]",
-)
 _set_option = click.option(
     "--set",
     "overrides",
@@ -406,6 +395,10 @@ def doctor(ctx: click.Context, root: Path) -> None:
 
     if not all_ok(examine(root), tell):
         ctx.exit(EXIT_FAILED)
+
+
+main.add_command(export)
+main.add_command(inspect)
 
 
 def _recommend_command(domain: str, root: Path | None) -> list[str]:

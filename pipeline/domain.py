@@ -125,21 +125,31 @@ def _find(name_or_path: str) -> Path:
     )
 
 
-def _set(content: dict[str, Any], override: str) -> None:
-    """Puts one ``a.b=value`` into the nested content."""
+def parse_setting(override: str) -> tuple[str, Any]:
+    """The key and the value, parsed as YAML, of a ``key=value``.
+
+    Raises:
+        UserError: If it is none.
+    """
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
         raise UserError(f"--set {override}: expected key=value, such as retrieval.epochs=3")
-    *parents, last = key.strip().split(".")
+    try:
+        return key.strip(), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {override}: the value is not YAML: {error}") from error
+
+
+def _set(content: dict[str, Any], override: str) -> None:
+    """Puts one ``a.b=value`` into the nested content."""
+    key, value = parse_setting(override)
+    *parents, last = key.split(".")
     place = content
     for parent in parents:
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
             raise UserError(f"--set {override}: {parent!r} is a single value and has no keys below it")
-    try:
-        place[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {override}: the value is not YAML: {error}") from error
+    place[last] = value
 
 
 def _explain(path: Path, error: ValidationError, overrides: Sequence[str]) -> str:

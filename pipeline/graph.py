@@ -153,6 +153,7 @@ def create_pipeline(
         candidate_graph=candidate_transform.outputs["transform_graph"],
         examples=query_examples,
         candidate_examples=item_examples,
+        transformed_examples=interaction_transform.outputs["transformed_examples"],
         transformed_candidates=candidate_transform.outputs["transformed_examples"],
         declaration=data,
         config=domain.assemble,

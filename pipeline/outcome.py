@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from ml_metadata.proto import metadata_store_pb2
 from tfx.utils import path_utils
 
+from components.assemble.index_report import read_index_report
 from components.baselines.artifact import read_record
 from components.evaluate.results import EVALUATED, OVERALL, read_metrics, read_validation
 from components.ingest.gate.verdict import read_verdict
@@ -42,6 +43,7 @@ def collect_summary(
         evaluated={split: int(values.get(EVALUATED) or 0) for split, values in metrics.items()},
         metrics=metrics,
         baselines=_baselines(outputs.get("BaselineTrainer", {})),
+        index=_index(outputs["Assembler"]["model"][0].uri),
         failures=tuple(str(failure) for failure in read_validation(evaluations["eval"])),
         pushed=_pushed(outputs["Pusher"]["pushed_model"][0]),
     )
@@ -67,6 +69,12 @@ def _baselines(outputs: Mapping[str, Sequence[metadata_store_pb2.Artifact]]) -> 
     if not outputs.get("model"):
         return {}
     return in_words(read_record(path_utils.serving_model_path(outputs["model"][0].uri)))
+
+
+def _index(model_uri: str) -> str | None:
+    """What became of the index, in words."""
+    report = read_index_report(path_utils.serving_model_path(model_uri))
+    return None if report is None else report.in_words()
 
 
 def _pushed(artifact: metadata_store_pb2.Artifact) -> Pushed | None:

@@ -73,6 +73,8 @@ class RunSummary(_Facts):
     """Trained baseline to its hyper-parameters, in words."""
     failures: tuple[str, ...]
     """A sentence for each bound that was not kept."""
+    index: str | None = None
+    """Which index the model has and why, in words."""
     pushed: Pushed | None
     """The version this run's model is served as; None where it was not blessed."""
     report: str | None = None
@@ -113,6 +115,8 @@ def print_summary(
         console.print(judgements)
     console.print()
     _print_evaluation(console, summary)
+    if summary.index:
+        _print_line(console, "index", summary.index)
     _print_verdict(console, summary, serving)
     if summary.report:
         _print_line(console, "report", summary.report)

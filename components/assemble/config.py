@@ -8,16 +8,34 @@ from pydantic import Field
 
 from components.ingest.strict import Strict
 
+IndexKind = Literal["scann", "ivf", "exact"]
+
 
 class AssembleConfig(Strict):
     """The ``assemble`` section of a domain file."""
 
-    index: Literal["scann", "exact"] = Field(
-        default="scann", description="exact scores every candidate; catalogues under 16 always use it."
+    index: IndexKind = Field(
+        default="scann",
+        description="scann needs a server with its ops; ivf and exact are stock TensorFlow; exact scores "
+        "every candidate.",
     )
-    leaves: int | None = Field(default=None, gt=0, description="Default: the catalogue's square root.")
-    search_share: float = Field(
-        default=0.7, gt=0, le=1, description="Share of the leaves that a request searches."
+    exact_below: int = Field(
+        default=4_000,
+        ge=0,
+        description="Catalogues of fewer candidates are searched exactly, whatever the index.",
+    )
+    leaves: int | None = Field(
+        default=None, gt=0, description="Default: the catalogue's square root, for ivf four times as many."
+    )
+    ann_recall: float = Field(
+        default=0.98,
+        gt=0,
+        le=1,
+        description="Share of what exact search finds that the index is to find: it searches the fewest "
+        "leaves that do.",
+    )
+    tune_k: int = Field(
+        default=100, gt=0, description="Candidates a query of the search for those leaves asks for."
     )
     retrieve: int = Field(default=200, gt=0, description="Candidates that recommend ranks, at least k.")
     rank_history: bool = Field(

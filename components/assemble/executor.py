@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 import tensorflow_transform as tft
+from absl import logging
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact, artifact_utils
 from tfx.utils import path_utils
 
+from components.assemble.build_index import TuningQueries, build_index
 from components.assemble.catalogue_file import CATALOGUE_FILE, catalogue_file
 from components.assemble.config import AssembleConfig
+from components.assemble.models import Models
 from components.assemble.recommender import Recommender
-from components.assemble.warmup import WARMUP_FILE, warmup_requests, write_warmup
+from components.assemble.saved import write_model
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
 from components.transform.candidate_table import read_candidate_table
+from components.transform.interaction_dataset import EncodedInteractions, read_interactions
 
 RETRIEVAL_MODEL = "retrieval_model"
 RANKING_MODEL = "ranking_model"
@@ -27,19 +31,21 @@ QUERY_GRAPH = "query_graph"
 CANDIDATE_GRAPH = "candidate_graph"
 EXAMPLES = "examples"
 CANDIDATE_EXAMPLES = "candidate_examples"
+TRANSFORMED_EXAMPLES = "transformed_examples"
 TRANSFORMED_CANDIDATES = "transformed_candidates"
 MODEL = "model"
 DECLARATION = "declaration"
 CONFIG = "config"
 
-DESCRIPTION_FILE = "model.json"
-"""Name of the file in ``assets.extra`` that says what the model was made from."""
+_TUNING_SPLIT = "eval"
+_TUNING_QUERIES = 1000
+_TUNING_BATCH = 256
 
 Artifacts = dict[str, list[artifact.Artifact]]
 
 
 class Executor(base_executor.BaseExecutor):
-    """Loads both exports, embeds the catalogue, builds the index and saves one model."""
+    """Loads both exports, embeds the catalogue, builds and tunes the index and saves one model."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Runs the step; the names are those of :class:`components.assemble.node.AssemblerSpec`."""
@@ -61,19 +67,20 @@ class Executor(base_executor.BaseExecutor):
             declaration.candidates.id,
             candidate_graph,
         )
+        models = Models(declaration, table, query_graph, candidate_graph, retrieval, ranking)
+        held_out = read_interactions(
+            _files(input_dict, TRANSFORMED_EXAMPLES, _TUNING_SPLIT),
+            declaration,
+            query_graph,
+            table.row_lookup(),
+            positives_only=True,
+        )
+        queries = tuning_queries(models, held_out)
+        built = build_index(models.embed_catalogue(), queries, config)
+        logging.info("index: %s", built.report.in_words())
         recommender = Recommender(
-            declaration, table, query_graph, candidate_graph, retrieval, ranking, config
+            declaration, models, tf.constant(table.ids), built.exact, built.index, config
         )
-        path = path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict[MODEL]))
-        signatures = recommender.signatures()
-        tf.saved_model.save(
-            recommender,
-            path,
-            signatures=signatures,
-            options=tf.saved_model.SaveOptions(namespace_whitelist=["Scann"]),
-        )
-        extra = os.path.join(path, "assets.extra")
-        tf.io.gfile.makedirs(extra)
         catalogue = catalogue_file(
             table,
             declaration,
@@ -82,17 +89,28 @@ class Executor(base_executor.BaseExecutor):
         )
         buffer = pa.BufferOutputStream()
         pq.write_table(catalogue, buffer)
-        with tf.io.gfile.GFile(os.path.join(extra, CATALOGUE_FILE), "wb") as file:
-            file.write(buffer.getvalue().to_pybytes())
-        write_warmup(os.path.join(extra, WARMUP_FILE), warmup_requests(signatures, table.ids[0]))
-        description = {
-            "candidates": len(table),
-            "index": recommender.index_kind,
-            "declaration": declaration.model_dump(mode="json"),
-            "assemble": config.model_dump(mode="json"),
-        }
-        with tf.io.gfile.GFile(os.path.join(extra, DESCRIPTION_FILE), "w") as file:
-            json.dump(description, file, indent=2)
+        write_model(
+            path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict[MODEL])),
+            recommender,
+            built.report,
+            declaration,
+            config,
+            queries,
+            {CATALOGUE_FILE: buffer.getvalue().to_pybytes()},
+        )
+
+
+def tuning_queries(models: Models, held_out: EncodedInteractions) -> TuningQueries | None:
+    """Embeddings of queries that were not trained on, spread over all of them; None if there are none."""
+    chosen = held_out.spread(_TUNING_QUERIES)
+    if not len(chosen):
+        return None
+    names = models.encode_query.get_concrete_function().structured_outputs
+    embeddings = [
+        models.embed_query({name: batch[name] for name in names})["embedding"].numpy()
+        for batch in chosen.batches(_TUNING_BATCH)
+    ]
+    return TuningQueries(np.concatenate(embeddings), f"queries of the {_TUNING_SPLIT} split")
 
 
 def _files(input_dict: Artifacts, name: str, split: str) -> list[str]:

@@ -1,19 +1,11 @@
-"""Indexes over the candidate embeddings: exact, and ScaNN."""
+"""What every index over the candidate embeddings does, and the one that scores them all."""
 
 from __future__ import annotations
 
-import math
 from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
-
-from components.assemble.config import AssembleConfig
-
-SCANN_MINIMUM = 16
-"""ScaNN cannot train its quantiser on fewer candidates."""
-_TRAINED_NEIGHBOURS = 100
-_REORDER_FACTOR = 4
-_DIMENSIONS_PER_BLOCK = 2
 
 
 class CandidateIndex(Protocol):
@@ -40,6 +32,11 @@ class ExactIndex(tf.Module):
         super().__init__(name="exact_index")
         self.embeddings = tf.Variable(embeddings, trainable=False, name="embeddings")
 
+    @property
+    def size(self) -> int:
+        """Number of candidates."""
+        return int(self.embeddings.shape[0])
+
     def search(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See :meth:`CandidateIndex.search`."""
         scores, rows = tf.math.top_k(tf.matmul(queries, self.embeddings, transpose_b=True), k=k)
@@ -58,75 +55,76 @@ class ExactIndex(tf.Module):
         return tf.linalg.matvec(tf.gather(self.embeddings, rows), queries)
 
 
-class ScannIndex(tf.Module):
-    """ScaNN: a tree of leaves, anisotropic quantisation inside them, and exact re-scoring of the best.
+class LeafIndex(tf.Module):
+    """An approximate index that parts the candidates into leaves and looks only into the best of them.
 
-    Guo et al., "Accelerating Large-Scale Inference with Anisotropic Vector Quantization", ICML 2020.
     A request for more than a quarter of the catalogue is answered exactly: the searched leaves may not
     hold so many, and scoring everything is then no slower.
+
+    Attributes:
+        centroids: float32 [leaves, width], the mean of each leaf's members.
+        sizes: int64 [leaves], the number of its members.
+        leaves_to_search: How many leaves a request for ``tuned_k`` or fewer looks into; one for more looks
+            into more in proportion.
+        tuned_k: See there.
+        most_visited: Share of the candidates beyond which exact search costs no more.
     """
 
-    def __init__(self, exact: ExactIndex, config: AssembleConfig):
-        """Trains the index on the embeddings of the exact one, which also answers the large requests.
+    most_visited = 1.0
 
-        Raises:
-            ValueError: If there are fewer than ``SCANN_MINIMUM`` candidates.
+    def __init__(self, name: str, exact: ExactIndex, centroids: np.ndarray, sizes: np.ndarray):
+        """Takes the leaves; all of them are searched until :meth:`tune` says otherwise.
+
+        Args:
+            name: Of the module.
+            exact: Answers the large requests.
+            centroids: See the attributes.
+            sizes: See the attributes.
         """
-        super().__init__(name="scann_index")
-        # Imported here because it registers ScaNN's ops, which an exact model does not need.
-        from scann import scann_ops
-
-        size = int(exact.embeddings.shape[0])
-        if size < SCANN_MINIMUM:
-            raise ValueError(
-                f"ScaNN needs at least {SCANN_MINIMUM} candidates, found {size}; use index: exact"
-            )
-        self.leaves = min(config.leaves or round(math.sqrt(size)), size)
-        self.leaves_to_search = max(1, math.ceil(self.leaves * config.search_share))
+        super().__init__(name=name)
         self._exact = exact
-        self._largest_k = tf.constant(max(1, size // 4), tf.int32)
-        neighbours = min(_TRAINED_NEIGHBOURS, size)
-        builder = scann_ops.builder(exact.embeddings.value(), neighbours, "dot_product")
-        builder = builder.tree(self.leaves, self.leaves_to_search, training_sample_size=min(size, 250_000))
-        builder = builder.score_ah(_DIMENSIONS_PER_BLOCK).reorder(_REORDER_FACTOR * neighbours)
-        self._searcher = builder.build().serialize_to_module()
-        self._searcher_from_module = scann_ops.searcher_from_module
+        self.centroids, self.sizes = centroids, sizes
+        self._largest_k = max(1, exact.size // 4)
+        self.tune(len(sizes), 1)
+
+    @property
+    def leaves(self) -> int:
+        """How many there are."""
+        return len(self.sizes)
+
+    def tune(self, leaves: int, k: int) -> None:
+        """Sets ``leaves_to_search`` and ``tuned_k``, for searches that are traced from now on."""
+        self.leaves_to_search, self.tuned_k = leaves, k
 
     def search(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See :meth:`CandidateIndex.search`."""
+        # In floats: leaves x k may be over int32.
+        grown = self.leaves_to_search * tf.maximum(1.0, tf.cast(k, tf.float32) / self.tuned_k)
+        leaves = tf.cast(tf.math.ceil(tf.minimum(grown, self.leaves)), tf.int32)
         return tf.cond(
             k > self._largest_k,
             lambda: self._exact.search(queries, k),
-            lambda: self._approximate(queries, k),
+            lambda: self.search_leaves(queries, k, leaves),
         )
 
-    def _approximate(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        searcher = self._searcher_from_module(self._searcher)
-        found = searcher.search_batched(
-            queries,
-            final_num_neighbors=k,
-            pre_reorder_num_neighbors=_REORDER_FACTOR * k,
-            leaves_to_search=self.leaves_to_search,
-        )
-        # ScaNN returns as many columns as the luckiest query filled, and NaN where another could not.
-        scores = tf.reshape(found.distances, [tf.shape(queries)[0], -1])
-        rows = tf.reshape(tf.cast(found.indices, tf.int64), tf.shape(scores))
-        missing = tf.math.is_nan(scores)
-        unfilled = [[0, 0], [0, k - tf.shape(scores)[1]]]
-        return (
-            tf.pad(tf.where(missing, -math.inf, scores), unfilled, constant_values=-math.inf),
-            tf.pad(tf.where(missing, tf.zeros_like(rows), rows), unfilled),
-        )
+    def search_leaves(
+        self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Like :meth:`search`, in so many leaves, int32 []."""
+        raise NotImplementedError
 
 
-def build_index(embeddings: tf.Tensor, config: AssembleConfig) -> tuple[ExactIndex, CandidateIndex]:
-    """The exact index, and the configured one (the same for a catalogue too small for ScaNN).
+def filled_up(scores: tf.Tensor, rows: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scores and rows, [batch, at most k], as [batch, k]: places without a candidate score -inf.
 
     Args:
-        embeddings: float32 [candidates, width].
-        config: The assemble section.
+        scores: float32, best first.
+        rows: Whole numbers of the same shape.
+        k: int32 [].
+
+    Returns:
+        float32 scores and int64 rows, see :meth:`CandidateIndex.search`.
     """
-    exact = ExactIndex(embeddings)
-    if config.index == "exact" or embeddings.shape[0] < SCANN_MINIMUM:
-        return exact, exact
-    return exact, ScannIndex(exact, config)
+    unfilled = [[0, 0], [0, k - tf.shape(scores)[1]]]
+    padded = tf.pad(scores, unfilled, constant_values=-np.inf)
+    return padded, tf.pad(tf.cast(rows, tf.int64), unfilled)

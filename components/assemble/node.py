@@ -17,6 +17,7 @@ from components.assemble.executor import (
     RANKING_MODEL,
     RETRIEVAL_MODEL,
     TRANSFORMED_CANDIDATES,
+    TRANSFORMED_EXAMPLES,
     Executor,
 )
 from components.ingest.declaration import Declaration
@@ -36,6 +37,7 @@ class AssemblerSpec(component_spec.ComponentSpec):
         CANDIDATE_GRAPH: component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
         EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
         CANDIDATE_EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        TRANSFORMED_EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
         TRANSFORMED_CANDIDATES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
     }
     OUTPUTS = {MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model)}
@@ -56,6 +58,7 @@ class Assembler(base_component.BaseComponent):
         candidate_graph: channel.BaseChannel,
         examples: channel.BaseChannel,
         candidate_examples: channel.BaseChannel,
+        transformed_examples: channel.BaseChannel,
         transformed_candidates: channel.BaseChannel,
         declaration: Declaration,
         config: AssembleConfig,
@@ -69,6 +72,7 @@ class Assembler(base_component.BaseComponent):
             candidate_graph: CandidateTransform's graph.
             examples: Raw interactions; the train split's counts go into the catalogue file.
             candidate_examples: Raw candidates, for their titles.
+            transformed_examples: Interactions after Transform; the eval split's tune the index.
             transformed_candidates: The catalogue after Transform.
             declaration: The data half of the domain file.
             config: The assemble section.
@@ -82,6 +86,7 @@ class Assembler(base_component.BaseComponent):
                     CANDIDATE_GRAPH: candidate_graph,
                     EXAMPLES: examples,
                     CANDIDATE_EXAMPLES: candidate_examples,
+                    TRANSFORMED_EXAMPLES: transformed_examples,
                     TRANSFORMED_CANDIDATES: transformed_candidates,
                     DECLARATION: declaration.model_dump_json(),
                     CONFIG: config.model_dump_json(),

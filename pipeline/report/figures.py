@@ -15,7 +15,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from pipeline.report.statistics import Bar
 
@@ -134,6 +134,34 @@ def curves(title: str, series: Sequence[Series]) -> Markup:
         _grid(axes)
         if len(series) > 1:
             axes.legend(labelcolor=_COLOURS["text"])
+    return _svg(figure, title)
+
+
+def tradeoff(
+    title: str, axis: str, points: Sequence[tuple[float, float]], chosen: int | None, target: float
+) -> Markup:
+    """A share reached by what it costs, on a logarithmic axis.
+
+    Args:
+        title: Of the plot.
+        axis: What the cost is.
+        points: Cost and share.
+        chosen: Number of the point that is marked.
+        target: A level to draw.
+    """
+    with _figure(title, _WIDTH, 2.4) as (figure, axes):
+        costs, shares = zip(*points, strict=True)
+        axes.axhline(target, color=_COLOURS["muted"], linewidth=1, linestyle="dashed")
+        axes.plot(costs, shares, "o-", markersize=3, color=_COLOURS["retrieve"])
+        if chosen is not None:
+            axes.plot(*points[chosen], "o", markersize=8, color=_COLOURS["recommend"])
+        axes.set_xscale("log")
+        axes.set_xlabel(axis)
+        # Labels such as 0.5 rather than powers of ten; few, for they are wide.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+        _grid(axes)
     return _svg(figure, title)
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import ValidationError
 from tfx.utils import path_constants
 
+from components.assemble.index_report import IndexReport, read_index_report
 from components.baselines.artifact import RECORD_FILE
 from components.baselines.artifact import Record as BaselinesRecord
 from components.baselines.artifact import read_record as read_baselines
@@ -55,6 +56,7 @@ class Findings:
         failures: Bounds that were not kept.
         warnings: What the gate on the data let pass, but wants to be looked at.
         baselines: How the trained baselines were made; None without any.
+        index: Which index the assembled model has; None where the run did not get to it.
         training: Trainer to metric to its value in each epoch.
         lineage: Executions that the model came from, oldest first.
         gone: Artifacts that are recorded, but are not on disk any more.
@@ -76,6 +78,7 @@ class Findings:
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
     baselines: BaselinesRecord | None
+    index: IndexReport | None
     training: Mapping[str, Mapping[str, list[float]]]
     lineage: tuple[Execution, ...]
     gone: tuple[str, ...]
@@ -118,6 +121,7 @@ def gather(root: RunRoot) -> Findings:
         failures=tuple(read_validation(str(gate))) if gate else (),
         warnings=read_verdict(str(verdict)).warnings if verdict else (),
         baselines=outputs.baselines(),
+        index=outputs.index(),
         training=outputs.training(),
         lineage=_lineage(record),
         gone=tuple(outputs.gone),
@@ -162,6 +166,11 @@ class _Outputs:
         place = path_constants.SERVING_MODEL_DIR
         folder = self.folder("BaselineTrainer", "model", f"{place}/{RECORD_FILE}")
         return read_baselines(str(folder / place)) if folder else None
+
+    def index(self) -> IndexReport | None:
+        place = path_constants.SERVING_MODEL_DIR
+        folder = self.folder("Assembler", "model", place)
+        return read_index_report(str(folder / place)) if folder else None
 
     def training(self) -> dict[str, dict[str, list[float]]]:
         folders = {

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from components.assemble.tuning import Tuning
 from components.evaluate.results import EVALUATED
 from pipeline.against_baselines import shortfalls, winners
 from pipeline.report import (
@@ -79,6 +80,7 @@ def render(findings: Findings, written: float) -> str:
         took=_took(findings),
         **_metrics(findings),
         curves=_curves(findings.training),
+        index_plots=_index_plots(findings.index.tuning if findings.index else None),
         **_data(findings),
         **_lineage(findings),
     )
@@ -173,6 +175,21 @@ def _curves(training: Mapping[str, Mapping[str, Sequence[float]]]) -> list[tuple
         epochs = max((len(values) for values in history.values()), default=0)
         shown.append((name, f"{epochs} epoch{'' if epochs == 1 else 's'}", plots))
     return shown
+
+
+def _index_plots(tuning: Tuning | None) -> list[Markup]:
+    """Recall of an index by the candidates it visits, and by the time it takes."""
+    if tuning is None:
+        return []
+    chosen = tuning.curve.index(tuning.chosen) if tuning.chosen else None
+    title = f"Recall of the exact {tuning.k} best"
+    return [
+        figures.tradeoff(title, axis, [(cost, point.recall) for cost, point in points], chosen, tuning.target)
+        for axis, points in (
+            ("candidates visited, %", [(100 * point.visited, point) for point in tuning.curve]),
+            ("milliseconds a query", [(point.milliseconds, point) for point in tuning.curve]),
+        )
+    ]
 
 
 def _data(findings: Findings) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io, schema_utils
 
+from components.assemble.build_index import build_index
+from components.assemble.config import AssembleConfig
+from components.assemble.models import Models
+from components.assemble.recommender import Recommender
 from components.ingest.declaration import Declaration
 from components.ranking import trainer as ranking
 from components.ranking.config import RankingConfig
@@ -121,6 +126,33 @@ def grocer(tmp_path_factory: pytest.TempPathFactory) -> Grocer:
         retrieval=retrieval.ExportedRetrieval(towers, signature),
         ranking=ranking.ExportedRanking(ranker, signature),
     )
+
+
+@pytest.fixture(scope="session")
+def grocer_models(grocer: Grocer) -> Models:
+    """All of the grocer's recommender but the index."""
+    return Models(
+        grocer.inputs.declaration,
+        grocer.table,
+        grocer.query_graph,
+        grocer.candidate_graph,
+        grocer.retrieval,
+        grocer.ranking,
+    )
+
+
+@pytest.fixture(scope="session")
+def assemble(grocer: Grocer, grocer_models: Models) -> Callable[..., Recommender]:
+    """Makes the grocer's recommender with some settings, searched exactly if they don't say otherwise."""
+    embeddings = grocer_models.embed_catalogue()
+
+    def make(**settings: Any) -> Recommender:
+        config = AssembleConfig(**{"index": "exact"} | settings)
+        built = build_index(embeddings, None, config)
+        ids = tf.constant(grocer.table.ids)
+        return Recommender(grocer.inputs.declaration, grocer_models, ids, built.exact, built.index, config)
+
+    return make
 
 
 def _goods() -> list[dict[str, list[Any]]]:

@@ -4,18 +4,45 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.assemble.config import AssembleConfig
-from components.assemble.index import ExactIndex, ScannIndex, build_index
+from components.assemble.index import ExactIndex
+from components.assemble.ivf_index import IvfIndex
+from components.assemble.scann_index import ScannIndex
+
+KINDS = [ScannIndex, IvfIndex]
 
 
 def embeddings(n, width=8, seed=0):
     return tf.constant(np.random.default_rng(seed).normal(size=(n, width)), tf.float32)
 
 
+def heavy_tailed(n, width=8):
+    """Clusters of very different sizes and vectors of very different lengths; many are alike."""
+    random = np.random.default_rng(4)
+    centres = random.normal(size=(40, width))
+    cluster = np.minimum(random.zipf(1.5, n) - 1, 39)
+    lengths = random.lognormal(sigma=0.7, size=(n, 1))
+    vectors = (centres[cluster] + 0.1 * random.normal(size=(n, width))) * lengths
+    vectors[: n // 5] = vectors[0]
+    return tf.constant(vectors, tf.float32)
+
+
 def reference(candidates, queries, k):
     scores = queries.numpy() @ candidates.numpy().T
     order = np.argsort(-scores, axis=1)[:, :k]
     return np.take_along_axis(scores, order, 1), order
+
+
+def members(index, leaf):
+    """Rows of the members of an IVF leaf."""
+    ends = np.cumsum(index.sizes)
+    return index._rows.numpy()[ends[leaf] - index.sizes[leaf] : ends[leaf]]
+
+
+@pytest.fixture(scope="module")
+def built():
+    """An index of each kind over the same two thousand candidates."""
+    candidates = embeddings(2000)
+    return {kind: (candidates, kind(ExactIndex(candidates), 45)) for kind in KINDS}
 
 
 @pytest.mark.parametrize("k", [1, 5, 30])
@@ -27,47 +54,113 @@ def test_exact_search_is_a_sorted_matrix_product(k):
     np.testing.assert_array_equal(rows, expected_rows)
 
 
-def test_scann_finds_nearly_all_that_exact_search_finds():
-    candidates, queries = embeddings(2000), embeddings(64, seed=1)
-    _, index = build_index(candidates, AssembleConfig())
-    assert isinstance(index, ScannIndex)
-    scores, rows = index.search(queries, tf.constant(100))
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_most_leaves_nearly_all_is_found_that_exact_search_finds(built, kind):
+    candidates, index = built[kind]
+    queries = embeddings(64, seed=1)
+    scores, rows = index.search_leaves(queries, tf.constant(100), tf.constant(32))
     _, expected = reference(candidates, queries, 100)
     recall = np.mean([len(set(a) & set(b)) / 100 for a, b in zip(rows.numpy(), expected, strict=True)])
     assert recall >= 0.95, recall
     assert (np.diff(scores.numpy(), axis=1) <= 0).all(), "best first"
 
 
-def test_scann_answers_a_request_for_everything_exactly():
-    candidates, queries = embeddings(100), embeddings(3, seed=1)
-    _, index = build_index(candidates, AssembleConfig())
-    _, rows = index.search(queries, tf.constant(100))
-    np.testing.assert_array_equal(rows, reference(candidates, queries, 100)[1])
+@pytest.mark.parametrize("batch", [1, 2, 7, 300])
+def test_ivf_over_all_leaves_is_exact_search_at_any_batch(built, batch):
+    candidates, index = built[IvfIndex]
+    queries = embeddings(batch, seed=2)
+    scores, rows = index.search_leaves(queries, tf.constant(50), tf.constant(index.leaves))
+    expected_scores, expected_rows = reference(candidates, queries, 50)
+    np.testing.assert_allclose(scores, expected_scores, rtol=1e-4, atol=1e-5)
+    assert (rows.numpy() == expected_rows).mean() > 0.99, "but for scores that differ by rounding"
 
 
-def test_leaves_that_hold_too_few_leave_places_empty_not_wrong():
-    candidates, queries = embeddings(400), embeddings(8, seed=1)
-    _, index = build_index(candidates, AssembleConfig(leaves=200, search_share=0.005))
-    scores, rows = (tensor.numpy() for tensor in index.search(queries, tf.constant(90)))
+@pytest.mark.parametrize("batch", [1, 40])
+def test_ivf_finds_the_best_of_the_leaves_it_looks_into(built, batch):
+    candidates, index = built[IvfIndex]
+    queries = embeddings(batch, seed=3)
+    scores, rows = index.search_leaves(queries, tf.constant(20), tf.constant(3))
+    nearest = np.argsort(-(queries.numpy() @ index.centroids.T), axis=1)[:, :3]
+    for i in range(batch):
+        inside = np.concatenate([members(index, leaf) for leaf in nearest[i]])
+        everything = candidates.numpy()[inside] @ queries.numpy()[i]
+        np.testing.assert_allclose(scores[i], np.sort(everything)[::-1][:20], rtol=1e-4, atol=1e-5)
+        assert set(rows[i].numpy()) <= set(inside)
+
+
+def test_ivf_over_uneven_candidates_loses_none_and_keeps_leaves_small():
+    candidates = heavy_tailed(3000)
+    index = IvfIndex(ExactIndex(candidates), 60)
+    assert index.sizes.sum() == 3000
+    assert index.sizes.max() <= 4 * 3000 / 60
+    rows = np.concatenate([members(index, leaf) for leaf in range(index.leaves)])
+    np.testing.assert_array_equal(np.sort(rows), np.arange(3000))
+    queries = embeddings(9, seed=5)
+    scores, _ = index.search_leaves(queries, tf.constant(700), tf.constant(index.leaves))
+    np.testing.assert_allclose(scores, reference(candidates, queries, 700)[0], rtol=1e-4, atol=1e-4)
+
+
+def test_ivf_is_the_same_when_built_again(built):
+    candidates, index = built[IvfIndex]
+    again = IvfIndex(ExactIndex(candidates), 45)
+    np.testing.assert_array_equal(again.centroids, index.centroids)
+    np.testing.assert_array_equal(again.sizes, index.sizes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_request_for_everything_is_answered_exactly(built, kind):
+    candidates, index = built[kind]
+    queries = embeddings(3, seed=1)
+    index.tune(1, 10)
+    scores, _ = index.search(queries, tf.constant(2000))
+    np.testing.assert_allclose(scores, reference(candidates, queries, 2000)[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_leaves_that_hold_too_few_leave_places_empty_not_wrong(built, kind):
+    candidates, index = built[kind]
+    queries = embeddings(8, seed=1)
+    scores, rows = (t.numpy() for t in index.search_leaves(queries, tf.constant(90), tf.constant(1)))
+    assert scores.shape == rows.shape == (8, 90)
     empty = np.isneginf(scores)
     assert empty.any()
     real = queries.numpy() @ candidates.numpy().T
     np.testing.assert_allclose(np.take_along_axis(real, rows, 1)[~empty], scores[~empty], rtol=1e-4)
 
 
-def test_a_catalogue_too_small_for_scann_is_searched_exactly():
-    exact, index = build_index(embeddings(15), AssembleConfig(index="scann"))
-    assert index is exact
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_larger_request_searches_more_leaves(built, kind):
+    _, index = built[kind]
+    queries = embeddings(8, seed=1)
+    index.tune(1, 10)
+    scores, _ = index.search(queries, tf.constant(200))
+    expected, _ = index.search_leaves(queries, tf.constant(200), tf.constant(20))
+    np.testing.assert_array_equal(scores, expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_leaves_partition_the_candidates(built, kind):
+    candidates, index = built[kind]
+    assert index.sizes.sum() == 2000
+    mean = np.average(index.centroids, axis=0, weights=index.sizes)
+    np.testing.assert_allclose(mean, candidates.numpy().mean(axis=0), atol=1e-3)
 
 
 def test_scann_on_too_few_candidates_says_so():
     with pytest.raises(ValueError, match="at least 16 candidates, found 15"):
-        ScannIndex(ExactIndex(embeddings(15)), AssembleConfig())
+        ScannIndex(ExactIndex(embeddings(15)), 4)
 
 
 @pytest.mark.parametrize("n", [16, 17, 40])
 def test_scann_works_from_its_minimum_on(n):
     candidates = embeddings(n)
-    _, index = build_index(candidates, AssembleConfig(search_share=1.0))
-    _, rows = index.search(candidates, tf.constant(1))
+    _, rows = ScannIndex(ExactIndex(candidates), 4).search(candidates, tf.constant(1))
     assert rows.shape == (n, 1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 40])
+def test_ivf_works_over_few_candidates_and_an_empty_batch(n):
+    index = IvfIndex(ExactIndex(embeddings(n)), min(n, 4))
+    for batch in (0, 3):
+        scores, rows = index.search_leaves(embeddings(batch), tf.constant(1), tf.constant(1))
+        assert scores.shape == rows.shape == (batch, 1)

@@ -6,27 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.assemble.config import AssembleConfig
-from components.assemble.recommender import Recommender
 from components.assemble.warmup import warmup_requests, write_warmup
-
-
-@pytest.fixture(scope="session")
-def assemble(grocer):
-    """Makes the grocer's recommender with some settings."""
-
-    def make(**settings):
-        return Recommender(
-            grocer.inputs.declaration,
-            grocer.table,
-            grocer.query_graph,
-            grocer.candidate_graph,
-            grocer.retrieval,
-            grocer.ranking,
-            AssembleConfig(**{"index": "exact"} | settings),
-        )
-
-    return make
 
 
 def request(rows):
@@ -68,29 +48,10 @@ def test_a_query_is_embedded_in_serving_as_in_training(grocer, assemble):
     np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
-class Echo(tf.Module):
-    """In place of the towers: the embedding of a query is all that they would be given."""
-
-    def embed_query(self, query):
-        return query
-
-    def embed_rows(self, rows):
-        return {"embedding": tf.ones([tf.size(rows), 2])}
-
-
 @pytest.fixture(scope="session")
-def encoded(grocer):
+def encoded(grocer_models):
     """From a request to the features the towers are given."""
-    recommender = Recommender(
-        grocer.inputs.declaration,
-        grocer.table,
-        grocer.query_graph,
-        grocer.candidate_graph,
-        Echo(),
-        grocer.ranking,
-        AssembleConfig(index="exact"),
-    )
-    return recommender.embed_query
+    return grocer_models.encode_query
 
 
 def test_a_query_is_encoded_in_serving_as_in_training(grocer, encoded):

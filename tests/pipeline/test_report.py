@@ -159,8 +159,19 @@ def test_training_shows_losses_and_validation_metrics_once_each(pushed):
         "Retrieval: Recall@10, eval split",
         "Retrieval: Recall@100, eval split",
         "Ranking: loss",
+        *["Recall of the exact 100 best"] * 2,
     ]
     assert "Retrieval 3 epochs" in pushed.text
+
+
+def test_the_report_says_which_index_was_chosen_and_plots_its_curve(pushed):
+    assert (
+        "ivf over 5,000 candidates: 4 of 100 leaves (4.0% of the candidates) find 0.9850 of the exact 100 "
+        "best, target 0.98, in 0.25 ms a query, exact search in 2.00; tuned on 200 test queries."
+    ) in pushed.text
+    training = pushed.part("training")
+    assert "candidates visited, %" in training and "milliseconds a query" in training
+    assert "var(--recommend)" in training, "the chosen point"
 
 
 def test_the_data_profile_tells_splits_bad_rows_and_features(pushed):

@@ -170,6 +170,11 @@ def test_a_sample_is_said_to_be_one_and_warnings_are_shown(serving):
     assert "a sample" not in _print(_summary(), serving)
 
 
+def test_the_index_that_was_chosen_is_told(serving):
+    assert "index    exact over 9 candidates" in _print(_summary(index="exact over 9 candidates"), serving)
+    assert "index    " not in _print(_summary(), serving)
+
+
 def test_a_blessed_run_says_where_the_model_is_and_how_to_ask_it(serving):
     path = serving / "1700000000"
     shown = _print(_summary(pushed=Pushed(version="1700000000", path=str(path))), serving)

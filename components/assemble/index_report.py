@@ -1,0 +1,65 @@
+"""What is written down of a model's index, for whoever looks at the model later."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import tensorflow as tf
+from pydantic import ValidationError
+
+from components.assemble.config import IndexKind
+from components.assemble.tuning import Tuning
+from components.ingest.errors import UserError
+from components.ingest.strict import Strict
+
+EXTRA = "assets.extra"
+DESCRIPTION_FILE = "model.json"
+"""Name of the file in ``assets.extra`` that says what the model was made from."""
+
+
+class IndexReport(Strict):
+    """Which index a model has, and why; ``index_report`` in ``model.json``."""
+
+    kind: IndexKind
+    asked: IndexKind
+    candidates: int
+    width: int
+    """Of an embedding."""
+    reason: str | None = None
+    """Why it is not the kind asked for."""
+    tuned_on: str | None = None
+    tuning: Tuning | None = None
+    """Of the kind asked for, if it was built."""
+
+    def in_words(self) -> str:
+        """One sentence for the log and the summary."""
+        said = f"{self.kind} over {self.candidates:,} candidates"
+        if self.reason:
+            return f"{said}, not {self.asked}: {self.reason}"
+        if self.tuning is None or self.tuning.chosen is None:
+            return said
+        chosen = self.tuning.chosen
+        return (
+            f"{said}: {chosen.leaves:,} of {self.tuning.leaves:,} leaves ({chosen.visited:.1%} of the "
+            f"candidates) find {chosen.recall:.4f} of the exact {self.tuning.k} best, target "
+            f"{self.tuning.target:g}, in {chosen.milliseconds:.2f} ms a query, exact search in "
+            f"{self.tuning.exact_milliseconds:.2f}; tuned on {self.tuning.queries:,} {self.tuned_on}"
+        )
+
+
+def read_index_report(path: str) -> IndexReport | None:
+    """What :func:`components.assemble.saved.write_model` said of a model's index; None for others' models.
+
+    Raises:
+        UserError: If the file it is in is damaged.
+    """
+    name = os.path.join(path, EXTRA, DESCRIPTION_FILE)
+    if not tf.io.gfile.exists(name):
+        return None
+    try:
+        with tf.io.gfile.GFile(name) as file:
+            report = json.load(file).get("index_report")
+        return None if report is None else IndexReport.model_validate(report)
+    except (ValueError, ValidationError) as error:
+        raise UserError(f"{name} cannot be read: {error}. Export or push the model again.") from error

@@ -1,0 +1,101 @@
+"""Leaves of an inverted file: k-means over candidate embeddings, no leaf much larger than the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+_SAMPLE_PER_LEAF = 64
+_ITERATIONS = 8
+_SCORES_AT_A_TIME = 1 << 24
+_LARGEST_LEAF = 4.0
+"""No leaf holds more than this times the mean."""
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """A partition of the candidates.
+
+    Attributes:
+        centroids: float32 [leaves, width], each the mean of its members.
+        sizes: int64 [leaves], the number of its members.
+        members: int64 [candidates], rows: those of the first leaf, then of the second, ...
+    """
+
+    centroids: np.ndarray
+    sizes: np.ndarray
+    members: np.ndarray
+
+
+def train_leaves(vectors: np.ndarray, count: int, seed: int) -> Leaves:
+    """Partitions vectors for search by dot product.
+
+    Clusters minimise the squared distance of the vectors as they are: candidates of one length and direction
+    meet in a leaf, so the dot product of query and centroid, which is the mean of its members' scores, says
+    much about the best of them. That is how ScaNN partitions for dot products (Guo et al., "Accelerating
+    Large-Scale Inference with Anisotropic Vector Quantization", ICML 2020; SquaredL2 for the leaves and the
+    dot product for the query in its configuration). Leaves of more than four times the mean are then
+    split in the same way: what many queries look into should not be a large part of everything.
+
+    Args:
+        vectors: float32 [candidates, width].
+        count: How many leaves to train; splitting makes more, empty ones are left out.
+        seed: Of the sample and of the first centroids; the same gives the same leaves.
+    """
+    random = np.random.default_rng(seed)
+    assigned = _clusters(vectors, count, random)
+    most = max(1, int(_LARGEST_LEAF * len(vectors) / count))
+    groups = [part for group in _groups(assigned) for part in _split(vectors, group, most, random)]
+    centroids = np.stack([vectors[group].mean(axis=0) for group in groups])
+    return Leaves(centroids, np.array([len(group) for group in groups]), np.concatenate(groups))
+
+
+def _clusters(vectors: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Lloyd's algorithm on a sample, then the nearest centroid of every vector: int64 [vectors]."""
+    size = min(len(vectors), count * _SAMPLE_PER_LEAF)
+    sample = vectors[np.sort(random.choice(len(vectors), size, replace=False))]
+    centroids = sample[random.choice(size, min(count, size), replace=False)]
+    for _ in range(_ITERATIONS):
+        nearest = _nearest(sample, centroids)
+        order = np.argsort(nearest, kind="stable")
+        found, starts, sizes = np.unique(nearest[order], return_index=True, return_counts=True)
+        sums = np.add.reduceat(sample[order], starts, axis=0)
+        centroids[found] = sums / sizes[:, np.newaxis]
+        empty = np.setdiff1d(np.arange(len(centroids)), found)
+        centroids[empty] = sample[random.choice(size, len(empty), replace=False)]
+    return _nearest(vectors, centroids)
+
+
+def _nearest(vectors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """The nearest centroid of each vector: |v - c|^2 = |v|^2 - 2 (v.c - |c|^2 / 2)."""
+    half = np.square(centroids).sum(axis=1) / 2
+    transposed = np.ascontiguousarray(centroids.T)
+    rows = max(1, _SCORES_AT_A_TIME // len(centroids))
+    # Scores are as many as candidates times leaves: never all of them at a time.
+    starts = range(0, len(vectors), rows)
+    return np.concatenate([(vectors[s : s + rows] @ transposed - half).argmax(axis=1) for s in starts])
+
+
+def _groups(assigned: np.ndarray) -> list[np.ndarray]:
+    """The places of each number that occurs."""
+    order = np.argsort(assigned, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(assigned[order])) + 1)
+
+
+def _split(
+    vectors: np.ndarray, group: np.ndarray, most: int, random: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """A group in parts of at most so many; vectors that are all alike are parted by their order."""
+    waiting = [group]
+    while waiting:
+        group = waiting.pop()
+        if len(group) <= most:
+            yield group
+            continue
+        parts = _groups(_clusters(vectors[group], -(-len(group) // most), random))
+        if len(parts) == 1:
+            yield from np.array_split(group, -(-len(group) // most))
+        else:
+            waiting.extend(group[part] for part in parts)
