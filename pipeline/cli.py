@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from components.ingest.errors import UserError
+from pipeline.serve import serve
+from pipeline.shared_options import domain_option as _domain_option
+from pipeline.shared_options import root_option as _root_option
 
 EXIT_FAILED = 1
 EXIT_NOT_BLESSED = 3
@@ -27,6 +30,7 @@ Start here:
   westwork doctor                       is everything installed?
   westwork run --domain movielens       get the data, train, evaluate, push
   westwork recommend --example          ask the pushed model
+  westwork serve                        let programs ask it, over gRPC and REST
   westwork report --open                look at the last run
   westwork init FILES... --to mine      describe your own data
   westwork validate --domain mine       look at it before training
@@ -62,17 +66,6 @@ def _say_error(message: str) -> None:
     console.print(f"[bold red]error[/bold red] {escape(message)}", highlight=False, soft_wrap=True)
 
 
-_domain_option = click.option(
-    "--domain",
-    default="movielens",
-    show_default=True,
-    help="A folder under schemas/, or the path of a folder with a domain.yaml.",
-)
-_root_option = click.option(
-    "--root",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where the run keeps its data, artifacts, models and logs.  [default: runs/<domain>]",
-)
 _set_option = click.option(
     "--set",
     "overrides",
@@ -252,6 +245,9 @@ def tune(
         ctx.exit(EXIT_INTERRUPTED)
 
 
+main.add_command(serve)
+
+
 @main.command(
     epilog="""\b
 Examples:
@@ -259,6 +255,10 @@ Examples:
   westwork recommend --user 42 --k 20 --exclude-seen
   westwork recommend --user 42 --at 2024-05-31T18:00 --context device=phone
   westwork recommend --example --json
+  westwork recommend --user 42 --target localhost:8500
+
+With --target a server answers: `westwork serve`, or any TensorFlow Serving. The user's history and the titles
+still come from the root.
 
 A user the data do not know gets recommendations from the request's context alone.
 """
@@ -285,6 +285,13 @@ A user the data do not know gets recommendations from the request's context alon
     metavar="NAME=VALUE",
     help="A context feature of the request, as the log says it; may be repeated.  [default: missing]",
 )
+@click.option("--target", metavar="HOST:PORT", help="Ask this server, over gRPC.  [default: no server]")
+@click.option("--name", default="recommender", show_default=True, help="The model's name on the server.")
+@click.option(
+    "--tls-ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM file with who signed the server's certificate: TLS.  [default: no TLS]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
 def recommend(
     domain: str,
@@ -295,9 +302,12 @@ def recommend(
     exclude_seen: bool | None,
     moment: datetime | None,
     context: tuple[str, ...],
+    target: str | None,
+    name: str,
+    tls_ca: Path | None,
     as_json: bool,
 ) -> None:
-    """Ask the newest pushed model for recommendations."""
+    """Ask the newest pushed model, or a server, for recommendations."""
     if (user is None) != example:
         raise click.UsageError("expected either --user ID or --example")
     for setting in context:
@@ -318,14 +328,19 @@ def recommend(
     os.environ.update(environment())
     with output_into(places.logs / "recommend.log"):
         from pipeline.answer_view import print_answer
-        from pipeline.recommend import load, recommend
+        from pipeline.recommend import Model, load, on_server, recommend
+        from serving.model_files import ModelFiles
 
         at = None if moment is None else int(moment.replace(tzinfo=UTC).timestamp())
-        answer = recommend(load(version), places.data, user, k, exclude_seen, at, features)
+        model: Model = on_server(target, name, tls_ca) if target else load(version)
+        answer = recommend(model, ModelFiles(version), places.data, user, k, exclude_seen, at, features)
     if as_json:
         click.echo(json.dumps(answer.as_json(), ensure_ascii=False, indent=2))
         return
-    print_answer(_console(), answer, k, _recommend_command(domain, root))
+    ask = _recommend_command(domain, root)
+    if target:
+        ask += ["--target", target, "--name", name, *(["--tls-ca", str(tls_ca)] if tls_ca else [])]
+    print_answer(_console(), answer, k, ask)
 
 
 @main.command(epilog="`run` writes it too; the path is <root>/report.html.")
