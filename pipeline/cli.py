@@ -290,7 +290,7 @@ A user the data do not know gets recommendations from the request's context alon
 @click.option(
     "--tls-ca",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="PEM file with who signed the server's certificate: TLS.  [default: no TLS]",
+    help="PEM file of the authority that signed the server's certificate: use TLS.  [default: no TLS]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
 def recommend(

@@ -17,8 +17,8 @@ from components.ingest.files.columns import column_of
 from components.ingest.query import QueryRecord, read_query
 from serving.answer import Answered
 from serving.client import Recommender, heads_of, ranked
+from serving.contract import EXCLUDE, K
 from serving.errors import ModelError
-from serving.joining import EXCLUDE
 from serving.local_model import LocalModel
 from serving.model_files import ModelFiles
 from serving.queries import batch_of
@@ -120,7 +120,7 @@ def on_server(target: str, name: str, tls_ca: Path | None) -> Recommender:
     Args:
         target: ``HOST:PORT``.
         name: What the server calls it.
-        tls_ca: PEM file with who signed the server's certificate; None for no TLS.
+        tls_ca: PEM file of the authority that signed the server's certificate; None for no TLS.
     """
     credentials = None if tls_ca is None else grpc.ssl_channel_credentials(tls_ca.read_bytes())
     return Recommender(target, name, credentials=credentials)
@@ -172,7 +172,7 @@ def recommend(
     try:
         specs = model.signature("recommend").inputs
         inputs = batch_of({name: spec for name, spec in specs.items() if spec.has_rows}, [query])
-        answered = model.ask("recommend", {**inputs, "k": k})
+        answered = model.ask("recommend", {**inputs, K: k})
     except ModelError as error:
         raise UserError(str(error)) from error
     titles = files.titles

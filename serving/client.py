@@ -28,15 +28,13 @@ from tensorflow_serving.apis import (
 )
 
 from serving.answer import Answered
+from serving.contract import CANDIDATE_IDS, EMBEDDING, EXCLUDE, SCORES, K
 from serving.errors import RequestError, not_found
 from serving.queries import batch_of
 from serving.tensors import Signature, as_inputs, signatures_of, to_proto
 
 MODEL_NAME = "recommender"
 """What a server calls its model unless told otherwise."""
-CANDIDATE_IDS = "candidate_ids"
-SCORES = "scores"
-EMBEDDING = "embedding"
 
 Query = Mapping[str, Any]
 """Feature to value, as the model's data declare them; what is absent is missing."""
@@ -275,8 +273,8 @@ class Recommender:
         self, signature: str, queries: Sequence[Query], k: int, exclude: Sequence[Sequence[str]]
     ) -> list[Ranked]:
         exclusions = exclude or [()] * len(queries)
-        asked = [{**query, "exclude": excluded} for query, excluded in zip(queries, exclusions, strict=True)]
-        answered = self.ask(signature, {**self._inputs(signature, asked), "k": k})
+        asked = [{**query, EXCLUDE: excluded} for query, excluded in zip(queries, exclusions, strict=True)]
+        answered = self.ask(signature, {**self._inputs(signature, asked), K: k})
         return [ranked(answered, row) for row in range(len(queries))]
 
     def _inputs(self, signature: str, queries: Sequence[Query]) -> dict[str, np.ndarray]:

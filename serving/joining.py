@@ -6,13 +6,10 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
+from serving.contract import EXCLUDE, HISTORY, HISTORY_ACTION, HISTORY_AGE
 from serving.errors import invalid
 from serving.tensors import Signature
 
-HISTORY = "history"
-HISTORY_AGE = "history_age"
-HISTORY_ACTION = "history_action"
-EXCLUDE = "exclude"
 _PADDED = (HISTORY, HISTORY_AGE, HISTORY_ACTION, EXCLUDE)
 """Inputs of Westwork's signatures that mean the same with more padding on their right ("" or 0)."""
 _NARROWEST = 64

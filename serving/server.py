@@ -140,7 +140,7 @@ class Server:
         await self._health.tell(self.registry.ready)
         self.registry.watch(options.poll_seconds)
         versions = {name: model.available for name, model in self.registry.models.items()}
-        return Listening(f"{options.host}:{port}", url, versions)
+        return Listening(_address(options.host, port), url, versions)
 
     async def stop(self) -> None:
         """Refuses new requests, lets those under way end, and unloads the models."""
@@ -194,7 +194,7 @@ class Server:
 
     def _bind(self) -> int:
         options = self._options
-        address = f"{options.host}:{options.port}"
+        address = _address(options.host, options.port)
         try:
             if options.tls is None:
                 return self._grpc.add_insecure_port(address)
@@ -206,14 +206,14 @@ class Server:
         options = self._options
         if options.rest_port is None:
             return None
-        address = f"{options.host}:{options.rest_port}"
+        address = _address(options.host, options.rest_port)
         site = web.TCPSite(self._rest, options.host, options.rest_port, ssl_context=self._ssl)
         try:
             await site.start()
         except OSError as error:
             raise OSError(f"cannot listen at {address}: {error.strerror}. {_OTHER_ADDRESS}") from error
         port = self._rest.addresses[0][1]
-        return f"{'http' if self._ssl is None else 'https'}://{options.host}:{port}"
+        return f"{'http' if self._ssl is None else 'https'}://{_address(options.host, port)}"
 
     def _on_change(self) -> None:
         """Tells metrics and health what can be served now. In the thread that looked."""
@@ -227,6 +227,11 @@ class Server:
         loop = self._loop
         if loop is not None and not loop.is_closed():
             asyncio.run_coroutine_threadsafe(self._health.tell(self.registry.ready), loop)
+
+
+def _address(host: str, port: int) -> str:
+    """Host and port as one; an address of IPv6 has brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _grpc_credentials(tls: Tls) -> grpc.ServerCredentials:

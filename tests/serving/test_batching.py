@@ -20,7 +20,7 @@ from serving.runner import Batching, Limits
 def batching(saved):
     """A server that joins up to 8 rows, waiting long enough for the tests' requests to meet."""
     limits = Limits(concurrency=2, queue=64, message_bytes=4 << 20)
-    with running(saved, batching=Batching(rows=8, seconds=0.2), limits=limits) as server:
+    with running(saved, batching=Batching(rows=8, seconds=0.6), limits=limits) as server:
         yield server
 
 
@@ -84,13 +84,13 @@ def test_a_request_as_large_as_a_batch_does_not_wait(batching):
     began = time.monotonic()
     response = _ask_all(batching, [predict_request("tiny", users=("ada",) * 9)])[0]
     assert tf.make_ndarray(response.outputs["scores"]).shape == (9, 3)
-    assert time.monotonic() - began < 0.2
+    assert time.monotonic() - began < 0.6
 
 
 def test_a_full_batch_does_not_wait_for_its_time(batching):
     began = time.monotonic()
     _ask_all(batching, [predict_request("tiny", users=("ada",) * 4, k=7) for _ in range(2)])
-    assert time.monotonic() - began < 0.2
+    assert time.monotonic() - began < 0.6
 
 
 def test_many_clients_at_once_get_their_own_answers(saved):

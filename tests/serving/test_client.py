@@ -39,6 +39,23 @@ def test_a_batch_has_a_list_each(recommender):
     assert [item.id for item in recommender.recommend_batch(queries, k=1)[0].items] == ["c4"]
 
 
+def test_given_candidates_are_ranked_and_one_that_is_unknown_gets_nothing(recommender):
+    assert recommender.rank({"user": "ada"}, ["c49", "nothing", "c0"]) == {
+        "c49": {"positive": 1.0},
+        "nothing": {"positive": None},
+        "c0": {"positive": 50.0},
+    }
+
+
+def test_retrieval_and_embeddings_have_calls_of_their_own(recommender):
+    assert [item.id for item in recommender.retrieve({"user": "ada"}, k=2, exclude=["c0"]).items] == [
+        "c1",
+        "c2",
+    ]
+    assert recommender.embed_query({"user": "ada", "age": 30}).tolist() == [30.0, 1.0]
+    assert recommender.embed_candidate({"price": 2.5}).tolist() == [2.5, -2.5]
+
+
 def test_any_signature_can_be_asked(recommender):
     answered = recommender.ask("echo", {"text": ["a", "b"]}, outputs=["said_bytes"])
     assert answered.outputs["said_bytes"].tolist() == [b"a", b"b"]
@@ -63,8 +80,10 @@ def test_a_refusal_has_its_code_and_says_why(server, recommender):
     assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
     with pytest.raises(RequestError, match="query 0: found shoe, which is no input"):
         recommender.recommend({"shoe": 1}, k=1)
-    with pytest.raises(RequestError, match="has no signature 'retrieve'; it has echo, recommend"):
-        recommender.retrieve({"user": "ada"}, k=1)
+    with pytest.raises(
+        RequestError, match="has no signature 'guess'; it has echo, embed_candidate, embed_query"
+    ):
+        recommender.ask("guess", {})
     with Recommender(server.target, "nobody") as nobody, pytest.raises(RequestError) as refused:
         nobody.recommend({}, k=1)
     assert refused.value.code is grpc.StatusCode.NOT_FOUND
@@ -74,7 +93,7 @@ def test_a_call_that_takes_too_long_is_given_up(server):
     with Recommender(server.target, "tiny", timeout=0.1) as hasty:
         hasty.signature("slow")
         with pytest.raises(RequestError, match=r"no answer from .* within 0.1 s") as refused:
-            hasty.ask("slow", {"x": np.ones(1), "rounds": 500})
+            hasty.ask("slow", {"x": np.ones(1), "rounds": 1500})
     assert refused.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 

@@ -154,7 +154,7 @@ def test_a_body_above_the_size_is_refused(server):
 
 def test_a_request_that_takes_too_long_is_given_up(saved):
     with running(saved, rest_timeout=0.05) as server:
-        body = {"signature_name": "slow", "inputs": {"x": [1.0], "rounds": 500}}
+        body = {"signature_name": "slow", "inputs": {"x": [1.0], "rounds": 1000}}
         assert _predict(server, body) == (504, {"error": "no answer within 0.05 s"})
 
 

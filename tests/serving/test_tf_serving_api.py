@@ -191,7 +191,7 @@ def test_a_wrong_input_is_invalid(asked, request_, name):
 def test_a_short_deadline_is_kept(asked):
     request = predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(name=NAME, signature_name="slow"))
     request.inputs["x"].CopyFrom(tf.make_tensor_proto([1.0]))
-    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto(200))
+    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto(2000))
     with pytest.raises(grpc.RpcError) as refused:
         asked.prediction.Predict(request, timeout=0.05)
     assert refused.value.code() is CODE.DEADLINE_EXCEEDED

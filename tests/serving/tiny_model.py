@@ -56,6 +56,18 @@ class Tiny(tf.Module):
             x = tf.linalg.matmul(x, mean)
         return {"same": tf.identity(inputs["x"]) + 0.0 * x[0, 0]}
 
+    def rank(self, inputs):
+        """50 - i for candidate i; NaN for others."""
+        same = self.ids[None, None, :] == inputs["candidate_ids"][:, :, None]
+        place = tf.cast(tf.argmax(same, axis=2), tf.float32)
+        return {"positive": tf.where(tf.reduce_any(same, axis=2), CATALOGUE - place, float("nan"))}
+
+    def embed_query(self, inputs):
+        return {"embedding": tf.stack([inputs["age"], tf.cast(inputs["user"] == "ada", tf.float32)], axis=1)}
+
+    def embed_candidate(self, inputs):
+        return {"embedding": tf.stack([inputs["price"], -inputs["price"]], axis=1)}
+
     def echo_bytes(self, inputs):
         return {"said_bytes": tf.identity(inputs["text"])}
 
@@ -79,6 +91,10 @@ def save(path: Path, version: int, warm_k: int | None = 5, ours: bool = True) ->
     signatures = {
         "serving_default": recommend,
         "recommend": recommend,
+        "retrieve": recommend,
+        "rank": _signature(model.rank, {**_QUERY, "candidate_ids": _STRINGS}),
+        "embed_query": _signature(model.embed_query, _QUERY),
+        "embed_candidate": _signature(model.embed_candidate, {"price": tf.TensorSpec([None], tf.float32)}),
         "slow": _signature(
             model.slow, {"x": tf.TensorSpec([None], tf.float32), "rounds": tf.TensorSpec([], tf.int32)}
         ),
