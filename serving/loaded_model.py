@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -133,6 +134,9 @@ class LoadedModel:
             self._free.wait_for(lambda: self._users == 0)
         self._calls.clear()
         self._session.close()
+        del self._session
+        # TensorFlow's graphs refer to themselves: at the collector's own pace memory grows with each swap.
+        gc.collect()
 
     def _call(self, signature: Signature, outputs: tuple[str, ...]) -> _Call:
         key = (signature.name, outputs)

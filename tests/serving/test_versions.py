@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from tiny_model import inputs_of, save
 
 from serving.client import Recommender
 from serving.errors import ModelError, RequestError
+from serving.loaded_model import LoadedModel
 from serving.registry import Registry
 from serving.versions import ModelConfig, ServedModel, State
 
@@ -194,6 +196,14 @@ def test_a_replaced_version_is_closed_only_after_its_last_request(saved, base):
     swap.join(timeout=10)
     assert not swap.is_alive()
     model.close()
+
+
+def test_a_closed_version_leaves_no_graph_in_memory(saved):
+    model = LoadedModel(saved / "1")
+    model.ask("recommend", inputs_of())
+    graph = weakref.ref(model._session.graph)
+    model.close()
+    assert graph() is None
 
 
 def test_a_reload_that_cannot_be_had_changes_nothing_that_answers(saved, base):
