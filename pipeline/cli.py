@@ -14,10 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from components.ingest.errors import UserError
-from pipeline.cli_options import console as _console
-from pipeline.cli_options import domain_option as _domain_option
-from pipeline.cli_options import root_option as _root_option
+from pipeline.cli_options import console, domain_option, root_option
 from pipeline.model_commands import export, inspect
+from pipeline.serve import serve
 
 EXIT_FAILED = 1
 EXIT_NOT_BLESSED = 3
@@ -30,6 +29,7 @@ Start here:
   westwork doctor                       is everything installed?
   westwork run --domain movielens       get the data, train, evaluate, push
   westwork recommend --example          ask the pushed model
+  westwork serve                        let programs ask it, over gRPC and REST
   westwork report --open                look at the last run
   westwork init FILES... --to mine      describe your own data
   westwork validate --domain mine       look at it before training
@@ -58,8 +58,8 @@ class _Commands(click.Group):
 
 
 def _say_error(message: str) -> None:
-    console = Console(stderr=True)
-    console.print(f"[bold red]error[/bold red] {escape(message)}", highlight=False, soft_wrap=True)
+    terminal = Console(stderr=True)
+    terminal.print(f"[bold red]error[/bold red] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 _set_option = click.option(
@@ -97,8 +97,8 @@ command again. One root takes one run at a time.
 """
     + _EXIT_CODES
 )
-@_domain_option
-@_root_option
+@domain_option
+@root_option
 @_set_option
 @_demo_option
 @click.option("--source", metavar="PATH|URL", help="The publisher's own archive of the data set.")
@@ -126,7 +126,7 @@ def run(
     request = RunRequest(domain, overrides, source, use_cache=not no_cache)
     ask = _recommend_command(domain, root)
     try:
-        result = run_pipeline(_console(), loaded, places, request, [*ask, "--example"])
+        result = run_pipeline(console(), loaded, places, request, [*ask, "--example"])
     except KeyboardInterrupt:
         _say_error("interrupted. Run the same command again to go on: finished steps are reused.")
         ctx.exit(EXIT_INTERRUPTED)
@@ -148,8 +148,8 @@ Every row is read once and judged as `run` would; nothing is trained. Exit code 
 else 0: warnings and suggestions do not fail.
 """
 )
-@_domain_option
-@_root_option
+@domain_option
+@root_option
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -174,7 +174,7 @@ def validate(
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:
-        print_report(_console(), report)
+        print_report(console(), report)
     if not report.ok:
         ctx.exit(EXIT_FAILED)
 
@@ -195,8 +195,8 @@ A search that was interrupted goes on where it stopped: run the same command aga
 goes further.
 """
 )
-@_domain_option
-@_root_option
+@domain_option
+@root_option
 @click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many, in all.")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Begin no trial after so long.")
 @_set_option
@@ -235,7 +235,7 @@ def tune(
     target = loaded.folder / DOMAIN_FILE if apply_it else write
     request = TuneRequest(domain, overrides, trials, minutes, target)
     try:
-        tune_domain(_console(), loaded, RunRoot.of(root, loaded.name), request, command)
+        tune_domain(console(), loaded, RunRoot.of(root, loaded.name), request, command)
     except KeyboardInterrupt:
         _say_error("interrupted. Run the same command again to go on: finished trials are kept.")
         ctx.exit(EXIT_INTERRUPTED)
@@ -248,12 +248,16 @@ Examples:
   westwork recommend --user 42 --k 20 --exclude-seen
   westwork recommend --user 42 --at 2024-05-31T18:00 --context device=phone
   westwork recommend --example --json
+  westwork recommend --user 42 --target localhost:8500
+
+With --target a server answers: `westwork serve`, or any TensorFlow Serving. The user's history and the titles
+still come from the root.
 
 A user the data do not know gets recommendations from the request's context alone.
 """
 )
-@_domain_option
-@_root_option
+@domain_option
+@root_option
 @click.option("--user", metavar="ID", help="Whom to recommend to.")
 @click.option("--example", is_flag=True, help="Take a user with a history of middling length.")
 @click.option("--k", type=click.IntRange(min=1), default=10, show_default=True, help="How many.")
@@ -274,6 +278,13 @@ A user the data do not know gets recommendations from the request's context alon
     metavar="NAME=VALUE",
     help="A context feature of the request, as the log says it; may be repeated.  [default: missing]",
 )
+@click.option("--target", metavar="HOST:PORT", help="Ask this server, over gRPC.  [default: no server]")
+@click.option("--name", default="recommender", show_default=True, help="The model's name on the server.")
+@click.option(
+    "--tls-ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM file of the authority that signed the server's certificate: use TLS.  [default: no TLS]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
 def recommend(
     domain: str,
@@ -284,9 +295,12 @@ def recommend(
     exclude_seen: bool | None,
     moment: datetime | None,
     context: tuple[str, ...],
+    target: str | None,
+    name: str,
+    tls_ca: Path | None,
     as_json: bool,
 ) -> None:
-    """Ask the newest pushed model for recommendations."""
+    """Ask the newest pushed model, or a server, for recommendations."""
     if (user is None) != example:
         raise click.UsageError("expected either --user ID or --example")
     for setting in context:
@@ -307,19 +321,24 @@ def recommend(
     os.environ.update(environment())
     with output_into(places.logs / "recommend.log"):
         from pipeline.answer_view import print_answer
-        from pipeline.recommend import load, recommend
+        from pipeline.recommend import Model, load, on_server, recommend
+        from serving.model_files import ModelFiles
 
         at = None if moment is None else int(moment.replace(tzinfo=UTC).timestamp())
-        answer = recommend(load(version), places.data, user, k, exclude_seen, at, features)
+        model: Model = on_server(target, name, tls_ca) if target else load(version)
+        answer = recommend(model, ModelFiles(version), places.data, user, k, exclude_seen, at, features)
     if as_json:
         click.echo(json.dumps(answer.as_json(), ensure_ascii=False, indent=2))
         return
-    print_answer(_console(), answer, k, _recommend_command(domain, root))
+    ask = _recommend_command(domain, root)
+    if target:
+        ask += ["--target", target, "--name", name, *(["--tls-ca", str(tls_ca)] if tls_ca else [])]
+    print_answer(console(), answer, k, ask)
 
 
 @main.command(epilog="`run` writes it too; the path is <root>/report.html.")
-@_domain_option
-@_root_option
+@domain_option
+@root_option
 @click.option("--open", "open_it", is_flag=True, help="Open it in the browser, too.")
 def report(domain: str, root: Path | None, open_it: bool) -> None:
     """Write the last run's report, one offline HTML page, and print its path."""
@@ -369,7 +388,7 @@ def init_command(files: tuple[Path, ...], folder: Path, name: str | None, force:
     """Look at raw files or folders and propose a domain for them."""
     from pipeline.propose.command import init_domain
 
-    init_domain(_console(), files, folder, name, force)
+    init_domain(console(), files, folder, name, force)
 
 
 @main.command(epilog="Exit code 1 if any line is not ok.")
@@ -385,11 +404,11 @@ def doctor(ctx: click.Context, root: Path) -> None:
     """Check that this machine and environment can run Westwork."""
     from pipeline.doctor import Finding, all_ok, examine
 
-    console = _console()
+    terminal = console()
 
     def tell(finding: Finding) -> None:
         verdict = "[green]ok[/green]    " if finding.ok else "[bold red]not ok[/bold red]"
-        console.print(
+        terminal.print(
             f"{finding.subject:<12} {verdict} {escape(finding.detail)}", highlight=False, soft_wrap=True
         )
 
@@ -397,6 +416,7 @@ def doctor(ctx: click.Context, root: Path) -> None:
         ctx.exit(EXIT_FAILED)
 
 
+main.add_command(serve)
 main.add_command(export)
 main.add_command(inspect)
 

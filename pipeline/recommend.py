@@ -1,26 +1,28 @@
-"""Recommendations from the newest pushed model, by title, beside the user's history."""
+"""Recommendations for one user, by title, beside the user's history."""
 
 from __future__ import annotations
 
 import bisect
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
+import grpc
 import pyarrow as pa
-import tensorflow as tf
 
 from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, Declaration
 from components.ingest.errors import UserError
 from components.ingest.files.columns import column_of
 from components.ingest.query import QueryRecord, read_query
-from serving.local_model import LocalModel, ModelError
-
-_LIST = ("candidate_ids", "scores")
-"""Outputs of ``recommend`` that every model has; the others are the ranking model's heads."""
+from serving.answer import Answered
+from serving.client import Recommender, heads_of, ranked
+from serving.contract import EXCLUDE, K
+from serving.errors import ModelError
+from serving.local_model import LocalModel
+from serving.model_files import ModelFiles
+from serving.queries import batch_of
+from serving.tensors import Signature
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Answer:
         trained_on: Whether the user had interactions in train.
         moment: When the request is taken to be made, seconds since 1970 UTC.
         version: Of the model.
-        model: The model's directory.
+        model: The model's directory, or its server.
         catalogue: How many candidates there are.
         heads: Which heads the model has.
         recommendations: Best first.
@@ -86,6 +88,20 @@ class Answer:
         return answer
 
 
+class Model(Protocol):
+    """What answers: a model in this process, or one on a server."""
+
+    @property
+    def place(self) -> str:
+        """Where it is."""
+
+    def signature(self, name: str) -> Signature:
+        """What a signature takes and gives."""
+
+    def ask(self, signature: str, inputs: Mapping[str, Any]) -> Answered:
+        """Asks a signature."""
+
+
 def load(version: Path) -> LocalModel:
     """Load a pushed version.
 
@@ -98,13 +114,26 @@ def load(version: Path) -> LocalModel:
         raise UserError(f"{error} Push again: westwork run --no-cache") from error
 
 
-def declaration_of(model: LocalModel) -> Declaration:
+def on_server(target: str, name: str, tls_ca: Path | None) -> Recommender:
+    """A model on a server.
+
+    Args:
+        target: ``HOST:PORT``.
+        name: What the server calls it.
+        tls_ca: PEM file of the authority that signed the server's certificate; None for no TLS.
+    """
+    credentials = None if tls_ca is None else grpc.ssl_channel_credentials(tls_ca.read_bytes())
+    return Recommender(target, name, credentials=credentials)
+
+
+def declaration_of(files: ModelFiles) -> Declaration:
     """What the data looked like to the model: it asks for its inputs by these names."""
-    return Declaration.model_validate(model.description["declaration"])
+    return Declaration.model_validate(files.description["declaration"])
 
 
 def recommend(
-    model: LocalModel,
+    model: Model,
+    files: ModelFiles,
     data_dir: Path,
     user: str | None,
     k: int,
@@ -112,10 +141,11 @@ def recommend(
     moment: int | None = None,
     context: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Ask the model for one user's recommendations.
+    """Ask a model for one user's recommendations.
 
     Args:
-        model: A pushed model.
+        model: What answers.
+        files: A pushed version's: what the data looked like, titles, and the users it was trained on.
         data_dir: The tables the user is looked up in.
         user: The user's id, known or not; None for :func:`example_user`.
         k: How many to ask for, at least 1.
@@ -127,31 +157,38 @@ def recommend(
     Raises:
         UserError: If the data cannot be read, a context is none, or the model does not answer.
     """
-    declaration = declaration_of(model)
+    try:
+        declaration = declaration_of(files)
+    except ModelError as error:
+        raise UserError(f"{error} Push again: westwork run --no-cache") from error
     given = context_values(declaration, context or {})
-    trained_on = model.vocabulary(f"query_{declaration.interactions.query_id}")
+    trained_on = files.vocabulary(f"query_{declaration.interactions.query_id}")
     if user is None:
         user = example_user(trained_on)
     record = read_query(declaration, str(data_dir), user)
     if moment is None:
         moment = _latest(record)
-    inputs = query_inputs(model, declaration, record, moment, given)
-    inputs |= {"k": k, "exclude": np.array([record.seen if exclude_seen else []], dtype=object)}
+    query = {**query_values(declaration, record, moment, given), EXCLUDE: record.seen if exclude_seen else []}
     try:
-        outputs = model.ask("recommend", inputs)
+        specs = model.signature("recommend").inputs
+        inputs = batch_of({name: spec for name, spec in specs.items() if spec.has_rows}, [query])
+        answered = model.ask("recommend", {**inputs, K: k})
     except ModelError as error:
         raise UserError(str(error)) from error
-    titles = model.titles
+    titles = files.titles
     return Answer(
         user=user,
         known=record.known,
         trained_on=user in set(trained_on),
         moment=moment,
-        version=model.version,
-        model=str(model.path),
+        version=answered.version,
+        model=model.place,
         catalogue=len(titles),
-        heads=_heads(outputs),
-        recommendations=_listed(outputs, titles),
+        heads=heads_of(answered.outputs),
+        recommendations=tuple(
+            Recommendation(item.id, titles.get(item.id, item.id), rank, item.score, item.heads)
+            for rank, item in enumerate(ranked(answered, 0).items, start=1)
+        ),
         history=tuple(Item(id, titles.get(id, id)) for id in reversed(record.history)),
         another=_user_after(user, trained_on),
     )
@@ -212,71 +249,24 @@ def context_values(declaration: Declaration, given: Mapping[str, str]) -> dict[s
     return values
 
 
-def query_inputs(
-    model: LocalModel,
-    declaration: Declaration,
-    record: QueryRecord,
-    moment: int,
-    context: Mapping[str, Any] | None = None,
+def query_values(
+    declaration: Declaration, record: QueryRecord, moment: int, context: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """One query as the served signatures take it, a batch of 1.
+    """One query's features, as :func:`serving.queries.batch_of` takes them.
 
     Args:
-        model: Says which dtype and rank each input has.
         declaration: Names the columns.
         record: What the data knows of the query.
         moment: When the request is made, seconds since 1970 UTC.
         context: Context feature to value, as ingestion converts it; others, the moment apart, are missing.
     """
     log = declaration.interactions
-    values: dict[str, Any] = {
+    return {
         **record.attributes,
-        **dict.fromkeys(log.context),
         **(context or {}),
         **({log.timestamp.column: moment} if log.timestamp.column in log.context else {}),
         log.query_id: record.query_id,
+        HISTORY: record.history,
+        HISTORY_AGE: [max(0.0, float(moment - then)) for then in record.history_timestamps],
+        **({HISTORY_ACTION: record.history_actions} if declaration.history_actions else {}),
     }
-    specs = model.input_specs("embed_query")
-    inputs = {name: _batch_of_one(specs[name], value) for name, value in values.items()}
-    ages = [max(0.0, float(moment - then)) for then in record.history_timestamps]
-    inputs[HISTORY] = np.array([record.history], dtype=object)
-    inputs[HISTORY_AGE] = np.array([ages], dtype=np.float32)
-    if declaration.history_actions:
-        inputs[HISTORY_ACTION] = np.array([record.history_actions], dtype=object)
-    return inputs
-
-
-def _batch_of_one(spec: tf.TensorSpec, value: Any) -> np.ndarray:
-    """The value as a batch; a missing one as "", NaN (a vector of them), no values, or (a moment) 0."""
-    if spec.dtype == tf.string:
-        missing: Any = "" if spec.shape.rank == 1 else []
-        return np.array([missing if value is None else value], dtype=object)
-    missing = math.nan if spec.dtype.is_floating else 0
-    if value is None:
-        return np.full([1, *spec.shape[1:]], missing, dtype=spec.dtype.as_numpy_dtype)
-    return np.array([value], dtype=spec.dtype.as_numpy_dtype)
-
-
-def _heads(outputs: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """The ranking model's heads among the outputs, always in the same order."""
-    return tuple(sorted(set(outputs) - set(_LIST), reverse=True))
-
-
-def _listed(outputs: Mapping[str, np.ndarray], titles: Mapping[str, str]) -> tuple[Recommendation, ...]:
-    """The places of the one list that are filled."""
-    ids = [id.decode() for id in outputs["candidate_ids"][0]]
-    return tuple(
-        Recommendation(
-            id=id,
-            title=titles.get(id, id),
-            rank=place + 1,
-            score=float(outputs["scores"][0][place]),
-            heads={name: _finite(outputs[name][0][place]) for name in _heads(outputs)},
-        )
-        for place, id in enumerate(ids)
-        if id
-    )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

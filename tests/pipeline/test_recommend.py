@@ -26,10 +26,11 @@ from pipeline.recommend import (
     declaration_of,
     example_user,
     load,
-    query_inputs,
+    query_values,
     recommend,
 )
 from pipeline.run_process import environment
+from serving.queries import batch_of
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 WESTWORK = [sys.executable, "-m", "pipeline.cli"]
@@ -56,7 +57,7 @@ def model(root):
 @pytest.fixture
 def ask(root, model):
     def ask(user, k=3, **options):
-        return recommend(model, root / "data", user, k, **options)
+        return recommend(model, model.files, root / "data", user, k, **options)
 
     return ask
 
@@ -112,9 +113,9 @@ def test_the_example_user_is_in_the_middle_of_those_the_model_knows(ask):
 def test_the_request_is_made_at_the_latest_moment_unless_told(ask, root, model):
     assert ask("ada").moment == 2200
     assert ask("ada", moment=5000).moment == 5000
-    declaration = declaration_of(model)
+    declaration = declaration_of(model.files)
     record = read_query(declaration, str(root / "data"), "bob")
-    inputs = query_inputs(model, declaration, record, 2200)
+    inputs = batch_of(model.signature("embed_query").inputs, [query_values(declaration, record, 2200)])
     assert inputs["rated_at"].tolist() == [2200]
     assert inputs["history"].tolist() == [["103", "101", "104"]]
     assert inputs["history_age"].tolist() == [[950.0, 550.0, 350.0]]
@@ -156,6 +157,8 @@ def test_context_is_sent_as_given_and_else_as_missing(salon, tmp_path):
         "since": tf.TensorSpec([None], tf.int64),
         "mood": tf.TensorSpec([None, 2], tf.float32),
         "at": tf.TensorSpec([None], tf.int64),
+        "history": tf.TensorSpec([None, None], tf.string),
+        "history_age": tf.TensorSpec([None, None], tf.float32),
     }
     module = tf.Module()
     signature = tf.function(
@@ -163,12 +166,11 @@ def test_context_is_sent_as_given_and_else_as_missing(salon, tmp_path):
         input_signature=[{name: tf.TensorSpec(s.shape, s.dtype, name=name) for name, s in specs.items()}],
     ).get_concrete_function()
     tf.saved_model.save(module, str(tmp_path / "1"), signatures={"embed_query": signature})
-    (tmp_path / "1" / "assets.extra").mkdir()
-    (tmp_path / "1" / "assets.extra" / "model.json").write_text("{}")
     model = load(tmp_path / "1")
+    inputs = model.signature("embed_query").inputs
     record = QueryRecord("eve", False, {}, [], [], [], [], 77)
 
-    missing = query_inputs(model, salon, record, 77)
+    missing = batch_of(inputs, [query_values(salon, record, 77)])
     assert (missing["device"].tolist(), missing["tags"].shape, missing["since"].tolist()) == (
         [""],
         (1, 0),
@@ -179,24 +181,23 @@ def test_context_is_sent_as_given_and_else_as_missing(salon, tmp_path):
     assert missing["at"].tolist() == [77]
 
     said = {"device": "phone", "room": "7.5", "tags": "calm|loud", "since": "1970-01-02", "mood": "0.5 -1"}
-    given = query_inputs(model, salon, record, 77, context_values(salon, said))
+    given = batch_of(inputs, [query_values(salon, record, 77, context_values(salon, said))])
     assert (given["device"].tolist(), given["room"].tolist()) == (["phone"], [7.5])
     assert (given["tags"].tolist(), given["since"].tolist()) == ([["calm", "loud"]], [86_400])
     assert given["mood"].tolist() == [[0.5, -1.0]]
-    del given["history"], given["history_age"]
     model.ask("embed_query", given)
 
 
 def test_the_actions_of_a_known_users_history_are_sent_where_the_model_takes_them(model):
-    content = declaration_of(model).model_dump()
+    content = declaration_of(model.files).model_dump()
     content["interactions"] |= {
         "rating": None,
         "actions": {"column": "did", "weights": {"lend": 1, "buy": 2}},
     }
     record = QueryRecord("ada", True, {}, ["104", "105"], [10, 20], ["buy", "lend"], ["104", "105"], 20)
-    inputs = query_inputs(model, Declaration.model_validate(content), record, 20)
-    assert inputs["history_action"].tolist() == [["buy", "lend"]]
-    assert "history_action" not in query_inputs(model, declaration_of(model), record, 20)
+    values = query_values(Declaration.model_validate(content), record, 20)
+    assert values["history_action"] == ["buy", "lend"]
+    assert "history_action" not in query_values(declaration_of(model.files), record, 20)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,10 @@
+"""Names that every model of Westwork's gives its signatures' inputs and outputs (docs/model.md)."""
+
+HISTORY = "history"
+HISTORY_AGE = "history_age"
+HISTORY_ACTION = "history_action"
+K = "k"
+EXCLUDE = "exclude"
+CANDIDATE_IDS = "candidate_ids"
+SCORES = "scores"
+EMBEDDING = "embedding"

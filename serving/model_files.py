@@ -1,0 +1,66 @@
+"""What the Assembler writes beside a model's graph."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from serving.errors import ModelError
+from serving.loaded_model import DESCRIPTION_FILE, EXTRA
+
+
+class ModelFiles:
+    """A pushed version's files, without loading the model.
+
+    Attributes:
+        path: The version's directory; its name is the version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """The files of one version.
+
+        Args:
+            path: Its directory. Nothing is read before it is asked for.
+        """
+        self.path = path
+
+    @property
+    def version(self) -> str:
+        """The version's number, as text."""
+        return self.path.name
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """What the Assembler wrote down about the model: ``declaration``, ``index`` and more.
+
+        Raises:
+            ModelError: If the file is absent or damaged.
+        """
+        file = self.path / EXTRA / DESCRIPTION_FILE
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"{file} cannot be read: {error}. Expected a model pushed by Westwork."
+            ) from error
+
+    @cached_property
+    def catalogue(self) -> pa.Table:
+        """One row a candidate: ``id``, ``title`` and what train says of it, by id."""
+        return pq.read_table(self.path / EXTRA / "candidates.parquet")
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """Candidate id to title."""
+        table = self.catalogue
+        return dict(zip(table["id"].to_pylist(), table["title"].to_pylist(), strict=True))
+
+    def vocabulary(self, name: str) -> list[str]:
+        """The values of ``assets/<name>``, in the order of their indices; empty without such a file."""
+        file = self.path / "assets" / name
+        return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []

@@ -1,0 +1,67 @@
+"""Queries as plain values, made into the batch of arrays that a signature takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from serving.errors import invalid
+from serving.tensors import Spec, as_input
+
+
+def batch_of(specs: Mapping[str, Spec], queries: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Queries as inputs, a row each.
+
+    What a query does not have is missing: ``""``, NaN (a vector of them), no elements, or for a moment 0.
+    Lists of different lengths are padded on their right, with ``""`` or 0.
+
+    Args:
+        specs: The inputs to fill, by name; each has rows.
+        queries: Feature to value: str, number, or a list of them; None is missing, too.
+
+    Returns:
+        Each input, [queries, ...].
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, where a query has a feature that is no input, or a value that is none
+            of its dtype; names it.
+    """
+    for number, query in enumerate(queries):
+        unknown = sorted(query.keys() - specs.keys())
+        if unknown:
+            raise invalid(
+                f"query {number}: found {', '.join(unknown)}, which is no input; "
+                f"expected some of {', '.join(sorted(specs))}"
+            )
+    return {name: _column(spec, [query.get(name) for query in queries]) for name, spec in specs.items()}
+
+
+def _column(spec: Spec, values: Sequence[Any]) -> np.ndarray:
+    """One input, [len(values), ...]."""
+    if not spec.has_rows or spec.shape is None or len(spec.shape) > 2:
+        raise invalid(f"input {spec.name!r} is {spec}, which is no feature of a query")
+    missing: Any = "" if spec.dtype == tf.string else math.nan if spec.dtype.is_floating else 0
+    if len(spec.shape) == 1:
+        return as_input(spec, [missing if value is None else value for value in values])
+    width = spec.shape[1]
+    if width is not None:
+        rows = [[missing] * width if value is None else value for value in values]
+        return as_input(spec, rows)
+    lists = [_list(spec, value) for value in values]
+    widest = max(map(len, lists), default=0)
+    padding = "" if spec.dtype == tf.string else 0
+    padded = [[*row, *[padding] * (widest - len(row))] for row in lists]
+    empty = np.zeros([len(lists), 0], dtype=object)
+    return as_input(spec, padded if widest else empty)
+
+
+def _list(spec: Spec, value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+        raise invalid(f"input {spec.name!r}: found {value!r}, expected a list of {spec.dtype.name}")
+    return list(value)

@@ -1,0 +1,211 @@
+"""Predict requests and answers as TensorFlow Serving's REST interface writes them.
+
+Row format: ``{"instances": [{input: value, ...}, ...]}`` gives ``{"predictions": [...]}``, an element a row.
+Column format: ``{"inputs": {input: [rows]}}`` gives ``{"outputs": {...}}``. Where a signature has but one
+input (output), its value stands without its name. Bytes are ``{"b64": "..."}``; outputs whose name ends in
+``_bytes`` are written so. NaN, Infinity and -Infinity stand as such, which is more than JSON allows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from serving.errors import invalid
+from serving.tensors import Signature, Spec, check_names, check_shape
+
+_BYTES = "_bytes"
+_B64 = "b64"
+
+
+@dataclass(frozen=True)
+class JsonRequest:
+    """The body of a Predict request.
+
+    Attributes:
+        signature: Its name; "" for the default.
+        format: How inputs and outputs are laid out.
+        values: Under ``instances`` or ``inputs``.
+    """
+
+    signature: str
+    format: Literal["row", "column"]
+    values: Any
+
+    @classmethod
+    def of(cls, body: bytes) -> JsonRequest:
+        """Reads a body.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT; says where it is no such request.
+        """
+        try:
+            content = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise invalid(f"the body is not JSON: {error}") from error
+        if not isinstance(content, dict) or ("instances" in content) == ("inputs" in content):
+            raise invalid('expected a JSON object with either "instances" or "inputs"')
+        signature = content.get("signature_name", "")
+        if not isinstance(signature, str):
+            raise invalid(f"signature_name: found {_shortened(signature)}, expected a string")
+        if "inputs" in content:
+            return cls(signature, "column", content["inputs"])
+        rows = content["instances"]
+        if not isinstance(rows, list) or not rows:
+            raise invalid(f"instances: found {_shortened(rows)}, expected a list of at least one row")
+        return cls(signature, "row", rows)
+
+    def inputs(self, signature: Signature) -> dict[str, np.ndarray]:
+        """The inputs as arrays.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT; names the input and what was expected.
+        """
+        values = _columns(signature, self.values) if self.format == "row" else self._named(signature)
+        check_names(signature, values)
+        return {name: _array(spec, values[name]) for name, spec in signature.inputs.items()}
+
+    def _named(self, signature: Signature) -> Mapping[str, Any]:
+        if isinstance(self.values, dict) and not _is_base64(self.values):
+            return self.values
+        return _only(signature, self.values, "inputs")
+
+
+def answer(outputs: Mapping[str, np.ndarray], format: Literal["row", "column"]) -> str:
+    """The body of an answer.
+
+    Args:
+        outputs: By name.
+        format: That of the request.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, where outputs have no rows in common for the row format.
+    """
+    lists = {name: _listed(name, array) for name, array in outputs.items()}
+    if format == "column":
+        return json.dumps({"outputs": lists if len(lists) > 1 else next(iter(lists.values()))})
+    rows = {len(array) if array.ndim else None for array in outputs.values()}
+    if None in rows or len(rows) > 1:
+        raise invalid('the outputs have no rows in common: ask in the column format, with "inputs"')
+    if len(lists) == 1:
+        return json.dumps({"predictions": next(iter(lists.values()))})
+    predictions = [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
+    return json.dumps({"predictions": predictions})
+
+
+def _columns(signature: Signature, rows: list[Any]) -> dict[str, list[Any]]:
+    """The values of each input, a row each."""
+    columns: dict[str, list[Any]] = {name: [] for name in signature.inputs}
+    for number, row in enumerate(rows):
+        named = row if isinstance(row, dict) and not _is_base64(row) else None
+        values = _only(signature, row, f"instances[{number}]") if named is None else named
+        if values.keys() != columns.keys():
+            raise invalid(
+                f"instances[{number}]: found {', '.join(sorted(values)) or 'nothing'}, "
+                f"expected {', '.join(sorted(columns))}"
+            )
+        for name, value in values.items():
+            columns[name].append(value)
+    for name, spec in signature.inputs.items():
+        if spec.is_scalar:
+            raise invalid(
+                f'input {name!r} has one value for all rows, which "instances" cannot say: '
+                'ask in the column format, with "inputs"'
+            )
+    return columns
+
+
+def _only(signature: Signature, value: Any, place: str) -> dict[str, Any]:
+    """A value that needs no name, as the signature has but one input."""
+    if len(signature.inputs) != 1:
+        raise invalid(
+            f"{place}: found {_shortened(value)}, expected an object with {', '.join(signature.inputs)}"
+        )
+    return {next(iter(signature.inputs)): value}
+
+
+def _array(spec: Spec, value: Any) -> np.ndarray:
+    """A nested list as an array.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, where lists differ in length or an element is no value of the dtype.
+    """
+    shape: list[int] = []
+    level = value
+    while isinstance(level, list):
+        shape.append(len(level))
+        if not level:
+            break
+        level = level[0]
+    if spec.shape is not None and shape and not shape[-1]:
+        # An empty list does not tell what its elements would look like.
+        shape += [0 if size is None else size for size in spec.shape[len(shape) :]]
+    check_shape(spec, tuple(shape))
+    elements: list[Any] = []
+    _flatten(spec, value, shape, 0, elements)
+    try:
+        flat = np.array(elements, dtype=object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype)
+    except (OverflowError, ValueError) as error:
+        raise invalid(f"input {spec.name!r}: a number is out of the range of {spec.dtype.name}") from error
+    return flat.reshape(shape)
+
+
+def _flatten(spec: Spec, value: Any, shape: list[int], depth: int, into: list[Any]) -> None:
+    if not isinstance(value, list):
+        if depth != len(shape):
+            raise invalid(f"input {spec.name!r}: found {_shortened(value)} where a list was expected")
+        into.append(_element(spec, value))
+        return
+    if depth >= len(shape) or len(value) != shape[depth]:
+        raise invalid(
+            f"input {spec.name!r}: its lists differ in length or depth; pad them to one length ({spec})"
+        )
+    for part in value:
+        _flatten(spec, part, shape, depth + 1, into)
+
+
+def _element(spec: Spec, value: Any) -> Any:
+    dtype = spec.dtype
+    if dtype == tf.string:
+        if isinstance(value, str):
+            return value.encode()
+        if isinstance(value, dict) and _is_base64(value):
+            try:
+                return base64.b64decode(value[_B64], validate=True)
+            except binascii.Error as error:
+                raise invalid(f"input {spec.name!r}: {_shortened(value)} is not base64: {error}") from error
+    elif dtype == tf.bool:
+        if isinstance(value, bool):
+            return value
+    elif not isinstance(value, bool) and isinstance(value, int | float if dtype.is_floating else int):
+        return value
+    raise invalid(f"input {spec.name!r}: found {_shortened(value)}, expected {dtype.name}")
+
+
+def _is_base64(value: dict[str, Any]) -> bool:
+    return value.keys() == {_B64} and isinstance(value[_B64], str)
+
+
+def _listed(name: str, array: np.ndarray) -> Any:
+    values = array.tolist()
+    return _texts(values, name.endswith(_BYTES)) if array.dtype == object else values
+
+
+def _texts(values: Any, as_base64: bool) -> Any:
+    if isinstance(values, list):
+        return [_texts(value, as_base64) for value in values]
+    if as_base64:
+        return {_B64: base64.b64encode(values).decode()}
+    return values.decode(errors="replace")
+
+
+def _shortened(value: Any, most: int = 60) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= most else f"{text[:most]}…"

@@ -1,0 +1,252 @@
+"""The embedded server: TensorFlow Serving's gRPC and REST interfaces in one process.
+
+All of it lives in one event loop (``grpc.aio`` and aiohttp): waiting requests cost no threads, joining them
+needs no locks, and a cancelled or late one is dropped before its run. TensorFlow runs on worker threads, and
+models are loaded by another, so that neither holds up the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from aiohttp import web
+
+from serving.errors import ModelError
+from serving.grpc_services import Health, ModelService, PredictionService, add_services
+from serving.metrics import Metrics
+from serving.predictor import Predictor
+from serving.registry import Registry
+from serving.rest import application
+from serving.runner import Batching, Limits, Runner
+from serving.versions import ModelConfig, State
+
+_OTHER_ADDRESS = "Is another server there? Choose another port, or stop that one."
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tls:
+    """What a server shows and asks for.
+
+    Attributes:
+        certificate: PEM file with its certificate chain.
+        key: PEM file with its private key.
+        client_ca: PEM file; clients must show a certificate signed by one of these. None: they need none.
+    """
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """How a server runs.
+
+    Attributes:
+        models: What it serves at first.
+        host: Address it listens at.
+        port: Of gRPC; 0 for any that is free.
+        rest_port: Of REST; 0 for any that is free, None for no REST.
+        poll_seconds: How often it looks for new versions.
+        limits: What it takes on.
+        batching: How it joins requests.
+        rest_timeout: Seconds until a REST request is given up; gRPC's carry their own deadlines.
+        drain_seconds: How long requests may take to end when the server stops.
+        tls: For both interfaces; None for none.
+    """
+
+    models: tuple[ModelConfig, ...]
+    host: str = "127.0.0.1"
+    port: int = 8500
+    rest_port: int | None = 8501
+    poll_seconds: float = 1.0
+    limits: Limits = field(default_factory=lambda: Limits(os.cpu_count() or 1, 256, 4 << 20))
+    batching: Batching = field(default_factory=Batching)
+    rest_timeout: float = 30.0
+    drain_seconds: float = 10.0
+    tls: Tls | None = None
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a started server is and what it serves.
+
+    Attributes:
+        target: gRPC's ``HOST:PORT``.
+        url: REST's base; None without.
+        versions: Model to the versions that answer.
+    """
+
+    target: str
+    url: str | None
+    versions: dict[str, tuple[int, ...]]
+
+
+class Server:
+    """One server, for one event loop.
+
+    Attributes:
+        registry: Its models.
+    """
+
+    def __init__(self, options: ServerOptions) -> None:
+        """Nothing happens before :meth:`start`.
+
+        Args:
+            options: How to run.
+        """
+        self._options = options
+        self._metrics = Metrics()
+        self.registry = Registry(options.models, self._on_change)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> Listening:
+        """Loads the models and begins to answer.
+
+        Raises:
+            ModelError: If a model has no version that loads; says why.
+            OSError: If an address cannot be listened at, or a TLS file cannot be read.
+        """
+        options = self._options
+        self._loop = asyncio.get_running_loop()
+        self._health = Health()
+        await asyncio.to_thread(self.registry.refresh, True)
+        self._check()
+        self._runner = Runner(options.limits, options.batching, self._metrics)
+        predictor = Predictor(self.registry, self._runner)
+        self._ssl = None if options.tls is None else _ssl_context(options.tls)
+        self._grpc = self._grpc_server(predictor)
+        port = self._bind()
+        self._rest = web.AppRunner(
+            application(
+                predictor, self.registry, self._metrics, options.limits.message_bytes, options.rest_timeout
+            ),
+            access_log=None,
+            shutdown_timeout=options.drain_seconds,
+        )
+        await self._rest.setup()
+        url = await self._listen_rest()
+        await self._grpc.start()
+        await self._health.tell(self.registry.ready)
+        self.registry.watch(options.poll_seconds)
+        versions = {name: model.available for name, model in self.registry.models.items()}
+        return Listening(_address(options.host, port), url, versions)
+
+    async def stop(self) -> None:
+        """Refuses new requests, lets those under way end, and unloads the models."""
+        await self._health.enter_graceful_shutdown()
+        await asyncio.gather(self._grpc.stop(self._options.drain_seconds), self._rest.cleanup())
+        await self._runner.close()
+        await asyncio.to_thread(self.registry.close)
+
+    async def run(self, on_start: Callable[[Listening], None]) -> None:
+        """Answers until the process is told to end by SIGTERM or SIGINT.
+
+        Args:
+            on_start: Called once the server answers.
+
+        Raises:
+            ModelError, OSError: As of :meth:`start`.
+        """
+        told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told.set)
+        on_start(await self.start())
+        await told.wait()
+        _log.info("stopping: requests under way have %g s to end", self._options.drain_seconds)
+        await self.stop()
+
+    def _check(self) -> None:
+        """Refuses to start without a version of each model."""
+        for name, model in self.registry.models.items():
+            if not model.available:
+                reasons = [status.error for status in model.statuses() if status.error]
+                base_path = model.config.base_path
+                why = "; ".join(reasons) or (
+                    f"found none of its versions in {base_path}, expected directories named by whole numbers"
+                )
+                raise ModelError(f"no version of model {name!r} can be served: {why}")
+
+    def _grpc_server(self, predictor: Predictor) -> grpc.aio.Server:
+        limits = self._options.limits
+        server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", limits.message_bytes),
+                ("grpc.max_send_message_length", limits.message_bytes),
+                # A second server on the port would otherwise share it in silence.
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        prediction = PredictionService(predictor, self.registry, self._metrics, limits.message_bytes)
+        add_services(server, prediction, ModelService(self.registry), self._health)
+        return server
+
+    def _bind(self) -> int:
+        options = self._options
+        address = _address(options.host, options.port)
+        try:
+            if options.tls is None:
+                return self._grpc.add_insecure_port(address)
+            return self._grpc.add_secure_port(address, _grpc_credentials(options.tls))
+        except RuntimeError as error:
+            raise OSError(f"cannot listen at {address}. {_OTHER_ADDRESS}") from error
+
+    async def _listen_rest(self) -> str | None:
+        options = self._options
+        if options.rest_port is None:
+            return None
+        address = _address(options.host, options.rest_port)
+        site = web.TCPSite(self._rest, options.host, options.rest_port, ssl_context=self._ssl)
+        try:
+            await site.start()
+        except OSError as error:
+            raise OSError(f"cannot listen at {address}: {error.strerror}. {_OTHER_ADDRESS}") from error
+        port = self._rest.addresses[0][1]
+        return f"{'http' if self._ssl is None else 'https'}://{_address(options.host, port)}"
+
+    def _on_change(self) -> None:
+        """Tells metrics and health what can be served now. In the thread that looked."""
+        states = {
+            (name, status.version): status.state == State.AVAILABLE
+            for name, model in self.registry.models.items()
+            for status in model.statuses()
+            if status.state == State.AVAILABLE or status.error
+        }
+        self._metrics.versions(states)
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._health.tell(self.registry.ready), loop)
+
+
+def _address(host: str, port: int) -> str:
+    """Host and port as one; an address of IPv6 has brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _grpc_credentials(tls: Tls) -> grpc.ServerCredentials:
+    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+    clients = None if tls.client_ca is None else tls.client_ca.read_bytes()
+    return grpc.ssl_server_credentials([pair], clients, require_client_auth=clients is not None)
+
+
+def _ssl_context(tls: Tls) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.client_ca)
+        context.load_cert_chain(tls.certificate, tls.key)
+    except ssl.SSLError as error:
+        files = ", ".join(map(str, filter(None, (tls.certificate, tls.key, tls.client_ca))))
+        raise OSError(f"{files}: expected PEM files, a certificate and its own key: {error}") from error
+    if tls.client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
