@@ -122,17 +122,39 @@ class RankingModel(tfrs.Model):
             float32 [batch, candidates] each: ``positive``, a probability, and ``rating`` where interactions
             are rated.
         """
-        heads = self._heads(query, rows, tf.gather(self._log_odds, rows), training)
+        return self.score_encoded(query, rows, self.encode_candidates(tf.reshape(rows, [-1])), training)
+
+    def score_encoded(
+        self,
+        query: Mapping[str, tf.Tensor],
+        rows: tf.Tensor,
+        candidates: tf.Tensor,
+        training: bool = False,
+    ) -> dict[str, tf.Tensor]:
+        """As :meth:`score`, given what :meth:`encode_candidates` makes of the rows.
+
+        Args:
+            query: As for :meth:`score`.
+            rows: int64 [batch, candidates] rows in the candidate table.
+            candidates: float32 [batch x candidates, width], the rows' encoding.
+            training: Whether dropout is on.
+        """
+        heads = self._heads(query, rows, candidates, tf.gather(self._log_odds, rows), training)
         return {**heads, POSITIVE: tf.math.sigmoid(heads[POSITIVE])}
 
     def _heads(
-        self, query: Mapping[str, tf.Tensor], rows: tf.Tensor, log_odds: tf.Tensor, training: bool
+        self,
+        query: Mapping[str, tf.Tensor],
+        rows: tf.Tensor,
+        candidates: tf.Tensor,
+        log_odds: tf.Tensor,
+        training: bool,
     ) -> dict[str, tf.Tensor]:
-        """As :meth:`score`, but of *positive* the logit, given each candidate's share as log odds."""
+        """As :meth:`score_encoded`, but of *positive* the logit, given each candidate's share as log odds."""
         shape = tf.shape(rows)
         flat = tf.reshape(rows, [-1])
         repeated = tf.repeat(self._query_inputs(query, training), shape[1], axis=0)
-        inputs = [repeated, self._candidate_inputs(flat)]
+        inputs = [repeated, candidates]
         if self.sampler:
             inputs.append(tf.reshape(log_odds, [-1, 1]))
         if self._sees_repeats:
@@ -163,8 +185,8 @@ class RankingModel(tfrs.Model):
         pooled = mean_embedding(self._candidate_ids, indices, indices > UNKNOWN_ID)
         return tf.concat([self._query_ids(ids), *self._query_encoder(query), pooled], axis=1)
 
-    def _candidate_inputs(self, rows: tf.Tensor) -> tf.Tensor:
-        """What the cross layers see of the candidates: float32 [rows, width]."""
+    def encode_candidates(self, rows: tf.Tensor) -> tf.Tensor:
+        """What the cross layers see of candidates, int64 [rows]: float32 [rows, width]."""
         features = {name: tf.gather(column, rows) for name, column in self._table.items()}
         identity = self._candidate_ids(tf.gather(self._id_indices, rows))
         parts = [identity, *self._candidate_encoder(features)]
@@ -186,7 +208,9 @@ class RankingModel(tfrs.Model):
             rows = tf.concat([own, tf.maximum(drawn, 0)], axis=1)
             labels = tf.concat([labels, tf.zeros_like(counted)], axis=1)
             weights = tf.concat([weights, counted], axis=1)
-        heads = self._heads(inputs, rows, self._training_log_odds(rows, labels, training), training)
+        candidates = self.encode_candidates(tf.reshape(rows, [-1]))
+        log_odds = self._training_log_odds(rows, labels, training)
+        heads = self._heads(inputs, rows, candidates, log_odds, training)
         logits = heads[POSITIVE]
         if self.sampler:
             logits -= self.sampler.log_expected(inputs[HISTORY], rows)

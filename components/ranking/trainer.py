@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from tfx.components.trainer.fn_args_utils import FnArgs
@@ -21,6 +22,8 @@ from components.retrieval.training_inputs import (
     write_training_history,
 )
 
+_ENCODED_AT_A_TIME = 4096
+
 
 def run_fn(fn_args: FnArgs) -> None:
     """Trains the ranker on all interactions of the train split and exports it.
@@ -32,7 +35,7 @@ def run_fn(fn_args: FnArgs) -> None:
     model = build_model(inputs, config)
     history = fit(model, inputs.train, inputs.validation, config, fn_args.model_run_dir)
     write_training_history(fn_args.model_run_dir, history)
-    exported = ExportedRanking(model, encoded_query_signature(inputs))
+    exported = ExportedRanking(model, encoded_query_signature(inputs), len(inputs.table))
     tf.saved_model.save(
         exported, fn_args.serving_model_dir, signatures=exported.score.get_concrete_function()
     )
@@ -64,18 +67,29 @@ def build_model(inputs: TrainingInputs, config: RankingConfig) -> RankingModel:
 
 
 class ExportedRanking(tf.Module):
-    """The ranker with its trained weights and nothing of the training set-up."""
+    """The ranker with its trained weights and nothing of the training set-up.
 
-    def __init__(self, model: RankingModel, query_signature: Mapping[str, tf.TensorSpec]):
-        """Traces ``score``.
+    It holds the catalogue encoded, float32 [candidates, width]: ``score`` gathers a row for each candidate,
+    where encoding their features at each request costs more than all of the layers after it.
+    """
+
+    def __init__(self, model: RankingModel, query_signature: Mapping[str, tf.TensorSpec], catalogue: int):
+        """Encodes the catalogue and traces ``score``.
 
         Args:
             model: The trained model.
             query_signature: Specs of an encoded query, history as candidate rows.
+            catalogue: Number of candidates.
         """
         super().__init__(name="ranking")
         self._layers = model.layers
+        encode = tf.function(model.encode_candidates, input_signature=[tf.TensorSpec([None], tf.int64)])
+        batches = np.split(np.arange(catalogue), range(_ENCODED_AT_A_TIME, catalogue, _ENCODED_AT_A_TIME))
+        encoded = np.concatenate([encode(rows).numpy() for rows in batches])
+        self._candidates = tf.Variable(encoded, trainable=False, name="encoded_candidates")
         self.score = tf.function(
-            model.score,
+            lambda query, rows: model.score_encoded(
+                query, rows, tf.gather(self._candidates, tf.reshape(rows, [-1]))
+            ),
             input_signature=[dict(query_signature), tf.TensorSpec([None, None], tf.int64, name="rows")],
         )

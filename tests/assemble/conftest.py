@@ -124,7 +124,7 @@ def grocer(tmp_path_factory: pytest.TempPathFactory) -> Grocer:
         query_graph=query_graph,
         candidate_graph=candidate_graph,
         retrieval=retrieval.ExportedRetrieval(towers, signature),
-        ranking=ranking.ExportedRanking(ranker, signature),
+        ranking=ranking.ExportedRanking(ranker, signature, len(table)),
     )
 
 
