@@ -28,6 +28,7 @@ SETTINGS = (
     "ranking.batch_size=64",
     "ranking.epochs=10",
     "ranking.learning_rate=0.005",
+    "evaluation.baselines.trials=2",
 )
 SET = [word for setting in SETTINGS for word in ("--set", setting)]
 
