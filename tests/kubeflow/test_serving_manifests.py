@@ -366,7 +366,7 @@ def test_the_volumes_are_there() -> None:
 def test_the_docs_name_every_manifest_and_no_other() -> None:
     text = (ROOT / "docs" / "serving.md").read_text()
     named = set(re.findall(r"kubeflow/serving/([\w/-]+\.yaml)", text))
-    folders = set(re.findall(r"-f kubeflow/serving/([\w-]+)(?:\s|$)", text))
+    folders = set(re.findall(r"-f kubeflow/serving/([\w-]+)[\s`]", text))
     files = {str(path.relative_to(MANIFESTS)) for path in MANIFESTS.rglob("*.yaml")}
     assert named <= files
     assert files == named | {file for file in files if file.split("/")[0] in folders}
