@@ -189,7 +189,9 @@ def test_tensorflow_serving_gets_flags_that_it_has(found: Document) -> None:
 
 @each_stock
 def test_tensorflow_serving_does_not_batch_since_k_is_a_scalar(found: Document) -> None:
-    """With --enable_batching it refuses every request whose signature has an input without rows."""
+    """With --enable_batching it refuses every request that has an input without rows (tensorflow/serving,
+    tensorflow_serving/batching/batching_util.h, ComputeTensorBatchSize), and it would fill up short histories
+    with their first event (AddPadding there)."""
     assert not [option for option in server(found)["args"] if "batch" in option]
     assert "| `k` | int32 [] |" in (ROOT / "docs" / "model.md").read_text()
 
