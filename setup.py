@@ -60,6 +60,8 @@ setup(
             "hypothesis>=6.100",
             "ruff>=0.6",
             "mypy>=1.11",
+            # Kubernetes' own schemas, with which the manifests are checked.
+            "kubernetes-validate>=1.34",
             "types-PyYAML",
             "types-protobuf",
             "types-setuptools",
