@@ -19,6 +19,7 @@ from tfx.orchestration.local import local_dag_runner, runner_utils
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
+from tfx.types import standard_artifacts
 
 from pipeline.failures import explain
 from pipeline.run_events import (
@@ -67,6 +68,17 @@ class _Outcome:
     error: str
     artifacts: Artifacts
 
+    @property
+    def blessed(self) -> bool | None:
+        """What an Evaluator or InfraValidator decided of the model; None of steps that decide nothing."""
+        decided = [
+            artifact.custom_properties["blessed"].int_value == 1
+            for artifacts in self.artifacts.values()
+            for artifact in artifacts
+            if "blessed" in artifact.custom_properties
+        ]
+        return all(decided) if decided else None
+
 
 class ReportingDagRunner(local_dag_runner.LocalDagRunner):
     """LocalDagRunner that sends an event when a step starts and when it ends.
@@ -110,6 +122,7 @@ class ReportingDagRunner(local_dag_runner.LocalDagRunner):
         deployment = runner_utils.extract_local_deployment_config(pipeline).metadata_connection_config
         connection = getattr(deployment, deployment.WhichOneof("connection_config"))
         _cancel_abandoned_executions(connection)
+        _forget_refused_checks(connection)
         steps = tuple(node.pipeline_node.node_info.id for node in pipeline.nodes)
         self._send(Planned(steps=steps + self._later_steps))
         for step in steps:
@@ -137,7 +150,9 @@ class ReportingDagRunner(local_dag_runner.LocalDagRunner):
         if outcome.state not in _END_STATES:
             raise StepFailed(step, outcome.error, seconds)
         self.outputs[step] = outcome.artifacts
-        self._send(StepEnded(step=step, state=_END_STATES[outcome.state], seconds=seconds))
+        self._send(
+            StepEnded(step=step, state=_END_STATES[outcome.state], seconds=seconds, blessed=outcome.blessed)
+        )
 
 
 def _cancel_abandoned_executions(connection: metadata_store_pb2.ConnectionConfig) -> None:
@@ -148,6 +163,20 @@ def _cancel_abandoned_executions(connection: metadata_store_pb2.ConnectionConfig
             execution.last_known_state = metadata_store_pb2.Execution.CANCELED
         if abandoned:
             handle.store.put_executions(abandoned)
+
+
+def _forget_refused_checks(connection: metadata_store_pb2.ConnectionConfig) -> None:
+    """Have models that were found not servable be checked again: a busy machine may have been the reason.
+
+    Outputs that are not live are not reused. What the Evaluator refuses it refuses every time.
+    """
+    with metadata.Metadata(connection) as handle:
+        blessings = handle.store.get_artifacts_by_type(standard_artifacts.InfraBlessing.TYPE_NAME)
+        refused = [artifact for artifact in blessings if not artifact.custom_properties["blessed"].int_value]
+        for artifact in refused:
+            artifact.state = metadata_store_pb2.Artifact.DELETED
+        if refused:
+            handle.store.put_artifacts(refused)
 
 
 def _outcome(
