@@ -6,12 +6,13 @@ import argparse
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
+from tfx import types
 from tfx import v1 as tfx
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
@@ -41,6 +42,7 @@ Send = Callable[[Event], None]
 REPORT_STEP = "Report"
 """What the summary page is called among the steps; it is no node of the pipeline."""
 
+_BLESSED = "blessed"
 _END_STATES: Mapping[int, EndState] = {
     metadata_store_pb2.Execution.COMPLETE: "done",
     metadata_store_pb2.Execution.CACHED: "cached",
@@ -67,17 +69,7 @@ class _Outcome:
     state: int
     error: str
     artifacts: Artifacts
-
-    @property
-    def blessed(self) -> bool | None:
-        """What an Evaluator or InfraValidator decided of the model; None of steps that decide nothing."""
-        decided = [
-            artifact.custom_properties["blessed"].int_value == 1
-            for artifacts in self.artifacts.values()
-            for artifact in artifacts
-            if "blessed" in artifact.custom_properties
-        ]
-        return all(decided) if decided else None
+    blessed: bool | None
 
 
 class ReportingDagRunner(local_dag_runner.LocalDagRunner):
@@ -172,7 +164,7 @@ def _forget_refused_checks(connection: metadata_store_pb2.ConnectionConfig) -> N
     """
     with metadata.Metadata(connection) as handle:
         blessings = handle.store.get_artifacts_by_type(standard_artifacts.InfraBlessing.TYPE_NAME)
-        refused = [artifact for artifact in blessings if not artifact.custom_properties["blessed"].int_value]
+        refused = [artifact for artifact in blessings if not artifact.custom_properties[_BLESSED].int_value]
         for artifact in refused:
             artifact.state = metadata_store_pb2.Artifact.DELETED
         if refused:
@@ -195,7 +187,20 @@ def _outcome(
             state=execution.last_known_state,
             error=result or metadata_store_pb2.Execution.State.Name(execution.last_known_state),
             artifacts={key: [item.mlmd_artifact for item in items] for key, items in artifacts.items()},
+            blessed=_decision(item for items in artifacts.values() for item in items),
         )
+
+
+def _decision(artifacts: Iterable[types.Artifact]) -> bool | None:
+    """What a step decided of the model; None where it decided nothing."""
+    blessings = (standard_artifacts.ModelBlessing.TYPE_NAME, standard_artifacts.InfraBlessing.TYPE_NAME)
+    decided = [
+        artifact.get_int_custom_property(_BLESSED) == 1
+        for artifact in artifacts
+        # An Evaluator without bounds leaves its blessing without a decision.
+        if artifact.type_name in blessings and artifact.has_custom_property(_BLESSED)
+    ]
+    return all(decided) if decided else None
 
 
 def tell_failure(error: BaseException, send: Send) -> None:

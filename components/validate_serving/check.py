@@ -93,7 +93,7 @@ def _ask(path: Path, config: ServingConfig) -> tuple[Latency, ...]:
             _examine(client, requests, catalogue, deadline)
             return _measure(client, requests, deadline)
         except RequestError as error:
-            raise NotServable(f"{error}{server.last_words()}") from error
+            raise NotServable(f"{error}\n{server.last_words()}") from error
 
 
 def _requests(path: Path) -> list[RecordedRequest]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -78,16 +79,26 @@ class ServerProcess:
         assert stdout is not None
         readable, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
         if not readable:
-            raise ServerFailed(f"the server has not made the model available in time{self.last_words()}")
+            raise ServerFailed(
+                f"the model was not available within serving.timeout_seconds\n{self.last_words()}"
+            )
         target = stdout.readline().decode().strip()
         if not target:
             self._process.wait()
-            raise ServerFailed(f"the server cannot serve the model{self.last_words()}")
+            raise ServerFailed(f"the model cannot be served\n{self.last_words()}")
         return target
 
     def last_words(self) -> str:
-        """The end of what the server said, to be appended to a message; with how it ended, if it has."""
-        code = self._process.poll()
-        ended = "" if code is None else f" (it has ended with code {code})"
+        """How the server is, and the last lines that it said."""
         lines = self._log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
-        return f"{ended}; its last lines:\n" + "\n".join(lines) if lines else f"{ended}; it said nothing"
+        said = "its last lines:\n" + "\n".join(lines) if lines else "it said nothing"
+        return f"{_state(self._process.poll())}; {said}"
+
+
+def _state(code: int | None) -> str:
+    """What a process's return code says, None being that of one that has not ended."""
+    if code is None:
+        return "the server runs"
+    if code < 0:
+        return f"{signal.Signals(-code).name} ended the server"
+    return f"the server ended with code {code}"

@@ -12,6 +12,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tfx.components.util import model_utils
 from tfx.types import standard_artifacts
 
+from components.validate_serving import check
 from components.validate_serving.config import ServingConfig
 from components.validate_serving.executor import Executor
 from components.validate_serving.server_process import ServerFailed, ServerProcess
@@ -90,19 +91,39 @@ def test_a_model_that_is_too_slow_is_refused_with_the_setting_that_says_so(good,
     assert "where serving.latency_p50_ms allows 0.0001" in reason
 
 
-def test_a_server_that_ends_is_told_with_its_last_lines(copy, tmp_path):
+def test_a_model_that_does_not_load_is_refused_with_the_servers_last_lines(copy, tmp_path):
     index = copy / "Format-Serving" / "variables" / "variables.index"
     index.write_bytes(b"damaged" + index.read_bytes())
     reason = refused(copy, tmp_path)
-    first, *lines = reason.splitlines()
-    assert first == "the server cannot serve the model (it has ended with code 1); its last lines:"
-    assert "cannot be loaded as a SavedModel" in lines[-1]
+    first, second, *lines = reason.splitlines()
+    assert first == "the model cannot be served"
+    assert second == "the server ended with code 1; its last lines:"
+    assert any("cannot be loaded as a SavedModel" in line for line in lines)
+    assert any("checksum mismatch" in line for line in lines)
+
+
+class Dying(ServerProcess):
+    """Is killed as soon as its model is available."""
+
+    def wait_until_available(self, deadline):
+        target = super().wait_until_available(deadline)
+        self._process.kill()
+        self._process.wait()
+        return target
+
+
+def test_a_server_that_dies_while_it_is_asked_is_told_with_its_last_lines(good, tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "ServerProcess", Dying)
+    first, second, *lines = refused(good, tmp_path).splitlines()
+    assert first.startswith("no server answers at 127.0.0.1:")
+    assert second == "SIGKILL ended the server; its last lines:"
+    assert "version 1 is available, 1 requests of warm-up replayed" in lines[-1]
 
 
 def test_a_server_that_is_not_there_in_time_is_given_up_and_ended(good, tmp_path):
     server = ServerProcess(good / "Format-Serving", tmp_path / "server.log")
     before = time.monotonic()
-    with pytest.raises(ServerFailed, match="has not made the model available in time"), server:
+    with pytest.raises(ServerFailed, match="was not available within"), server:
         server.wait_until_available(before + 0.2)
     assert time.monotonic() - before < 5
     assert server._process.returncode is not None
