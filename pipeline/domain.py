@@ -18,6 +18,7 @@ from components.ingest.errors import UserError
 from components.ingest.gate.distributions import Distributions
 from components.ranking.config import RankingConfig
 from components.retrieval.config import RetrievalConfig
+from components.validate_serving.config import ServingConfig
 from pipeline.acquire import Acquire
 from pipeline.tune.config import TuneConfig
 
@@ -36,6 +37,7 @@ class Domain(Declaration):
     ranking: RankingConfig = RankingConfig()
     assemble: AssembleConfig = AssembleConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    serving: ServingConfig = ServingConfig()
     tune: TuneConfig = TuneConfig()
     demo: dict[str, Any] = Field(
         default_factory=dict,
@@ -66,6 +68,11 @@ class Domain(Declaration):
     @model_validator(mode="after")
     def _queries_can_be_told_apart(self) -> Domain:
         self.retrieval.check(self.declaration.query_features)
+        return self
+
+    @model_validator(mode="after")
+    def _target_can_load_the_index(self) -> Domain:
+        self.serving.check(self.assemble)
         return self
 
     @property

@@ -24,6 +24,7 @@ from components.push.pusher import pusher
 from components.ranking.node import ranking_trainer
 from components.retrieval.node import retrieval_trainer
 from components.transform.interactions import DECLARATION_KEY
+from components.validate_serving.node import InfraValidator
 from pipeline.domain import Domain
 
 LOCAL_BEAM_ARGS = (
@@ -164,7 +165,8 @@ def create_pipeline(
         query_examples, model, pushed.outputs["baseline"], rivals, query_schema, data, domain.evaluation
     )
     reported = reporting_evaluator(query_examples, model, rivals, query_schema, data, domain.evaluation)
-    push = pusher(model, gated.outputs["blessing"], places.serving)
+    servable = InfraValidator(model=model, config=domain.serving)
+    push = pusher(model, gated.outputs["blessing"], servable.outputs["blessing"], places.serving)
 
     return tfx.dsl.Pipeline(
         pipeline_name=f"westwork-{domain.name}",
@@ -187,6 +189,7 @@ def create_pipeline(
             ranking,
             *([baselines] if baselines else []),
             assembler,
+            servable,
             pushed,
             gated,
             reported,

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-import tensorflow as tf
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from tensorflow.core.framework import tensor_shape_pb2
-from tensorflow.core.protobuf import meta_graph_pb2
 
 from components.assemble.index_report import IndexReport, read_index_report
 from components.assemble.op_census import SAVED_MODEL_FILE, Census, read_meta_graph, take_census
 from components.assemble.tuning import Tuning
 from components.ingest.errors import UserError
 from components.ingest.strict import Strict
+from components.validate_serving.target import SERVERS, missing_ops
 from pipeline.summary import newest_version
+from serving.tensors import Spec, signatures_of
 
-_INIT = "__saved_model_init_op"
 _MEGABYTE = 1 << 20
 
 
@@ -31,7 +30,7 @@ class TensorFacts(Strict):
     """None in a place: any size; None in all: any shape."""
 
 
-class Signature(Strict):
+class SignatureFacts(Strict):
     """What a signature takes and gives, by name."""
 
     inputs: dict[str, TensorFacts]
@@ -52,7 +51,7 @@ class ModelFacts(Strict):
     path: str
     bytes: int
     """Of all its files."""
-    signatures: dict[str, Signature]
+    signatures: dict[str, SignatureFacts]
     index: IndexReport | None
     """None where the model is not the Assembler's."""
     census: Census
@@ -80,9 +79,8 @@ def inspect_model(given: Path) -> ModelFacts:
         path=str(path),
         bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
         signatures={
-            name: Signature(inputs=_facts(signature.inputs), outputs=_facts(signature.outputs))
-            for name, signature in sorted(graph.signature_def.items())
-            if name != _INIT
+            name: SignatureFacts(inputs=_facts(signature.inputs), outputs=_facts(signature.outputs))
+            for name, signature in sorted(signatures_of(graph.signature_def).items())
         },
         index=read_index_report(str(path)),
         census=census,
@@ -114,44 +112,25 @@ def print_model(console: Console, facts: ModelFacts) -> None:
         console.print(f"[bold]{server.name}[/bold] {verdict}: {escape(server.why)}", soft_wrap=True)
 
 
-def _facts(tensors: dict[str, meta_graph_pb2.TensorInfo]) -> dict[str, TensorFacts]:
-    return {
-        name: TensorFacts(dtype=tf.as_dtype(tensor.dtype).name, shape=_shape(tensor.tensor_shape))
-        for name, tensor in sorted(tensors.items())
-    }
-
-
-def _shape(shape: tensor_shape_pb2.TensorShapeProto) -> tuple[int | None, ...] | None:
-    if shape.unknown_rank:
-        return None
-    return tuple(None if dimension.size < 0 else dimension.size for dimension in shape.dim)
+def _facts(specs: Mapping[str, Spec]) -> dict[str, TensorFacts]:
+    return {name: TensorFacts(dtype=spec.dtype.name, shape=spec.shape) for name, spec in specs.items()}
 
 
 def _servers(census: Census) -> tuple[Server, ...]:
     """Which servers have all the ops; the version of TensorFlow is a matter of the image's tag."""
-    others = sorted(op for op in census.custom if not op.startswith("Scann>"))
     minor = ".".join(census.tensorflow.split(".")[:2])
-    missing = ", ".join(census.custom)
+    enough = {
+        "tensorflow_serving": f"stock ops only; take an image of {minor} or later",
+        "tensorflow_serving_scann": f"take a build of {minor} or later; the last image published is of 2.11",
+        "westwork": "it has TensorFlow's ops and ScaNN's",
+    }
     mend = ". `westwork export --index ivf` makes a model that needs none of ScaNN's"
-    stock = Server(
-        name="tensorflow/serving",
-        loads=census.loads_in_stock,
-        why=f"stock ops only; take an image of {minor} or later"
-        if census.loads_in_stock
-        else f"it has no {missing}{mend if census.loads_with_scann else ''}",
-    )
-    named = others and f"it has no {', '.join(others)}"
-    with_scann = [
-        Server(name=name, loads=census.loads_with_scann, why=named or why)
-        for name, why in (
-            (
-                "TensorFlow Serving built with ScaNN",
-                f"take a build of {minor} or later; the last image published is of 2.11",
-            ),
-            ("westwork serve", "it has TensorFlow's ops and ScaNN's"),
-        )
-    ]
-    return (stock, *with_scann)
+    servers = []
+    for target, name in SERVERS.items():
+        missing = missing_ops(census, target)
+        lacks = f"it has no {', '.join(missing)}{mend if census.loads_with_scann else ''}"
+        servers.append(Server(name=name, loads=not missing, why=lacks if missing else enough[target]))
+    return tuple(servers)
 
 
 def _table(title: str, *headers: str) -> Table:
@@ -161,7 +140,7 @@ def _table(title: str, *headers: str) -> Table:
     return table
 
 
-def _grouped(signatures: dict[str, Signature]) -> list[tuple[str, Signature]]:
+def _grouped(signatures: dict[str, SignatureFacts]) -> list[tuple[str, SignatureFacts]]:
     """Signatures that take and give the same, such as the default one and another, under all their names."""
     names: dict[str, list[str]] = {}
     for name, signature in signatures.items():
@@ -169,7 +148,7 @@ def _grouped(signatures: dict[str, Signature]) -> list[tuple[str, Signature]]:
     return [(", ".join(alike), signatures[alike[0]]) for alike in names.values()]
 
 
-def _signature_table(name: str, signature: Signature) -> Table:
+def _signature_table(name: str, signature: SignatureFacts) -> Table:
     table = _table(name, "", "name", "dtype", "shape")
     for role, tensors in (("in", signature.inputs), ("out", signature.outputs)):
         for number, (key, tensor) in enumerate(tensors.items()):

@@ -25,6 +25,8 @@ _STYLES = {
     "skipped": ("-", "dim"),
     "failed": ("✗", "bold red"),
 }
+_NOT_BLESSED = ("!", "bold red")
+_REFUSED = ", does not bless the model"
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,13 @@ class StepProgress:
         state: As shown.
         started: When it began, on the monotonic clock in seconds; None while it waits.
         seconds: How long it took; None before its end.
+        blessed: What it decided; None: nothing.
     """
 
     state: Literal["waiting", "running", "failed"] | EndState = "waiting"
     started: float | None = None
     seconds: float | None = None
+    blessed: bool | None = None
 
 
 class Progress:
@@ -65,7 +69,10 @@ class Progress:
                 self._steps[event.step] = StepProgress("running", self._clock())
             case StepEnded():
                 self._steps[event.step] = replace(
-                    self._steps[event.step], state=event.state, seconds=event.seconds
+                    self._steps[event.step],
+                    state=event.state,
+                    seconds=event.seconds,
+                    blessed=event.blessed,
                 )
             case Failed(step=str(step)):
                 known = self._steps[step]
@@ -86,17 +93,18 @@ class Progress:
             return Text(f"  loading TensorFlow and TFX … {_duration(self._clock() - self._began)}", "cyan")
         table = Table.grid(padding=(0, 1))
         for step, progress in self._steps.items():
-            mark, style = _STYLES[progress.state]
+            mark, style = _NOT_BLESSED if progress.blessed is False else _STYLES[progress.state]
             table.add_row(Text(mark, style), Text(step, style), Text(self._remark(progress), style))
         return table
 
     def _remark(self, progress: StepProgress) -> str:
+        decided = _REFUSED if progress.blessed is False else ""
         match progress.state:
             case "running" if progress.started is not None:
                 return f"running {_duration(self._clock() - progress.started)}"
             case "done" | "failed" if progress.seconds is not None:
-                return f"{progress.state} {_duration(progress.seconds)}"
-        return progress.state
+                return f"{progress.state} {_duration(progress.seconds)}{decided}"
+        return f"{progress.state}{decided}"
 
 
 @contextmanager
@@ -127,10 +135,9 @@ def _print_event(console: Console, progress: Progress, event: Event) -> None:
             line = f"{len(event.steps)} steps: {', '.join(event.steps)}"
         case StepStarted():
             line = f"{event.step} running"
-        case StepEnded(state="done"):
-            line = f"{event.step} done {_duration(event.seconds)}"
         case StepEnded():
-            line = f"{event.step} {event.state}"
+            duration = f" {_duration(event.seconds)}" if event.state == "done" else ""
+            line = f"{event.step} {event.state}{duration}{_REFUSED if event.blessed is False else ''}"
         case Failed(step=str(step)):
             line = f"{step} failed"
         case _:

@@ -6,12 +6,13 @@ import argparse
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
+from tfx import types
 from tfx import v1 as tfx
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
@@ -19,6 +20,7 @@ from tfx.orchestration.local import local_dag_runner, runner_utils
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
+from tfx.types import standard_artifacts
 
 from pipeline.failures import explain
 from pipeline.run_events import (
@@ -40,6 +42,7 @@ Send = Callable[[Event], None]
 REPORT_STEP = "Report"
 """What the summary page is called among the steps; it is no node of the pipeline."""
 
+_BLESSED = "blessed"
 _END_STATES: Mapping[int, EndState] = {
     metadata_store_pb2.Execution.COMPLETE: "done",
     metadata_store_pb2.Execution.CACHED: "cached",
@@ -66,6 +69,7 @@ class _Outcome:
     state: int
     error: str
     artifacts: Artifacts
+    blessed: bool | None
 
 
 class ReportingDagRunner(local_dag_runner.LocalDagRunner):
@@ -110,6 +114,7 @@ class ReportingDagRunner(local_dag_runner.LocalDagRunner):
         deployment = runner_utils.extract_local_deployment_config(pipeline).metadata_connection_config
         connection = getattr(deployment, deployment.WhichOneof("connection_config"))
         _cancel_abandoned_executions(connection)
+        _forget_refused_checks(connection)
         steps = tuple(node.pipeline_node.node_info.id for node in pipeline.nodes)
         self._send(Planned(steps=steps + self._later_steps))
         for step in steps:
@@ -137,7 +142,9 @@ class ReportingDagRunner(local_dag_runner.LocalDagRunner):
         if outcome.state not in _END_STATES:
             raise StepFailed(step, outcome.error, seconds)
         self.outputs[step] = outcome.artifacts
-        self._send(StepEnded(step=step, state=_END_STATES[outcome.state], seconds=seconds))
+        self._send(
+            StepEnded(step=step, state=_END_STATES[outcome.state], seconds=seconds, blessed=outcome.blessed)
+        )
 
 
 def _cancel_abandoned_executions(connection: metadata_store_pb2.ConnectionConfig) -> None:
@@ -148,6 +155,20 @@ def _cancel_abandoned_executions(connection: metadata_store_pb2.ConnectionConfig
             execution.last_known_state = metadata_store_pb2.Execution.CANCELED
         if abandoned:
             handle.store.put_executions(abandoned)
+
+
+def _forget_refused_checks(connection: metadata_store_pb2.ConnectionConfig) -> None:
+    """Have models that were found not servable be checked again: a busy machine may have been the reason.
+
+    Outputs that are not live are not reused. What the Evaluator refuses it refuses every time.
+    """
+    with metadata.Metadata(connection) as handle:
+        blessings = handle.store.get_artifacts_by_type(standard_artifacts.InfraBlessing.TYPE_NAME)
+        refused = [artifact for artifact in blessings if not artifact.custom_properties[_BLESSED].int_value]
+        for artifact in refused:
+            artifact.state = metadata_store_pb2.Artifact.DELETED
+        if refused:
+            handle.store.put_artifacts(refused)
 
 
 def _outcome(
@@ -166,7 +187,20 @@ def _outcome(
             state=execution.last_known_state,
             error=result or metadata_store_pb2.Execution.State.Name(execution.last_known_state),
             artifacts={key: [item.mlmd_artifact for item in items] for key, items in artifacts.items()},
+            blessed=_decision(item for items in artifacts.values() for item in items),
         )
+
+
+def _decision(artifacts: Iterable[types.Artifact]) -> bool | None:
+    """What a step decided of the model; None where it decided nothing."""
+    blessings = (standard_artifacts.ModelBlessing.TYPE_NAME, standard_artifacts.InfraBlessing.TYPE_NAME)
+    decided = [
+        artifact.get_int_custom_property(_BLESSED) == 1
+        for artifact in artifacts
+        # An Evaluator without bounds leaves its blessing without a decision.
+        if artifact.type_name in blessings and artifact.has_custom_property(_BLESSED)
+    ]
+    return all(decided) if decided else None
 
 
 def tell_failure(error: BaseException, send: Send) -> None:

@@ -13,6 +13,7 @@ from components.baselines.artifact import read_record
 from components.evaluate.results import EVALUATED, OVERALL, read_metrics, read_validation
 from components.ingest.gate.verdict import read_verdict
 from components.ingest.summary import IngestionSummary, read_ingestion_summary
+from components.validate_serving.verdict import read_verdict as read_serving_verdict
 from pipeline.summary import Pushed, RunSummary, SplitFacts
 from pipeline.trained_baselines import in_words
 
@@ -30,6 +31,7 @@ def collect_summary(
     ingestion = read_ingestion_summary(outputs["InteractionGen"]["examples"][0].uri)
     evaluations = {split: outputs[step]["evaluation"][0].uri for split, step in _EVALUATORS.items()}
     metrics = {split: _overall(uri) for split, uri in evaluations.items()}
+    servable = read_serving_verdict(outputs["InfraValidator"]["blessing"][0].uri)
     return RunSummary(
         splits={
             name: SplitFacts(**split.model_dump(include=set(SplitFacts.model_fields)))
@@ -45,6 +47,8 @@ def collect_summary(
         baselines=_baselines(outputs.get("BaselineTrainer", {})),
         index=_index(outputs["Assembler"]["model"][0].uri),
         failures=tuple(str(failure) for failure in read_validation(evaluations["eval"])),
+        not_servable=servable.reasons,
+        served=servable.in_words(),
         pushed=_pushed(outputs["Pusher"]["pushed_model"][0]),
     )
 

@@ -40,6 +40,7 @@ class StepEnded(_Event):
     step: str
     state: EndState
     seconds: float
+    blessed: bool | None = Field(default=None, description="What the step decided; None: nothing.")
 
 
 class Failed(_Event):

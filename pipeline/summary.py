@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,6 +74,10 @@ class RunSummary(_Facts):
     """Trained baseline to its hyper-parameters, in words."""
     failures: tuple[str, ...]
     """A sentence for each bound that was not kept."""
+    not_servable: tuple[str, ...] = ()
+    """Why the model must not be served, whatever its metrics are."""
+    served: str | None = None
+    """How it did on a server, in words."""
     index: str | None = None
     """Which index the model has and why, in words."""
     pushed: Pushed | None
@@ -81,7 +86,7 @@ class RunSummary(_Facts):
 
     @property
     def blessed(self) -> bool:
-        """Whether the model has been pushed: only a blessed one is."""
+        """Whether the model has been pushed: only one that is blessed by both gates is."""
         return self.pushed is not None
 
 
@@ -117,6 +122,8 @@ def print_summary(
     _print_evaluation(console, summary)
     if summary.index:
         _print_line(console, "index", summary.index)
+    if summary.served:
+        _print_line(console, "served", summary.served)
     _print_verdict(console, summary, serving)
     if summary.report:
         _print_line(console, "report", summary.report)
@@ -289,8 +296,9 @@ def _print_verdict(console: Console, summary: RunSummary, serving: Path) -> None
             )
         return
     console.print("[bold red]NOT BLESSED, NOT PUSHED[/bold red]:")
-    for failure in summary.failures or ("no bound failed, but the Evaluator did not bless; see the log",):
-        console.print(f"  {escape(failure)}", highlight=False, soft_wrap=True)
+    reasons = (*summary.failures, *summary.not_servable)
+    for reason in reasons or ("no bound failed, but the Evaluator did not bless; see the log",):
+        console.print(escape(textwrap.indent(reason, "  ")), highlight=False, soft_wrap=True)
     earlier = newest_version(serving)
     stays = f"the earlier version stays in place: {earlier}" if earlier else "nothing is being served yet"
     _print_line(console, "serving", stays)

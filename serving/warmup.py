@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from pathlib import Path
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
-from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving.errors import ModelError, RequestError
 from serving.loaded_model import EXTRA, LoadedModel
@@ -30,13 +32,27 @@ def warm_up(model: LoadedModel) -> int:
         How many were replayed.
 
     Raises:
-        ModelError: If the file is damaged, holds more than TensorFlow Serving's thousand, or a request
-            fails: such a model would fail its users.
+        ModelError: As of :func:`recorded_requests`, or if a request fails: such a model would fail its users.
     """
-    file = model.path / EXTRA / WARMUP_FILE
-    if not file.is_file():
-        return 0
     replayed = 0
+    for place, request in recorded_requests(model.path):
+        _replay(model, request, place)
+        replayed += 1
+    return replayed
+
+
+def recorded_requests(path: Path) -> Iterator[tuple[str, predict_pb2.PredictRequest]]:
+    """The Predict requests beside a model, each with its place in words; none without such a file.
+
+    Args:
+        path: The SavedModel's directory.
+
+    Raises:
+        ModelError: If the file is damaged or holds more than TensorFlow Serving's thousand.
+    """
+    file = path / EXTRA / WARMUP_FILE
+    if not file.is_file():
+        return
     try:
         for number, record in enumerate(tf.data.TFRecordDataset(str(file)).as_numpy_iterator(), start=1):
             if number > _MOST_RECORDS:
@@ -45,15 +61,12 @@ def warm_up(model: LoadedModel) -> int:
             if log.WhichOneof("log_type") != "predict_log":
                 _log.warning("%s: request %d is no Predict request and was not replayed", file, number)
                 continue
-            _replay(model, log.predict_log, f"{file}: request {number}")
-            replayed += 1
+            yield f"{file}: request {number}", log.predict_log.request
     except (tf.errors.OpError, DecodeError) as error:
         raise ModelError(f"{file} is damaged: {error}") from error
-    return replayed
 
 
-def _replay(model: LoadedModel, log: prediction_log_pb2.PredictLog, place: str) -> None:
-    request = log.request
+def _replay(model: LoadedModel, request: predict_pb2.PredictRequest, place: str) -> None:
     try:
         signature = model.signature(request.model_spec.signature_name)
         check_names(signature, request.inputs)

@@ -30,14 +30,14 @@ class Census(Strict):
     custom: dict[str, int]
 
     @property
-    def loads_in_stock(self) -> bool:
-        """Whether a server with stock TensorFlow's ops can load it."""
-        return not self.custom
+    def neither_stock_nor_scann(self) -> tuple[str, ...]:
+        """The ops that a server with TensorFlow's and ScaNN's lacks."""
+        return tuple(op for op in self.custom if not op.startswith(_SCANN))
 
     @property
     def loads_with_scann(self) -> bool:
-        """Whether a server that has ScaNN's ops beside them can."""
-        return all(op.startswith(_SCANN) for op in self.custom)
+        """Whether a server with TensorFlow's ops and ScaNN's can load it."""
+        return not self.neither_stock_nor_scann
 
 
 def read_meta_graph(path: str) -> meta_graph_pb2.MetaGraphDef:

@@ -38,7 +38,7 @@ class Executor(executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Pushes the model if it is blessed.
+        """Pushes the model if the Evaluator and the InfraValidator have blessed it.
 
         Raises:
             UserError: if the destination cannot be written.
@@ -109,17 +109,24 @@ class Pusher(TfxPusher):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
 
-def pusher(model: types.BaseChannel, blessing: types.BaseChannel, push_destination: str) -> Pusher:
-    """Returns the node ``Pusher``.
+def pusher(
+    model: types.BaseChannel,
+    blessing: types.BaseChannel,
+    infra_blessing: types.BaseChannel,
+    push_destination: str,
+) -> Pusher:
+    """Returns the node ``Pusher``, which pushes what has both blessings.
 
     Args:
         model: the Assembler's output.
         blessing: the Evaluator's output.
+        infra_blessing: the InfraValidator's output.
         push_destination: base directory of the versions.
     """
     return Pusher(
         model=model,
         model_blessing=blessing,
+        infra_blessing=infra_blessing,
         push_destination=proto.PushDestination(
             filesystem=proto.PushDestination.Filesystem(base_directory=push_destination)
         ),

@@ -21,6 +21,8 @@ from components.ingest.errors import UserError
 from components.ingest.gate.verdict import read_verdict
 from components.ingest.summary import SUMMARY_FILE, IngestionSummary, read_ingestion_summary
 from components.retrieval.config import TRAINING_HISTORY_FILE
+from components.validate_serving.verdict import ServingVerdict
+from components.validate_serving.verdict import read_verdict as read_serving_verdict
 from pipeline.domain import load_domain
 from pipeline.report.lineage import Artifact, Execution, Record, locate, read_record
 from pipeline.report.scores import Scores
@@ -54,6 +56,7 @@ class Findings:
         candidates: Statistics of the catalogue.
         scores: Evaluation by split.
         failures: Bounds that were not kept.
+        servable: What the check before the push found; None where the run did not get to it.
         warnings: What the gate on the data let pass, but wants to be looked at.
         baselines: How the trained baselines were made; None without any.
         index: Which index the assembled model has; None where the run did not get to it.
@@ -76,6 +79,7 @@ class Findings:
     candidates: SplitProfile | None
     scores: Mapping[str, Scores]
     failures: tuple[Failure, ...]
+    servable: ServingVerdict | None
     warnings: tuple[str, ...]
     baselines: BaselinesRecord | None
     index: IndexReport | None
@@ -99,6 +103,7 @@ def gather(root: RunRoot) -> Findings:
     ingestion = outputs.folder("InteractionGen", "examples", SUMMARY_FILE)
     gate = outputs.folder("Evaluator", "evaluation")
     verdict = outputs.folder("AnomalyGate", "verdict")
+    servable = outputs.folder("InfraValidator", "blessing")
     title, declaration = _declared(record)
     return Findings(
         title=title,
@@ -119,6 +124,7 @@ def gather(root: RunRoot) -> Findings:
             if (evaluation := outputs.folder(step, "evaluation"))
         },
         failures=tuple(read_validation(str(gate))) if gate else (),
+        servable=read_serving_verdict(str(servable)) if servable else None,
         warnings=read_verdict(str(verdict)).warnings if verdict else (),
         baselines=outputs.baselines(),
         index=outputs.index(),

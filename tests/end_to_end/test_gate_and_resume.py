@@ -95,7 +95,7 @@ def test_a_catalogue_under_sixteen_is_searched_exactly_and_k_may_exceed_it(kille
     assert len(json.loads(asked.stdout)["recommendations"]) == 12
 
 
-def test_shuffled_labels_are_not_blessed_and_the_earlier_version_stays(killed_then_finished):
+def test_shuffled_labels_are_not_blessed_nor_a_slow_model_and_the_earlier_version_stays(killed_then_finished):
     root, _, finished = killed_then_finished
     assert finished.returncode == 0
     before = {path.name for path in (root / "serving").iterdir()}
@@ -107,10 +107,15 @@ def test_shuffled_labels_are_not_blessed_and_the_earlier_version_stays(killed_th
         return [rows[0], *([*row[:2], star, row[3]] for row, star in zip(rows[1:], stars, strict=True))]
 
     edit(root / "data" / "interactions.csv", shuffle_stars)
-    shuffled = westwork(*words)
+    shuffled = westwork(*words, "--set", "serving.latency_p50_ms=0.0001")
     assert shuffled.returncode == 3, shuffled.stdout + shuffled.stderr
+    for gate in ("Evaluator", "InfraValidator"):
+        assert re.search(rf"^{gate} done .* does not bless the model$", shuffled.stdout, re.MULTILINE)
     assert re.search(
         r"positive/auc [\d.]+ is (below its floor 0.55|worse than the pushed model's)", shuffled.stdout
+    )
+    assert re.search(
+        r"^  too slow: .* where serving.latency_p50_ms allows 0.0001", shuffled.stdout, re.MULTILINE
     )
     assert "NOT BLESSED" in shuffled.stdout
     assert {path.name for path in (root / "serving").iterdir()} == before

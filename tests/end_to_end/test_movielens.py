@@ -98,7 +98,12 @@ def test_a_second_run_reuses_every_step(movielens):
     again = westwork(*run_movielens(movielens.root))
     assert again.returncode == 0, again.stdout + again.stderr
     steps = re.findall(r"^(\w+) (cached|done|running)", again.stdout, re.MULTILINE)
-    assert {step for step, state in steps if state == "cached"} >= {"InteractionGen", "Evaluator", "Pusher"}
+    assert {step for step, state in steps if state == "cached"} >= {
+        "InteractionGen",
+        "InfraValidator",
+        "Evaluator",
+        "Pusher",
+    }
     assert {step for step, state in steps if state == "done"} <= {"Report"}
     assert [path.name for path in (movielens.root / "serving").iterdir()] == [movielens.model.name]
     assert time.monotonic() - began < 90

@@ -48,11 +48,16 @@ def last_steps(tmp_path, declaration, no_baselines):
             declaration=declaration,
             config=EvaluationConfig(baselines=no_baselines),
         )
-        push = pusher(model.outputs["result"], gate.outputs["blessing"], serving)
+        servable = tfx.dsl.Importer(
+            source_uri=str(inputs / "model"),
+            artifact_type=standard_artifacts.InfraBlessing,
+            custom_properties={"blessed": 1},
+        ).with_id("Servable")
+        push = pusher(model.outputs["result"], gate.outputs["blessing"], servable.outputs["result"], serving)
         return tfx.dsl.Pipeline(
             pipeline_name="last-steps",
             pipeline_root=str(tmp_path / "artifacts"),
-            components=[examples, schema, model, baseline, gate, report, push],
+            components=[examples, schema, model, baseline, gate, report, servable, push],
             enable_cache=True,
             metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
                 str(tmp_path / "metadata.sqlite")

@@ -16,12 +16,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from container import run_container
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -31,6 +30,8 @@ _LOG_TAIL = 40
 
 Artifact = dict[str, Any]
 """A RuntimeArtifact as JSON: name, type, uri, metadata."""
+RunContainer = Callable[[Sequence[str], Path, Path], int]
+"""As :func:`container.run_container`."""
 
 
 class StepFailed(AssertionError):
@@ -118,14 +119,16 @@ class Launcher:
         seconds: How long each took.
     """
 
-    def __init__(self, root: Path, *, pre_cache_checks: bool = True) -> None:
+    def __init__(self, root: Path, run_container: RunContainer, *, pre_cache_checks: bool = True) -> None:
         """Makes a launcher.
 
         Args:
             root: Directory for artifacts, logs and working directories, a folder a step.
+            run_container: Runs a command.
             pre_cache_checks: Whether to run them, as Vertex AI does.
         """
         self._root = root
+        self._run_container = run_container
         self._pre_cache_checks = pre_cache_checks
         self.outputs: dict[str, dict[str, Artifact]] = {}
         self.seconds: dict[str, float] = {}
@@ -202,7 +205,7 @@ class Launcher:
         working = folder / f"{what}_cwd"
         working.mkdir()
         log = folder / f"{what}.log"
-        code = run_container(filled, working, log)
+        code = self._run_container(filled, working, log)
         if code:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_TAIL:])
             raise StepFailed(f"{what} of {step.name} ended with {code}; the end of {log}:\n{tail}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from container import run_container, run_forked, stop_forking
 from kfp import components
 from launcher import Launcher, Step, steps_of
 from reading_club import BOOKS_A_SHELF, IMAGE, INTERACTIONS, SHELVES, Compiled
@@ -32,12 +33,13 @@ UPSTREAM = {
         *("RetrievalTrainer", "RankingTrainer", "InteractionTransform", "CandidateTransform"),
         *("InteractionGen", "CandidateGen"),
     },
+    "InfraValidator": {"Assembler"},
     "BaselineResolver": {"Assembler"},
     "Evaluator": {
         *("InteractionGen", "Assembler", "BaselineResolver", "BaselineTrainer", "InteractionSchema"),
     },
     "TestEvaluator": {"InteractionGen", "Assembler", "BaselineTrainer", "InteractionSchema"},
-    "Pusher": {"Assembler", "Evaluator"},
+    "Pusher": {"Assembler", "Evaluator", "InfraValidator"},
 }
 
 
@@ -80,8 +82,11 @@ def test_the_script_prints_what_it_wrote_and_no_library_chatter(compiled: Compil
 @pytest.fixture(scope="module")
 def executed(steps: dict[str, Step], tmp_path_factory: pytest.TempPathFactory) -> Launcher:
     """Every container command run, with the checks before the ExampleGens, as on Vertex AI."""
-    launcher = Launcher(tmp_path_factory.mktemp("run"))
-    launcher.run_all(steps, at_once=2)
+    launcher = Launcher(tmp_path_factory.mktemp("run"), run_forked)
+    try:
+        launcher.run_all(steps, at_once=2)
+    finally:
+        stop_forking()
     return launcher
 
 
@@ -89,7 +94,8 @@ def test_every_container_command_runs_down_to_a_blessed_and_pushed_model(
     executed: Launcher, compiled: Compiled
 ) -> None:
     assert set(executed.outputs) == set(UPSTREAM)
-    assert executed.outputs["Evaluator"]["blessing"]["metadata"]["blessed"] == 1
+    for gate in ("Evaluator", "InfraValidator"):
+        assert executed.outputs[gate]["blessing"]["metadata"]["blessed"] == 1
     pushed = executed.outputs["Pusher"]["pushed_model"]["metadata"]
     assert pushed["pushed"] == 1
     (version,) = compiled.serving.iterdir()
@@ -141,7 +147,7 @@ def test_an_example_gen_needs_no_check_before_it_as_on_kubeflows_own_backend(
 ) -> None:
     tf = importlib.import_module("tensorflow")
     assert steps["CandidateGen"].pre_cache_check
-    plain = Launcher(tmp_path, pre_cache_checks=False)
+    plain = Launcher(tmp_path, run_container, pre_cache_checks=False)
     plain.run(steps["CandidateGen"])
     read = []
     for launcher in (executed, plain):

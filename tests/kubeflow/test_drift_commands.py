@@ -77,7 +77,7 @@ def run_here(argv: Sequence[str], working: Path, log: Path) -> int:
 def run_span(steps: dict[str, Step], place: Path, span: int, towns: dict[str, int]) -> Verdict:
     """Runs the comparisons' and the gate's commands on a span's statistics."""
     folder = place / str(span)
-    launcher = Launcher(folder)
+    launcher = Launcher(folder, run_here)
     batch = interactions(towns)
     measured = {
         "InteractionStatistics": statistics(folder / "i", dict.fromkeys(INTERACTION_SPLITS, batch), span),
@@ -110,9 +110,8 @@ def test_the_comparisons_stand_between_statistics_and_gate(steps: dict[str, Step
 
 
 def test_their_commands_compare_a_span_with_the_last_and_the_gate_stops(
-    steps: dict[str, Step], place: Path, monkeypatch: pytest.MonkeyPatch
+    steps: dict[str, Step], place: Path
 ) -> None:
-    monkeypatch.setattr("launcher.run_container", run_here)
     first = run_span(steps, place, 1, {"Hagen": 100, "Soest": 100})
     assert [(found.kind, found.first) for found in first.compared] == [
         ("drift", True),

@@ -1,6 +1,6 @@
 """A real TFX pipeline of three nodes in milliseconds, run as the child of `follow`: python THIS ROOT ...
 
-Its nodes do what the files in ROOT tell them: `fail` (the text of an error) and `hang` (any).
+Its nodes do what the files in ROOT tell them: `fail` (the text of an error), `hang` and `refuse` (any).
 """
 
 import argparse
@@ -57,8 +57,13 @@ def Second(
 
 
 @component
-def Third(before: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples]):
+def Third(
+    root: tfx.dsl.components.Parameter[str],
+    before: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    out: OutputArtifact[tfx.types.standard_artifacts.InfraBlessing],
+):
     assert Path(before.uri, "number").exists()
+    out.set_int_custom_property("blessed", int(not Path(root, "refuse").exists()))
 
 
 def create(root: Path, number: int) -> tfx.dsl.Pipeline:
@@ -67,7 +72,7 @@ def create(root: Path, number: int) -> tfx.dsl.Pipeline:
     return tfx.dsl.Pipeline(
         pipeline_name="small",
         pipeline_root=str(root / "artifacts"),
-        components=[first, second, Third(before=second.outputs["out"])],
+        components=[first, second, Third(root=str(root), before=second.outputs["out"])],
         enable_cache=True,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
             str(root / "metadata.sqlite")

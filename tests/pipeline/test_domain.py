@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.ingest.declaration import DERIVED
+from components.ingest.errors import UserError
 from pipeline.cli import main
 from pipeline.domain import SCHEMAS, Domain, available_domains, load_domain
 
@@ -34,6 +35,18 @@ def test_demo_applies_its_settings_before_those_of_the_command_line(tmp_path):
     assert result.exit_code == 1
     assert "with history.length=0 retrieval.epochs=0 history.length=-1" in result.stderr
     assert "retrieval.epochs: found 0" in result.stderr and "history.length: found -1" in result.stderr
+
+
+def test_an_index_that_the_target_certainly_cannot_load_is_refused_before_anything_is_trained():
+    stock = ["serving.target=tensorflow_serving"]
+    with pytest.raises(
+        UserError, match=r"tensorflow_serving has none of the ops .* Set assemble\.index to ivf"
+    ):
+        load_domain("movielens", [*stock, "assemble.exact_below=0"])
+    # The catalogue may be small enough for exact search, or the index be another.
+    load_domain("movielens", stock)
+    load_domain("movielens", [*stock, "assemble.exact_below=0", "assemble.index=ivf"])
+    load_domain("movielens", ["assemble.exact_below=0"])
 
 
 def test_towers_that_could_not_tell_queries_apart_are_refused():

@@ -94,6 +94,14 @@ def test_steps_are_done_first_then_cached_and_what_changed_runs_again(run_here):
     assert _states(run_here(number=2)) == {"First": "done", "Second": "done", "Third": "done"}
 
 
+def test_a_model_that_could_not_be_served_is_checked_again_and_one_that_could_is_not(run_here, tmp_path):
+    (tmp_path / "refuse").touch()
+    ended = [run_here()[-1]]
+    (tmp_path / "refuse").unlink()
+    ended += [run_here()[-1], run_here()[-1]]
+    assert [(end.state, end.blessed) for end in ended] == [("done", False), ("done", True), ("cached", True)]
+
+
 @pytest.mark.parametrize(
     ("kind", "message", "user_error"),
     [
@@ -187,7 +195,7 @@ def test_on_a_terminal_the_view_is_a_table_of_all_steps():
         show(StepStarted(step="First"))
         show(StepEnded(step="First", state="cached", seconds=0.1))
         show(StepStarted(step="Second"))
-        show(StepEnded(step="Second", state="done", seconds=125.0))
+        show(StepEnded(step="Second", state="done", seconds=125.0, blessed=False))
         show(StepStarted(step="Third"))
         now[0] += 7.3
         still = Console(file=io.StringIO(), width=60)
@@ -195,7 +203,7 @@ def test_on_a_terminal_the_view_is_a_table_of_all_steps():
     lines = still.file.getvalue().splitlines()
     assert [" ".join(line.split()) for line in lines] == [
         "= First cached",
-        "✓ Second done 2:05 min",
+        "! Second done 2:05 min, does not bless the model",
         "▸ Third running 7.3 s",
         "· Fourth waiting",
     ]

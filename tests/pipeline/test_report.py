@@ -273,6 +273,7 @@ def test_lineage_walks_from_the_pushed_model_back_to_the_raw_files(pushed):
         "BaselineTrainer",
         "Assembler",
         "Evaluator",
+        "InfraValidator",
         "Pusher",
     ]
     assert re.findall(r'<th scope="row">(\w+)', bystanders) == [
@@ -285,12 +286,12 @@ def test_lineage_walks_from_the_pushed_model_back_to_the_raw_files(pushed):
 
 
 def test_the_diagram_leaves_out_what_follows_from_other_lines(pushed):
-    # 1 table + 9 steps; drawn: table>gen, gen>transform, schema>transform, transform>3 trainers,
-    # 2 trainers>assembler, assembler>evaluator, baselines>evaluator, evaluator>pusher. Not: gen>evaluator,
-    # assembler>pusher, ...
+    # 1 table + 10 steps; drawn: table>gen, gen>transform, schema>transform, transform>3 trainers,
+    # 2 trainers>assembler, assembler>evaluator and validator, baselines>evaluator, both>pusher. Not:
+    # gen>evaluator, assembler>pusher, ...
     drawing = pushed.part("lineage").split('<svg class="diagram"')[1].split("</svg>")[0]
-    assert drawing.count("<rect") == 10
-    assert drawing.count('class="edge"') == 11
+    assert drawing.count("<rect") == 11
+    assert drawing.count('class="edge"') == 13
 
 
 def test_a_model_that_is_not_blessed_is_reported_with_the_bound_it_misses(tmp_path):
@@ -303,6 +304,15 @@ def test_a_model_that_is_not_blessed_is_reported_with_the_bound_it_misses(tmp_pa
     assert "Nothing was pushed. Where the model this run assembled comes from" in page.text
     steps = re.findall(r'<tr id="execution-\d+">\s*<th scope="row">(\w+)', page.part("lineage"))
     assert "Assembler" in steps and steps.index("Assembler") < steps.index("Pusher")
+
+
+def test_a_model_that_cannot_be_served_is_reported_with_the_reason(tmp_path):
+    run(tmp_path, servable=False)
+    page = report(tmp_path)
+    assert "Not blessed, not pushed" in page.text
+    assert "The model cannot be served: the server cannot serve the model: out of <memory>" in page.text
+    assert "Tried on a server not servable by westwork serve" in page.text
+    assert "is below its floor" not in page.text and "No bound failed" not in page.text
 
 
 def test_a_run_that_failed_early_is_reported_as_far_as_it_came(tmp_path):

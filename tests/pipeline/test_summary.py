@@ -190,6 +190,18 @@ def test_a_run_that_is_not_blessed_says_which_bound_failed_and_what_is_served(se
     assert f"the earlier version stays in place: {serving / '1700000000'}" in shown
 
 
+def test_a_model_that_cannot_be_served_is_told_beside_the_bounds_it_misses(serving):
+    reason = "the server cannot serve the model; its last lines:\nERROR no variables"
+    shown = _print(
+        _summary(failures=("a is below b",), not_servable=(reason,), served="not servable"), serving
+    )
+    told = "  a is below b\n  the server cannot serve the model; its last lines:\n  ERROR no variables\n"
+    assert f"NOT BLESSED, NOT PUSHED:\n{told}" in shown
+    assert "served   not servable\n" in shown
+    shown = _print(_summary(not_servable=(reason,)), serving)
+    assert "no bound failed" not in shown
+
+
 def test_a_first_run_that_is_not_blessed_offers_no_command_to_ask(tmp_path):
     shown = _print(_summary(failures=("x",)), tmp_path / "serving")
     assert "nothing is being served yet" in shown

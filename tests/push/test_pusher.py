@@ -24,16 +24,24 @@ def model(tmp_path):
     return saved
 
 
-def run(tmp_path, destination, blessed):
+def run(tmp_path, destination, blessed, servable=True):
     artifacts = {}
-    for kind, name in (("Model", "model"), ("ModelBlessing", "blessing"), ("PushedModel", "pushed")):
+    for kind, name in (
+        *(("Model", "model"), ("ModelBlessing", "blessing")),
+        *(("InfraBlessing", "infra_blessing"), ("PushedModel", "pushed")),
+    ):
         artifacts[name] = getattr(standard_artifacts, kind)()
         artifacts[name].uri = str(tmp_path / name)
     artifacts["blessing"].set_int_custom_property("blessed", int(blessed))
+    artifacts["infra_blessing"].set_int_custom_property("blessed", int(servable))
     assert model_utils.is_model_blessed(artifacts["blessing"]) == blessed
     filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=str(destination))
     Executor().Do(
-        {"model": [artifacts["model"]], "model_blessing": [artifacts["blessing"]]},
+        {
+            "model": [artifacts["model"]],
+            "model_blessing": [artifacts["blessing"]],
+            "infra_blessing": [artifacts["infra_blessing"]],
+        },
         {"pushed_model": [artifacts["pushed"]]},
         {"push_destination": proto_utils.proto_to_json(pusher_pb2.PushDestination(filesystem=filesystem))},
     )
@@ -56,9 +64,12 @@ def test_a_blessed_model_becomes_the_newest_version(tmp_path, model):
     assert (tmp_path / "pushed" / "saved_model.pb").exists()
 
 
-def test_a_model_that_is_not_blessed_leaves_the_earlier_version_in_place(tmp_path, model):
+@pytest.mark.parametrize(("blessed", "servable"), [(False, True), (True, False), (False, False)])
+def test_a_model_without_both_blessings_leaves_the_earlier_version_in_place(
+    tmp_path, model, blessed, servable
+):
     (tmp_path / "serving" / "7").mkdir(parents=True)
-    pushed = run(tmp_path, tmp_path / "serving", blessed=False)
+    pushed = run(tmp_path, tmp_path / "serving", blessed, servable)
     assert names(tmp_path / "serving") == ["7"]
     assert pushed.get_int_custom_property("pushed") == 0
 
