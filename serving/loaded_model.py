@@ -20,6 +20,9 @@ MODEL_FILE = "saved_model.pb"
 EXTRA = "assets.extra"
 DESCRIPTION_FILE = "model.json"
 _VARIABLES = "variables/variables.index"
+_IN_THE_CALLERS_THREAD = config_pb2.ConfigProto(inter_op_parallelism_threads=-1)
+"""A signature is some hundreds of small operations: handing them from thread to thread takes longer than they
+do. Callers are parallel, and large operations share the cores all the same."""
 
 
 class LoadedModel:
@@ -49,7 +52,7 @@ class LoadedModel:
         self.is_westworks = (path / EXTRA / DESCRIPTION_FILE).is_file()
         _prepare(path)
         graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=graph)
+        self._session = tf.compat.v1.Session(graph=graph, config=_IN_THE_CALLERS_THREAD)
         try:
             with graph.as_default():
                 loader = loader_impl.SavedModelLoader(str(path))

@@ -1,15 +1,14 @@
 """The embedded server: TensorFlow Serving's gRPC and REST interfaces in one process.
 
-All of it lives in one event loop (``grpc.aio`` and aiohttp): waiting requests cost no threads, joining them
-needs no locks, and a cancelled or late one is dropped before its run. TensorFlow runs on worker threads, and
-models are loaded by another, so that neither holds up the loop.
+Requests are taken in and answered by one event loop (``grpc.aio`` and aiohttp): waiting ones cost no threads,
+and a cancelled or late one is dropped before its run. TensorFlow runs on worker threads, and models are loaded
+by another, so that neither holds up the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import ssl
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from serving.metrics import Metrics
 from serving.predictor import Predictor
 from serving.registry import Registry
 from serving.rest import application
-from serving.runner import Batching, Limits, Runner
+from serving.runner import Batching, Limits, Runner, runs_at_once
 from serving.versions import ModelConfig, State
 
 _OTHER_ADDRESS = "Is another server there? Choose another port, or stop that one."
@@ -70,7 +69,7 @@ class ServerOptions:
     port: int = 8500
     rest_port: int | None = 8501
     poll_seconds: float = 1.0
-    limits: Limits = field(default_factory=lambda: Limits(os.cpu_count() or 1, 256, 4 << 20))
+    limits: Limits = field(default_factory=lambda: Limits(runs_at_once(), 256, 4 << 20))
     batching: Batching = field(default_factory=Batching)
     rest_timeout: float = 30.0
     drain_seconds: float = 10.0

@@ -123,7 +123,6 @@ class ServedModel:
                 label, UNAVAILABLE where no version answers yet.
         """
         with self._lock:
-            available = ", ".join(map(str, sorted(self._loaded))) or "none"
             if label is not None:
                 if label not in self.config.labels:
                     known = ", ".join(sorted(self.config.labels)) or "none"
@@ -137,12 +136,13 @@ class ServedModel:
                         grpc.StatusCode.UNAVAILABLE, f"no version of model {self.config.name!r} is available"
                     )
                 version = max(self._loaded)
-            if version not in self._loaded:
+            model = self._loaded.get(version)
+            if model is None:
+                available = ", ".join(map(str, sorted(self._loaded))) or "none"
                 raise not_found(
                     f"version {version} of model {self.config.name!r} is not available; "
                     f"available: {available}"
                 )
-            model = self._loaded[version]
             model.acquire()
             return Lease(self.config.name, version, model)
 
