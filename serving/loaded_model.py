@@ -20,9 +20,6 @@ MODEL_FILE = "saved_model.pb"
 EXTRA = "assets.extra"
 DESCRIPTION_FILE = "model.json"
 _VARIABLES = "variables/variables.index"
-_IN_THE_CALLERS_THREAD = config_pb2.ConfigProto(inter_op_parallelism_threads=-1)
-"""A signature is some hundreds of small operations: handing them from thread to thread takes longer than they
-do. Callers are parallel, and large operations share the cores all the same."""
 
 
 class LoadedModel:
@@ -39,11 +36,14 @@ class LoadedModel:
         signatures: What can be asked, by name.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, run_threads: int = 0) -> None:
         """Load a version.
 
         Args:
             path: Directory with ``saved_model.pb``.
+            run_threads: How many threads share a large operation, such as the product of two matrices; 0: as
+                many as there are cores. TensorFlow keeps them for the whole process: what its first
+                computation says holds for all.
 
         Raises:
             ModelError: If it cannot be loaded; says what is missing or damaged.
@@ -52,7 +52,12 @@ class LoadedModel:
         self.is_westworks = (path / EXTRA / DESCRIPTION_FILE).is_file()
         _prepare(path)
         graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=graph, config=_IN_THE_CALLERS_THREAD)
+        # A signature is some hundreds of small operations: to hand them from thread to thread takes longer
+        # than they do. Below zero, all of them stay in the caller's.
+        config = config_pb2.ConfigProto(
+            inter_op_parallelism_threads=-1, intra_op_parallelism_threads=run_threads
+        )
+        self._session = tf.compat.v1.Session(graph=graph, config=config)
         try:
             with graph.as_default():
                 loader = loader_impl.SavedModelLoader(str(path))

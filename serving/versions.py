@@ -87,13 +87,14 @@ class Lease:
 class ServedModel:
     """The versions of one model."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, run_threads: int = 1) -> None:
         """Nothing is loaded before :meth:`refresh`.
 
         Args:
             config: Which versions to serve.
+            run_threads: See :class:`serving.loaded_model.LoadedModel`.
         """
-        self.config = config
+        self.config, self._run_threads = config, run_threads
         self._lock = threading.Lock()
         self._loaded: dict[int, LoadedModel] = {}
         self._statuses: dict[int, VersionStatus] = {}
@@ -216,7 +217,7 @@ class ServedModel:
         self._note(VersionStatus(version, State.LOADING))
         _log.info("model %s: loading version %d from %s", name, version, path)
         try:
-            model = LoadedModel(path)
+            model = LoadedModel(path, self._run_threads)
             try:
                 warmed = warm_up(model)
                 if _fingerprint(path) != found:
