@@ -202,6 +202,8 @@ def _points(models: Sequence[Model], given: argparse.Namespace) -> Iterator[Poin
     batching = ["--batch-size", str(given.batch_size), "--batch-timeout-ms", str(given.batch_timeout_ms)]
     # Without batching a run for each core is the faster, with it one less: each is given what suits it.
     options = {"on": batching, "off": ["--batch-size", "1", "--concurrency", str(os.cpu_count())]}
+    loads = len(models) * len(given.batching) * len(given.api) * len(given.concurrency)
+    _say(f"{loads} loads, about {loads * (given.seconds + _WARM_SECONDS) / 60:.1f} minutes in all")
     generator = Generator()
     try:
         for model in models:

@@ -54,9 +54,12 @@ def cases(signature: Signature, good: Inputs) -> list[Case]:
     def rows(count: int) -> dict[str, np.ndarray]:
         return {name: np.repeat(good[name], count, axis=0) for name in signature.row_inputs}
 
-    text = next(
-        n for n, spec in signature.row_inputs.items() if spec.dtype == tf.string and len(spec.shape) == 1
-    )
+    words = {
+        name: np.array(["nobody"], object)
+        for name, spec in signature.row_inputs.items()
+        if spec.dtype == tf.string and len(spec.shape) == 1
+    }
+    text = next(iter(words))
     floats = {
         name: np.full_like(good[name], np.nan)
         for name, spec in signature.row_inputs.items()
@@ -84,7 +87,7 @@ def cases(signature: Signature, good: Inputs) -> list[Case]:
         Case("k of the most", changed(k=np.int32(2**31 - 1)), "either"),
         Case("4,000 exclusions", changed(exclude=strangers), "answered"),
         Case("NaN for every number", changed(**floats), "answered"),
-        Case("an unknown user", changed(**{text: np.array(["nobody"], object)}), "answered"),
+        Case("an unknown user of whom nothing known is said", changed(**words), "answered"),
         Case(
             "a history of unknown items", changed(**_history(signature, good, strangers[:, :50])), "answered"
         ),
