@@ -159,7 +159,10 @@ def _models(items: int, folder: Path) -> tuple[TrainingInputs, Models]:
     vectors[id_embedding_indices(np.ones(items, np.int64))] = _clustered(items)
     ids.assign(vectors)
     ranker = ranking.build_model(inputs, RankingConfig())
-    exports = retrieval.ExportedRetrieval(towers, signature), ranking.ExportedRanking(ranker, signature)
+    exports = (
+        retrieval.ExportedRetrieval(towers, signature),
+        ranking.ExportedRanking(ranker, signature, items),
+    )
     return inputs, Models(_DECLARATION, table, query_graph, candidate_graph, *exports)
 
 
