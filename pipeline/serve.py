@@ -98,9 +98,8 @@ def _labels(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    help="Join requests that wait at the same time into runs of so many queries; 1: do not.",
+    help="Join requests that wait at the same time into runs of so many queries; 1: do not.  "
+    "[default: 32 for Westwork's models, 1 for others]",
 )
 @click.option(
     "--batch-timeout-ms",
@@ -206,6 +205,7 @@ def _server_options(options: dict[str, Any], base_path: Path) -> ServerOptions:
     from serving.server import ServerOptions, Tls
     from serving.versions import ModelConfig
 
+    size, seconds = options["batch_size"], options["batch_timeout_ms"] / 1000
     tls = None
     if options["tls_cert"]:
         tls = Tls(options["tls_cert"], options["tls_key"], options["tls_client_ca"])
@@ -227,7 +227,7 @@ def _server_options(options: dict[str, Any], base_path: Path) -> ServerOptions:
             options["queue"],
             int(options["max_message_mb"] * (1 << 20)),
         ),
-        batching=Batching(options["batch_size"], options["batch_timeout_ms"] / 1000),
+        batching=Batching(seconds=seconds) if size is None else Batching(size, seconds, any_model=True),
         run_threads=options["run_threads"],
         rest_timeout=options["rest_timeout"],
         drain_seconds=options["drain_seconds"],

@@ -57,10 +57,13 @@ class Batching:
     Attributes:
         rows: Most rows of a run; 1 joins none.
         seconds: How long a request waits for others, at most, while a worker is free.
+        any_model: Whether requests to models of another make are joined, too: nobody knows of those whether
+            what they say of a row depends on the others.
     """
 
     rows: int = 32
     seconds: float = 0.0
+    any_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,8 @@ class Runner:
         """
         item = _Item(lease, inputs, rows, self._loop.create_future(), time.perf_counter())
         key = None
-        if rows < self._batching.rows:
+        may_join = self._batching.any_model or lease.model.is_westworks
+        if may_join and rows < self._batching.rows:
             key = joining_key(signature, inputs, outputs, lease.model.is_westworks)
         with self._changed:
             if key is None:
