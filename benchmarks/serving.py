@@ -100,7 +100,7 @@ def main() -> None:
     given = _arguments()
     try:
         models = _models(given)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, RuntimeError) as error:
         sys.exit(f"error: {error}")
     points = list(_points(models, given))
     result = summary(models, points)
@@ -118,7 +118,7 @@ def _arguments() -> argparse.Namespace:
         "--synthetic", type=int, metavar="ITEMS", help="a made-up model of so many candidates"
     )
     parser.add_argument(
-        "--index", choices=("scann", "ivf", "exact"), default="scann", help="of the synthetic model"
+        "--index", choices=("scann", "ivf", "exact"), default="ivf", help="of the synthetic model"
     )
     parser.add_argument(
         "--cache",

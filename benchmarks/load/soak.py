@@ -6,7 +6,6 @@ rolled back and forward by reload, and malformed requests sent. What is wrong wi
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import threading
@@ -90,7 +89,7 @@ class Outcome:
         times, occupied = zip(*self._after_warm_up(), strict=True)
         grown = self.growth * (times[-1] - times[0])
         if grown > max(_STEADY_BYTES, _STEADY_SHARE * float(np.median(occupied))):
-            self.violations[f"memory grew by {grown / (1 << 20):.0f} MB in {times[-1] - times[0]:.0f} s"] += 1
+            self.violations[f"memory grew by {_mb(grown)} in {times[-1] - times[0]:.0f} s"] += 1
 
     def _after_warm_up(self) -> list[tuple[float, int]]:
         return [sample for sample in self.memory if sample[0] >= _WARM_SHARE * self.memory[-1][0]]
@@ -145,7 +144,9 @@ def soak(
                 generator.start(plans[api])
             for thread in threads:
                 thread.start()
-            _swap_versions(channel, base_path, inputs[0], settings, outcome, say)
+            _swap_versions(
+                channel, base_path, inputs[0], settings, outcome, lambda line: say(f"{line}, {_mb(memory())}")
+            )
             outcome.good = {api: generator.result() for api, generator in generators.items()}
         finally:
             stopping.set()
@@ -302,11 +303,15 @@ def report(outcome: Outcome) -> str:
         f"most {measured.milliseconds(100):.0f} ms, {sum(measured.failures.values())} failed"
         for api, measured in outcome.good.items()
     ]
-    last = outcome.memory[-1][1] / (1 << 20) if outcome.memory else math.nan
+    last = outcome.memory[-1][1]
     lines += [
         f"version swaps: {outcome.swaps}",
         f"malformed requests: {sum(outcome.malformed.values()):,} of {len(outcome.malformed)} kinds",
-        f"memory: {last:.0f} MB at the end, {60 * outcome.growth / (1 << 20):+.2f} MB a minute after warm-up",
+        f"memory: {_mb(last)} at the end, {_mb(60 * outcome.growth)} a minute more after warm-up",
         *(f"VIOLATION, {count} times: {what}" for what, count in outcome.violations.items()),
     ]
     return "\n".join(lines)
+
+
+def _mb(size: float) -> str:
+    return f"{size / (1 << 20):.0f} MB"

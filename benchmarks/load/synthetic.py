@@ -106,6 +106,9 @@ def save_synthetic(cache: Path, items: int, index: IndexKind) -> Path:
         cache: Folder of such models.
         items: Size of the catalogue.
         index: Its kind.
+
+    Raises:
+        RuntimeError: If the Assembler takes another one; says why.
     """
     base_path = cache / f"recommender-{items}-{index}"
     version = base_path / "1"
@@ -119,7 +122,7 @@ def save_synthetic(cache: Path, items: int, index: IndexKind) -> Path:
         config = AssembleConfig(index=index, ann_recall=_RECALL)
         built = build_index(models.embed_catalogue(), tuning_queries(models, inputs.validation), config)
         if built.report.kind != index:
-            raise RuntimeError(f"the index became {built.report.in_words()}; expected {index}")
+            raise RuntimeError(f"expected the index to become {index}, found {built.report.in_words()}")
         ids = tf.constant(inputs.table.ids)
         recommender = Recommender(_DECLARATION, models, ids, built.exact, built.index, config)
         write_model(str(part), recommender, built.report, _DECLARATION, config, None, {})
