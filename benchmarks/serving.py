@@ -98,6 +98,10 @@ class Point:
 def main() -> None:
     """Measures and prints."""
     given = _arguments()
+    # Not above: the generator imports this file, and shall stay without TensorFlow.
+    from benchmarks.load.served import end_in_order_when_told
+
+    end_in_order_when_told()
     try:
         models = _models(given)
     except (FileNotFoundError, RuntimeError) as error:

@@ -37,9 +37,10 @@ def main() -> None:
     given = _arguments()
     # Not above: the generators import this file, and shall stay without TensorFlow.
     from benchmarks.load.requests import requests_of
-    from benchmarks.load.served import Served
+    from benchmarks.load.served import Served, end_in_order_when_told
     from benchmarks.load.soak import Settings, report, soak
 
+    end_in_order_when_told()
     settings = Settings(60 * given.minutes, given.swaps, given.grpc_callers, given.rest_callers)
     with tempfile.TemporaryDirectory(dir=given.work) as folder:
         base_path = Path(folder)

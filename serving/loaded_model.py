@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import threading
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ MODEL_FILE = "saved_model.pb"
 EXTRA = "assets.extra"
 DESCRIPTION_FILE = "model.json"
 _VARIABLES = "variables/variables.index"
+_LIBC = ctypes.CDLL(None)
 
 
 class LoadedModel:
@@ -145,6 +147,8 @@ class LoadedModel:
         del self._session
         # TensorFlow's graphs refer to themselves: at the collector's own pace memory grows with each swap.
         gc.collect()
+        # What is freed stays in the allocator's pools, one for each thread that ever loaded a version.
+        _LIBC.malloc_trim(0)
 
     def _call(self, signature: Signature, outputs: tuple[str, ...]) -> _Call:
         key = (signature.name, outputs)

@@ -11,7 +11,7 @@ from typing import Literal
 import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from benchmarks.load.requests import Inputs, as_json, predict_request
 from serving.contract import CANDIDATE_IDS, EXCLUDE, HISTORY, SCORES
@@ -111,13 +111,9 @@ def ask(case: Case, channel: grpc.Channel, url: str) -> str | None:
     """
     if isinstance(case.request, bytes):
         return _ask_rest(case, url)
-    method = channel.unary_unary(
-        "/tensorflow.serving.PredictionService/Predict",
-        request_serializer=predict_pb2.PredictRequest.SerializeToString,
-        response_deserializer=predict_pb2.PredictResponse.FromString,
-    )
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     try:
-        response = method(case.request, timeout=_TIMEOUT)
+        response = stub.Predict(case.request, timeout=_TIMEOUT)
     except grpc.RpcError as error:
         if case.wanted == "answered" or error.code() not in _REFUSALS:
             return f"expected {_expected(case)}, found {error.code().name}: {error.details()}"

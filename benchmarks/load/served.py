@@ -21,6 +21,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _SECONDS_TO_END = 60
 
 
+def end_in_order_when_told() -> None:
+    """Makes SIGTERM, such as ``timeout`` sends, an exit that takes servers and generators along."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
 class Served:
     """A server on this machine's loopback, on free ports.
 

@@ -22,7 +22,7 @@ from tensorflow_serving.apis import (
     model_management_pb2,
     model_pb2,
     model_service_pb2_grpc,
-    predict_pb2,
+    prediction_service_pb2_grpc,
 )
 
 from benchmarks.load.generator import Generator, Measured, Plan
@@ -214,14 +214,10 @@ class _Versions:
     """Changes which version answers, as those who run a server do."""
 
     def __init__(self, channel: grpc.Channel, base_path: Path, good: Inputs):
-        self._channel, self._base = channel, base_path
+        self._base = base_path
         self._service = model_service_pb2_grpc.ModelServiceStub(channel)
         self._request = predict_request(good)
-        self._predict = channel.unary_unary(
-            "/tensorflow.serving.PredictionService/Predict",
-            request_serializer=predict_pb2.PredictRequest.SerializeToString,
-            response_deserializer=predict_pb2.PredictResponse.FromString,
-        )
+        self._predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
         self._newest = max(int(path.name) for path in base_path.iterdir() if path.name.isdecimal())
 
     def push(self) -> str:
