@@ -170,8 +170,7 @@ def recommend(
         moment = _latest(record)
     query = {**query_values(declaration, record, moment, given), EXCLUDE: record.seen if exclude_seen else []}
     try:
-        specs = model.signature("recommend").inputs
-        inputs = batch_of({name: spec for name, spec in specs.items() if spec.has_rows}, [query])
+        inputs = batch_of(model.signature("recommend").row_inputs, [query])
         answered = model.ask("recommend", {**inputs, K: k})
     except ModelError as error:
         raise UserError(str(error)) from error

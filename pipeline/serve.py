@@ -23,7 +23,7 @@ Examples:
   westwork serve --model /models/shop --port 9000 --rest-port 9001
   westwork serve --version 1795265760                         # roll back to that version
   westwork serve --label stable=1795265760 --label canary=1795269999
-  westwork serve --batch-size 32 --batch-timeout-ms 2         # many clients at once
+  westwork serve --concurrency 3 --batch-size 64              # many clients at once, many cores
   westwork serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
 
 \b
@@ -98,21 +98,28 @@ def _labels(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Join concurrent requests into runs of so many queries; 1: do not.",
+    help="Join requests that wait at the same time into runs of so many queries; 1: do not.  "
+    "[default: 32 for Westwork's models, 1 for others]",
 )
 @click.option(
     "--batch-timeout-ms",
     type=click.FloatRange(min=0),
-    default=1.0,
+    default=0.0,
     show_default=True,
-    help="How long a request waits for others to join it.",
+    help="How long a request waits for others to join it though a run could start.",
 )
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),
-    help="Runs of the model at once.  [default: this machine's cores]",
+    help="Runs of the model at once.  [default: this machine's cores but one, at least 1]",
+)
+@click.option(
+    "--run-threads",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Threads that share a run's large operations: more answer a single request to a large catalogue "
+    "sooner, but fewer requests in all; 0: one a core.",
 )
 @click.option(
     "--queue",
@@ -194,10 +201,11 @@ def serve(**options: Any) -> None:
 
 
 def _server_options(options: dict[str, Any], base_path: Path) -> ServerOptions:
-    from serving.runner import Batching, Limits
+    from serving.runner import Batching, Limits, runs_at_once
     from serving.server import ServerOptions, Tls
     from serving.versions import ModelConfig
 
+    size, seconds = options["batch_size"], options["batch_timeout_ms"] / 1000
     tls = None
     if options["tls_cert"]:
         tls = Tls(options["tls_cert"], options["tls_key"], options["tls_client_ca"])
@@ -215,11 +223,12 @@ def _server_options(options: dict[str, Any], base_path: Path) -> ServerOptions:
         rest_port=None if options["no_rest"] else options["rest_port"],
         poll_seconds=options["poll_seconds"],
         limits=Limits(
-            options["concurrency"] or os.cpu_count() or 1,
+            options["concurrency"] or runs_at_once(),
             options["queue"],
             int(options["max_message_mb"] * (1 << 20)),
         ),
-        batching=Batching(options["batch_size"], options["batch_timeout_ms"] / 1000),
+        batching=Batching(seconds=seconds) if size is None else Batching(size, seconds, any_model=True),
+        run_threads=options["run_threads"],
         rest_timeout=options["rest_timeout"],
         drain_seconds=options["drain_seconds"],
         tls=tls,

@@ -278,8 +278,7 @@ class Recommender:
         return [ranked(answered, row) for row in range(len(queries))]
 
     def _inputs(self, signature: str, queries: Sequence[Query]) -> dict[str, np.ndarray]:
-        specs = self.signature(signature).inputs
-        return batch_of({name: spec for name, spec in specs.items() if spec.has_rows}, queries)
+        return batch_of(self.signature(signature).row_inputs, queries)
 
     def _spec(self, signature: str = "") -> model_pb2.ModelSpec:
         spec = model_pb2.ModelSpec(name=self.model, signature_name=signature)

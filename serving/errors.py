@@ -8,7 +8,10 @@ import grpc
 import tensorflow as tf
 
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)[\s.]*\]")
-_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+_CODES: dict[int | grpc.StatusCode, grpc.StatusCode] = {
+    **{code.value[0]: code for code in grpc.StatusCode},
+    **{code: code for code in grpc.StatusCode},
+}
 
 
 class ModelError(Exception):
@@ -43,6 +46,16 @@ def not_found(message: str) -> RequestError:
     return RequestError(grpc.StatusCode.NOT_FOUND, message)
 
 
+def status_code(code: int | grpc.StatusCode) -> grpc.StatusCode:
+    """The status that a number stands for in gRPC; a status is itself."""
+    return _CODES.get(code, grpc.StatusCode.UNKNOWN)
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """A value in words for a message, cut where it is long."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def of_tensorflow(error: tf.errors.OpError, signature: str) -> RequestError:
     """What TensorFlow says of a failed run, without the graph's node names.
 
@@ -53,6 +66,4 @@ def of_tensorflow(error: tf.errors.OpError, signature: str) -> RequestError:
     message = error.message.partition("\n\t [[")[0]
     assertion = _ASSERTION.search(message)
     reason = assertion.group(1) if assertion else message
-    return RequestError(
-        _CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), f"signature {signature!r} failed: {reason}"
-    )
+    return RequestError(status_code(error.error_code), f"signature {signature!r} failed: {reason}")

@@ -24,7 +24,7 @@ from tensorflow_serving.apis import (
     status_pb2,
 )
 
-from serving.errors import RequestError, invalid
+from serving.errors import RequestError, invalid, status_code
 from serving.metrics import Metrics
 from serving.predictor import Predictor, answered_spec
 from serving.registry import Registry, model_configs
@@ -120,7 +120,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             code = grpc.StatusCode.OK
             return response
         except grpc.aio.AbortError:
-            code = _CODES[context.code()]
+            code = status_code(context.code())
             raise
         except asyncio.CancelledError:
             if context.time_remaining() == 0:
@@ -211,13 +211,6 @@ def add_services(
     _describe_services()
     names = (PREDICTION_SERVICE, MODEL_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
-
-
-_CODES: dict[int | grpc.StatusCode, grpc.StatusCode] = {
-    **{code.value[0]: code for code in grpc.StatusCode},
-    **{code: code for code in grpc.StatusCode},
-}
-"""A context's code may be either."""
 
 
 async def _answered(context: grpc.aio.ServicerContext, answer: Callable[[], Awaitable[_Answer]]) -> _Answer:

@@ -23,7 +23,7 @@ def check_rows(signature: Signature, inputs: Arrays) -> int:
     Raises:
         RequestError: INVALID_ARGUMENT, where its inputs do not agree on that, or it is for none.
     """
-    rows = {name: len(inputs[name]) for name, spec in signature.inputs.items() if spec.has_rows}
+    rows = {name: len(inputs[name]) for name in signature.row_inputs}
     if len(set(rows.values())) > 1:
         found = ", ".join(f"{name} {count}" for name, count in rows.items())
         raise invalid(f"expected the same number of rows in every input, found {found}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import threading
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ MODEL_FILE = "saved_model.pb"
 EXTRA = "assets.extra"
 DESCRIPTION_FILE = "model.json"
 _VARIABLES = "variables/variables.index"
+_LIBC = ctypes.CDLL(None)
 
 
 class LoadedModel:
@@ -36,11 +38,14 @@ class LoadedModel:
         signatures: What can be asked, by name.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, run_threads: int = 0) -> None:
         """Load a version.
 
         Args:
             path: Directory with ``saved_model.pb``.
+            run_threads: How many threads share a large operation, such as the product of two matrices; 0: as
+                many as there are cores. TensorFlow keeps them for the whole process: what its first
+                computation says holds for all.
 
         Raises:
             ModelError: If it cannot be loaded; says what is missing or damaged.
@@ -49,7 +54,12 @@ class LoadedModel:
         self.is_westworks = (path / EXTRA / DESCRIPTION_FILE).is_file()
         _prepare(path)
         graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=graph)
+        # A signature is some hundreds of small operations: to hand them from thread to thread takes longer
+        # than they do. Below zero, all of them stay in the caller's.
+        config = config_pb2.ConfigProto(
+            inter_op_parallelism_threads=-1, intra_op_parallelism_threads=run_threads
+        )
+        self._session = tf.compat.v1.Session(graph=graph, config=config)
         try:
             with graph.as_default():
                 loader = loader_impl.SavedModelLoader(str(path))
@@ -137,6 +147,8 @@ class LoadedModel:
         del self._session
         # TensorFlow's graphs refer to themselves: at the collector's own pace memory grows with each swap.
         gc.collect()
+        # What is freed stays in the allocator's pools, one for each thread that ever loaded a version.
+        _LIBC.malloc_trim(0)
 
     def _call(self, signature: Signature, outputs: tuple[str, ...]) -> _Call:
         key = (signature.name, outputs)

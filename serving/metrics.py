@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
@@ -88,9 +88,9 @@ class Metrics:
         self._queuing_latency.labels(model).observe(waited * 1e6)
         self._batch_sizes.labels(model).observe(rows)
 
-    def in_flight(self, requests: int) -> None:
-        """So many requests are being answered or wait."""
-        self._in_flight.set(requests)
+    def in_flight(self, requests: Callable[[], float]) -> None:
+        """What tells, when asked for the page, how many requests are being answered or wait."""
+        self._in_flight.set_function(requests)
 
     def versions(self, states: dict[tuple[str, int], bool]) -> None:
         """Which versions answer.

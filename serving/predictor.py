@@ -64,7 +64,7 @@ class Predictor:
                 rows = (
                     check_rows(signature, inputs)
                     if lease.model.is_westworks
-                    else max((len(inputs[n]) for n, s in signature.inputs.items() if s.has_rows), default=1)
+                    else max((len(inputs[name]) for name in signature.row_inputs), default=1)
                 )
             except BaseException:
                 lease.release()

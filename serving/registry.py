@@ -22,15 +22,21 @@ _log = logging.getLogger(__name__)
 class Registry:
     """Models by name. Any thread may ask; loading and unloading happens in one at a time."""
 
-    def __init__(self, configs: Iterable[ModelConfig], on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        configs: Iterable[ModelConfig],
+        on_change: Callable[[], None] = lambda: None,
+        run_threads: int = 1,
+    ) -> None:
         """Nothing is loaded before :meth:`refresh`.
 
         Args:
             configs: The models.
             on_change: Called after each look at the disk, in the thread that looked.
+            run_threads: See :class:`serving.loaded_model.LoadedModel`.
         """
-        self._models = {config.name: ServedModel(config) for config in configs}
-        self._on_change = on_change
+        self._models = {config.name: ServedModel(config, run_threads) for config in configs}
+        self._on_change, self._run_threads = on_change, run_threads
         self._changing = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -106,7 +112,7 @@ class Registry:
                 model = before.get(name)
                 if model is None or model.config.base_path != config.base_path:
                     # Loaded before it takes another one's place, and takes it only if it can answer.
-                    fresh = ServedModel(config)
+                    fresh = ServedModel(config, self._run_threads)
                     fresh.refresh(at_once=True)
                     if model is not None and not fresh.available:
                         problems += _problems(fresh)

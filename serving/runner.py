@@ -1,16 +1,20 @@
 """Runs requests on worker threads: so many at once, so many waiting, joined where that is wanted.
 
-One event loop owns all of this; only :meth:`Runner._work` runs elsewhere. TensorFlow releases the
-interpreter's lock while it computes, so that a few threads use all cores, and a waiting request costs none.
+The event loop takes requests in and hands their outputs out; in between, worker threads take for themselves
+what has waited longest, joined with all that came meanwhile. So a worker has its next run before the loop has
+sent the answers of the last. TensorFlow releases the interpreter's lock while it computes, so that a few
+threads use all cores, and a waiting request costs none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
 import time
+from collections import deque
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -41,6 +45,11 @@ class Limits:
     message_bytes: int
 
 
+def runs_at_once() -> int:
+    """How many runs a machine is given: a core each, and one for the interpreter, if there is another."""
+    return max(1, (os.cpu_count() or 1) - 1)
+
+
 @dataclass(frozen=True)
 class Batching:
     """How requests are joined.
@@ -48,10 +57,13 @@ class Batching:
     Attributes:
         rows: Most rows of a run; 1 joins none.
         seconds: How long a request waits for others, at most, while a worker is free.
+        any_model: Whether requests to models of another make are joined, too: nobody knows of those whether
+            what they say of a row depends on the others.
     """
 
-    rows: int = 1
+    rows: int = 32
     seconds: float = 0.0
+    any_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,12 +84,18 @@ class _Batch:
     signature: Signature
     outputs: tuple[str, ...]
     items: list[_Item] = field(default_factory=list)
+    rows: int = 0
     timer: asyncio.TimerHandle | None = None
     due: bool = False
 
     @property
-    def rows(self) -> int:
-        return sum(item.rows for item in self.items)
+    def arrived(self) -> float:
+        """When its first request did."""
+        return self.items[0].arrived
+
+    def add(self, item: _Item) -> None:
+        self.items.append(item)
+        self.rows += item.rows
 
 
 _Result = Mapping[str, np.ndarray] | RequestError
@@ -96,10 +114,19 @@ class Runner:
         """
         self._limits, self._batching, self._metrics = limits, batching, metrics
         self._loop = asyncio.get_running_loop()
-        self._workers = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="run")
-        self._open: dict[Hashable, _Batch] = {}
-        self._running = 0
         self._admitted = 0
+        metrics.in_flight(lambda: self._admitted)
+        self._changed = threading.Condition()
+        """Guards what follows; notified when a worker may have something to do."""
+        self._open: dict[Hashable, _Batch] = {}
+        self._closed: deque[_Batch] = deque()
+        self._ended = False
+        self._workers = [
+            threading.Thread(target=self._work, name=f"run-{number}", daemon=True)
+            for number in range(limits.concurrency)
+        ]
+        for worker in self._workers:
+            worker.start()
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
@@ -116,12 +143,10 @@ class Runner:
                 f"{self._limits.queue} wait; try again later",
             )
         self._admitted += 1
-        self._metrics.in_flight(self._admitted)
         try:
             yield
         finally:
             self._admitted -= 1
-            self._metrics.in_flight(self._admitted)
 
     async def run(
         self, lease: Lease, signature: Signature, inputs: Arrays, outputs: tuple[str, ...], rows: int
@@ -145,17 +170,24 @@ class Runner:
         """
         item = _Item(lease, inputs, rows, self._loop.create_future(), time.perf_counter())
         key = None
-        if rows < self._batching.rows:
+        may_join = self._batching.any_model or lease.model.is_westworks
+        if may_join and rows < self._batching.rows:
             key = joining_key(signature, inputs, outputs, lease.model.is_westworks)
-        if key is None:
-            self._dispatch(_Batch(signature, outputs, [item]))
-        else:
-            self._join((lease.model, key), item, signature, outputs)
+        with self._changed:
+            if key is None:
+                self._closed.append(_Batch(signature, outputs, [item], rows))
+                self._changed.notify()
+            else:
+                self._join((lease.model, key), item, signature, outputs)
         return await item.done
 
     async def close(self) -> None:
-        """Ends the worker threads; there must be no request left."""
-        await asyncio.to_thread(self._workers.shutdown)
+        """Ends the worker threads, after what is left, which must be requests that were given up."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        for worker in self._workers:
+            await asyncio.to_thread(worker.join)
 
     def _join(self, key: Hashable, item: _Item, signature: Signature, outputs: tuple[str, ...]) -> None:
         batch = self._open.get(key)
@@ -164,37 +196,31 @@ class Runner:
             batch = None
         if batch is None:
             batch = self._open[key] = _Batch(signature, outputs)
-            batch.timer = self._loop.call_later(self._batching.seconds, self._on_time, key)
-        batch.items.append(item)
+            if self._batching.seconds:
+                batch.timer = self._loop.call_later(self._batching.seconds, self._on_time, batch)
+            else:
+                batch.due = True
+                self._changed.notify()
+        batch.add(item)
         if batch.rows >= self._batching.rows:
             self._close(key)
 
-    def _on_time(self, key: Hashable) -> None:
+    def _on_time(self, batch: _Batch) -> None:
         """A batch has waited long enough; while all workers are busy it can as well go on growing."""
-        self._open[key].due = True
-        self._close_due()
-
-    def _close_due(self) -> None:
-        while self._running < self._limits.concurrency:
-            key = next((key for key, batch in self._open.items() if batch.due), None)
-            if key is None:
-                return
-            self._close(key)
+        with self._changed:
+            batch.due = True
+            self._changed.notify()
 
     def _close(self, key: Hashable) -> None:
+        """Nothing can be added to a batch any more."""
         batch = self._open.pop(key)
         if batch.timer is not None:
             batch.timer.cancel()
-        self._dispatch(batch)
+        self._closed.append(batch)
+        self._changed.notify()
 
-    def _dispatch(self, batch: _Batch) -> None:
-        self._running += 1
-        work = self._workers.submit(self._work, batch)
-        work.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._finish, batch, done))
-
-    def _finish(self, batch: _Batch, work: Future[Sequence[_Result]]) -> None:
-        self._running -= 1
-        for item, result in zip(batch.items, work.result(), strict=True):
+    def _finish(self, batch: _Batch, results: Sequence[_Result]) -> None:
+        for item, result in zip(batch.items, results, strict=True):
             item.lease.release()
             if item.done.done():
                 continue
@@ -202,13 +228,27 @@ class Runner:
                 item.done.set_exception(result)
             else:
                 item.done.set_result(result)
-        self._close_due()
 
-    def _work(self, batch: _Batch) -> Sequence[_Result]:
-        """One result an item, in their order. On a worker thread."""
-        live = [item for item in batch.items if not item.done.cancelled()]
-        results = dict(zip(map(id, live), self._results(batch, live), strict=True))
-        return [results.get(id(item), {}) for item in batch.items]
+    def _work(self) -> None:
+        """Takes and runs batches until the end. On a worker thread, as all that follows."""
+        while (batch := self._next()) is not None:
+            live = [item for item in batch.items if not item.done.cancelled()]
+            results = dict(zip(map(id, live), self._results(batch, live), strict=True))
+            in_order = [results.get(id(item), {}) for item in batch.items]
+            self._loop.call_soon_threadsafe(self._finish, batch, in_order)
+
+    def _next(self) -> _Batch | None:
+        """Waits for the batch that may be run and whose first request came first; None after the last."""
+        with self._changed:
+            while True:
+                due = next((key for key, batch in self._open.items() if batch.due or self._ended), None)
+                if self._closed and (due is None or self._closed[0].arrived <= self._open[due].arrived):
+                    return self._closed.popleft()
+                if due is not None:
+                    return self._open.pop(due)
+                if self._ended:
+                    return None
+                self._changed.wait()
 
     def _results(self, batch: _Batch, items: Sequence[_Item]) -> list[_Result]:
         if not items:

@@ -1,15 +1,14 @@
 """The embedded server: TensorFlow Serving's gRPC and REST interfaces in one process.
 
-All of it lives in one event loop (``grpc.aio`` and aiohttp): waiting requests cost no threads, joining them
-needs no locks, and a cancelled or late one is dropped before its run. TensorFlow runs on worker threads, and
-models are loaded by another, so that neither holds up the loop.
+Requests are taken in and answered by one event loop (``grpc.aio`` and aiohttp): waiting ones cost no
+threads, and a cancelled or late one is dropped before its run. TensorFlow runs on worker threads, and models
+are loaded by another, so that neither holds up the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import ssl
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from serving.metrics import Metrics
 from serving.predictor import Predictor
 from serving.registry import Registry
 from serving.rest import application
-from serving.runner import Batching, Limits, Runner
+from serving.runner import Batching, Limits, Runner, runs_at_once
 from serving.versions import ModelConfig, State
 
 _OTHER_ADDRESS = "Is another server there? Choose another port, or stop that one."
@@ -60,6 +59,7 @@ class ServerOptions:
         poll_seconds: How often it looks for new versions.
         limits: What it takes on.
         batching: How it joins requests.
+        run_threads: How many threads share a run's large operations; 0: as many as there are cores.
         rest_timeout: Seconds until a REST request is given up; gRPC's carry their own deadlines.
         drain_seconds: How long requests may take to end when the server stops.
         tls: For both interfaces; None for none.
@@ -70,8 +70,9 @@ class ServerOptions:
     port: int = 8500
     rest_port: int | None = 8501
     poll_seconds: float = 1.0
-    limits: Limits = field(default_factory=lambda: Limits(os.cpu_count() or 1, 256, 4 << 20))
+    limits: Limits = field(default_factory=lambda: Limits(runs_at_once(), 256, 4 << 20))
     batching: Batching = field(default_factory=Batching)
+    run_threads: int = 1
     rest_timeout: float = 30.0
     drain_seconds: float = 10.0
     tls: Tls | None = None
@@ -107,7 +108,7 @@ class Server:
         """
         self._options = options
         self._metrics = Metrics()
-        self.registry = Registry(options.models, self._on_change)
+        self.registry = Registry(options.models, self._on_change, options.run_threads)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> Listening:

@@ -87,13 +87,14 @@ class Lease:
 class ServedModel:
     """The versions of one model."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, run_threads: int = 1) -> None:
         """Nothing is loaded before :meth:`refresh`.
 
         Args:
             config: Which versions to serve.
+            run_threads: See :class:`serving.loaded_model.LoadedModel`.
         """
-        self.config = config
+        self.config, self._run_threads = config, run_threads
         self._lock = threading.Lock()
         self._loaded: dict[int, LoadedModel] = {}
         self._statuses: dict[int, VersionStatus] = {}
@@ -123,7 +124,6 @@ class ServedModel:
                 label, UNAVAILABLE where no version answers yet.
         """
         with self._lock:
-            available = ", ".join(map(str, sorted(self._loaded))) or "none"
             if label is not None:
                 if label not in self.config.labels:
                     known = ", ".join(sorted(self.config.labels)) or "none"
@@ -137,12 +137,13 @@ class ServedModel:
                         grpc.StatusCode.UNAVAILABLE, f"no version of model {self.config.name!r} is available"
                     )
                 version = max(self._loaded)
-            if version not in self._loaded:
+            model = self._loaded.get(version)
+            if model is None:
+                available = ", ".join(map(str, sorted(self._loaded))) or "none"
                 raise not_found(
                     f"version {version} of model {self.config.name!r} is not available; "
                     f"available: {available}"
                 )
-            model = self._loaded[version]
             model.acquire()
             return Lease(self.config.name, version, model)
 
@@ -216,7 +217,7 @@ class ServedModel:
         self._note(VersionStatus(version, State.LOADING))
         _log.info("model %s: loading version %d from %s", name, version, path)
         try:
-            model = LoadedModel(path)
+            model = LoadedModel(path, self._run_threads)
             try:
                 warmed = warm_up(model)
                 if _fingerprint(path) != found:

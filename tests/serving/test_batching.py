@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from running_server import running
 from tensorflow_serving.apis import prediction_service_pb2_grpc
-from tiny_model import predict_request
+from tiny_model import predict_request, save
 
 from serving.runner import Batching, Limits
 
@@ -102,3 +102,11 @@ def test_many_clients_at_once_get_their_own_answers(saved):
         for i, response in enumerate(_ask_all(server, requests)):
             ids = tf.make_ndarray(response.outputs["candidate_ids"])
             assert ids.shape == (1, 1 + i % 3) and ids[0, 0] == f"c{i % 50}".encode()
+
+
+@pytest.mark.parametrize(("any_model", "runs"), [(False, 3), (True, 1)])
+def test_requests_to_a_model_of_another_make_are_joined_only_where_that_is_asked(tmp_path, any_model, runs):
+    save(tmp_path / "1", 1, ours=False)
+    with running(tmp_path, batching=Batching(rows=3, seconds=0.6, any_model=any_model)) as server:
+        _ask_all(server, [predict_request("tiny", users=(f"u{i}",)) for i in range(3)])
+        assert _runs(server) == (runs, 3)

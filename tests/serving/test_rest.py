@@ -88,6 +88,10 @@ def test_a_single_input_and_output_stand_without_names(server):
         ({"inputs": {**COLUMNS, "age": [True, 1]}}, "input 'age': found true, expected float32"),
         ({"inputs": {**COLUMNS, "k": 1.5}}, "input 'k': found 1.5, expected int32"),
         ({"inputs": {**COLUMNS, "k": 2**40}}, "input 'k': a number is out of the range of int32"),
+        (
+            {"inputs": {**COLUMNS, "user": ["\ud800"]}},
+            "input 'user': found half of a surrogate pair, expected Unicode",
+        ),
         ({"inputs": {**COLUMNS, "k": 0}}, "k must be at least 1"),
         ({"inputs": {**COLUMNS, "user": "ada"}}, "input 'user': found string [], expected string [?]"),
         ({"inputs": {**COLUMNS, "history": [["c1"], []]}}, "differ in length or depth; pad them"),

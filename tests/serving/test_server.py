@@ -145,6 +145,20 @@ def test_requests_under_way_end_before_the_server_does(saved):
         assert _refusal(server.target, _slow(1))[0] is CODE.UNAVAILABLE
 
 
+def test_requests_that_still_wait_when_the_time_to_end_is_over_are_given_up(saved):
+    limits = Limits(concurrency=1, queue=9, message_bytes=4 << 20)
+    with running(saved, limits=limits, drain_seconds=0.1) as server:
+        stub = _stub(server.target)
+        first = stub.Predict.future(_slow(500), timeout=60)
+        while not _waiting(server):
+            time.sleep(0.005)
+        waiting = [stub.Predict.future(_slow(500 + n), timeout=60) for n in range(2)]
+        time.sleep(0.05)
+        server.stop()
+        given_up = {future.exception().code() for future in (first, *waiting)}
+        assert given_up <= {CODE.CANCELLED, CODE.UNAVAILABLE}
+
+
 def test_health_is_told_of_the_server_and_its_services(server):
     stub = health_pb2_grpc.HealthStub(grpc.insecure_channel(server.target))
     for name in ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"):

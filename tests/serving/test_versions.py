@@ -4,7 +4,6 @@ import shutil
 import threading
 import time
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from running_server import running
 from tensorflow_serving.apis import model_pb2
 from tiny_model import inputs_of, save
 
-from serving.client import Recommender
 from serving.errors import ModelError, RequestError
 from serving.loaded_model import LoadedModel
 from serving.registry import Registry
@@ -245,37 +243,3 @@ def test_a_server_without_a_good_version_does_not_start(base):
     shutil.rmtree(base / "1")
     with pytest.raises(ModelError, match="found none of its versions"), running(base):
         pass
-
-
-def test_no_request_is_lost_while_versions_come_and_go(base, saved):
-    stop = threading.Event()
-
-    def ask(target: str) -> set[str]:
-        """The versions that answered; the first error ends it."""
-        answered = set()
-        with Recommender(target, "tiny", attempts=1) as recommender:
-            while not stop.is_set():
-                answered.add(recommender.recommend({"user": "ada"}, k=3).version)
-        return answered
-
-    with running(base) as server, ThreadPoolExecutor() as pool:
-        asking = [pool.submit(ask, server.target) for _ in range(4)]
-        try:
-            for swap in range(3):
-                path = _add(saved, base)
-                _wait_for(server, 2)
-                shutil.rmtree(path)
-                _wait_for(server, 1)
-                damaged = base / "3"
-                damaged.mkdir(exist_ok=True)
-                (damaged / "saved_model.pb").write_bytes(b"?" * swap)
-        finally:
-            stop.set()
-        assert set.union(*(future.result() for future in asking)) == {"1", "2"}
-
-
-def _wait_for(server, version: int) -> None:
-    end = time.monotonic() + 20
-    while server.server.registry.models["tiny"].available != (version,):
-        assert time.monotonic() < end
-        time.sleep(0.01)
