@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -55,6 +56,10 @@ class ExactIndex(tf.Module):
         return tf.linalg.matvec(tf.gather(self.embeddings, rows), queries)
 
 
+Way = Callable[[], tuple[tf.Tensor, tf.Tensor]]
+"""Returns what :meth:`CandidateIndex.search` does."""
+
+
 class LeafIndex(tf.Module):
     """An approximate index that parts the candidates into leaves and looks only into the best of them.
 
@@ -67,13 +72,17 @@ class LeafIndex(tf.Module):
         leaves_to_search: How many leaves a request for ``tuned_k`` or fewer looks into; one for more looks
             into more in proportion.
         tuned_k: See there.
+        reorder: How many candidates a request scores exactly for each one it wants.
         most_visited: Share of the candidates beyond which exact search costs no more.
+        reorder_factors: What ``reorder`` may be, ascending; 1 alone where all that is visited is scored
+            exactly.
     """
 
     most_visited = 1.0
+    reorder_factors: tuple[int, ...] = (1,)
 
     def __init__(self, name: str, exact: ExactIndex, centroids: np.ndarray, sizes: np.ndarray):
-        """Takes the leaves; all of them are searched until :meth:`tune` says otherwise.
+        """Takes the leaves; a search looks into all and re-orders the most that may be, until :meth:`tune`.
 
         Args:
             name: Of the module.
@@ -85,33 +94,73 @@ class LeafIndex(tf.Module):
         self._exact = exact
         self.centroids, self.sizes = centroids, sizes
         self._largest_k = max(1, exact.size // 4)
-        self.tune(len(sizes), 1)
+        self.tune(len(sizes), self.reorder_factors[-1], 1)
 
     @property
     def leaves(self) -> int:
         """How many there are."""
         return len(self.sizes)
 
-    def tune(self, leaves: int, k: int) -> None:
-        """Sets ``leaves_to_search`` and ``tuned_k``, for searches that are traced from now on."""
-        self.leaves_to_search, self.tuned_k = leaves, k
+    def tune(self, leaves: int, reorder: int, k: int) -> None:
+        """Sets ``leaves_to_search``, ``reorder``, ``tuned_k``, for searches that are traced from now on."""
+        self.leaves_to_search, self.reorder, self.tuned_k = leaves, reorder, k
 
     def search(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See :meth:`CandidateIndex.search`."""
         # In floats: leaves x k may be over int32.
         grown = self.leaves_to_search * tf.maximum(1.0, tf.cast(k, tf.float32) / self.tuned_k)
         leaves = tf.cast(tf.math.ceil(tf.minimum(grown, self.leaves)), tf.int32)
-        return tf.cond(
-            k > self._largest_k,
-            lambda: self._exact.search(queries, k),
-            lambda: self.search_leaves(queries, k, leaves),
+        way, ways = self._ways(queries, k, leaves, tf.constant(self.reorder))
+        return _switched(
+            tf.where(k > self._largest_k, len(ways), way), [*ways, lambda: self._exact.search(queries, k)]
         )
 
     def search_leaves(
-        self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor
+        self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor, reorder: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Like :meth:`search`, in so many leaves, int32 []."""
+        """Like :meth:`search`, with so many leaves and so many re-ordered for each one wanted, int32 []."""
+        return _switched(*self._ways(queries, k, leaves, reorder))
+
+    def _ways(
+        self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor, reorder: tf.Tensor
+    ) -> tuple[tf.Tensor, list[Way]]:
+        """The number of the way that suits, int32 [], and the ways; first the one that must lose no time."""
         raise NotImplementedError
+
+
+def _switched(number: tf.Tensor, ways: list[Way]) -> tuple[tf.Tensor, tf.Tensor]:
+    """What the way of that number, int32 [], returns.
+
+    A graph passes through the ops of every way, taken or not, which took as long as the search for one query.
+    So all but the first are functions of the graph: a single op each where they are not taken.
+    """
+    first, *others = ways
+    apart = [tf.function(way, autograph=False, experimental_attributes={"_noinline": True}) for way in others]
+    return tf.switch_case(number, [first, *apart])
+
+
+def in_turns(
+    search: Callable[[slice], tuple[tf.Tensor, tf.Tensor]], batch: tf.Tensor, at_once: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Searches for some queries of a batch after the others, or beside them where there are cores for it.
+
+    Args:
+        search: Searches for the queries of a slice; returns what :meth:`CandidateIndex.search` does.
+        batch: How many queries there are, int32 [], at least one.
+        at_once: How many a turn takes, int32 [].
+    """
+    turns = -(-batch // at_once)
+    results = [
+        tf.TensorArray(dtype, turns, infer_shape=False, element_shape=[None, None])
+        for dtype in (tf.float32, tf.int64)
+    ]
+
+    def turn(i: tf.Tensor, scores: tf.TensorArray, rows: tf.TensorArray) -> tuple:
+        some_scores, some_rows = search(slice(i * at_once, (i + 1) * at_once))
+        return i + 1, scores.write(i, some_scores), rows.write(i, some_rows)
+
+    _, scores, rows = tf.while_loop(lambda i, *_: i < turns, turn, [0, *results])
+    return scores.concat(), rows.concat()
 
 
 def filled_up(scores: tf.Tensor, rows: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
