@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -56,15 +55,11 @@ class ExactIndex(tf.Module):
         return tf.linalg.matvec(tf.gather(self.embeddings, rows), queries)
 
 
-Way = Callable[[], tuple[tf.Tensor, tf.Tensor]]
-"""Returns what :meth:`CandidateIndex.search` does."""
-
-
 class LeafIndex(tf.Module):
     """An approximate index that parts the candidates into leaves and looks only into the best of them.
 
-    A request for more than a quarter of the catalogue is answered exactly: the searched leaves may not
-    hold so many, and scoring everything is then no slower.
+    A request for more than a quarter of the catalogue searches all leaves, and is answered exactly: fewer may
+    not hold so many, and scoring everything is then no slower.
 
     Attributes:
         centroids: float32 [leaves, width], the mean of each leaf's members.
@@ -86,7 +81,7 @@ class LeafIndex(tf.Module):
 
         Args:
             name: Of the module.
-            exact: Answers the large requests.
+            exact: The candidates.
             centroids: See the attributes.
             sizes: See the attributes.
         """
@@ -109,58 +104,15 @@ class LeafIndex(tf.Module):
         """See :meth:`CandidateIndex.search`."""
         # In floats: leaves x k may be over int32.
         grown = self.leaves_to_search * tf.maximum(1.0, tf.cast(k, tf.float32) / self.tuned_k)
+        grown = tf.where(k > self._largest_k, float(self.leaves), grown)
         leaves = tf.cast(tf.math.ceil(tf.minimum(grown, self.leaves)), tf.int32)
-        way, ways = self._ways(queries, k, leaves, tf.constant(self.reorder))
-        return _switched(
-            tf.where(k > self._largest_k, len(ways), way), [*ways, lambda: self._exact.search(queries, k)]
-        )
+        return self.search_leaves(queries, k, leaves, tf.constant(self.reorder))
 
     def search_leaves(
         self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor, reorder: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Like :meth:`search`, with so many leaves and so many re-ordered for each one wanted, int32 []."""
-        return _switched(*self._ways(queries, k, leaves, reorder))
-
-    def _ways(
-        self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor, reorder: tf.Tensor
-    ) -> tuple[tf.Tensor, list[Way]]:
-        """The number of the way that suits, int32 [], and the ways; first the one that must lose no time."""
         raise NotImplementedError
-
-
-def _switched(number: tf.Tensor, ways: list[Way]) -> tuple[tf.Tensor, tf.Tensor]:
-    """What the way of that number, int32 [], returns.
-
-    A graph passes through the ops of every way, taken or not, which took as long as the search for one query.
-    So all but the first are functions of the graph: a single op each where they are not taken.
-    """
-    first, *others = ways
-    apart = [tf.function(way, autograph=False, experimental_attributes={"_noinline": True}) for way in others]
-    return tf.switch_case(number, [first, *apart])
-
-
-def in_turns(
-    search: Callable[[slice], tuple[tf.Tensor, tf.Tensor]], batch: tf.Tensor, at_once: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Searches for some queries of a batch after the others, or beside them where there are cores for it.
-
-    Args:
-        search: Searches for the queries of a slice; returns what :meth:`CandidateIndex.search` does.
-        batch: How many queries there are, int32 [], at least one.
-        at_once: How many a turn takes, int32 [].
-    """
-    turns = -(-batch // at_once)
-    results = [
-        tf.TensorArray(dtype, turns, infer_shape=False, element_shape=[None, None])
-        for dtype in (tf.float32, tf.int64)
-    ]
-
-    def turn(i: tf.Tensor, scores: tf.TensorArray, rows: tf.TensorArray) -> tuple:
-        some_scores, some_rows = search(slice(i * at_once, (i + 1) * at_once))
-        return i + 1, scores.write(i, some_scores), rows.write(i, some_rows)
-
-    _, scores, rows = tf.while_loop(lambda i, *_: i < turns, turn, [0, *results])
-    return scores.concat(), rows.concat()
 
 
 def filled_up(scores: tf.Tensor, rows: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
-from components.assemble.index import ExactIndex, LeafIndex, Way, filled_up, in_turns
+from components.assemble.index import ExactIndex, LeafIndex, filled_up
 from components.assemble.leaves import train_leaves
 
 _SEED = 20_26
@@ -48,19 +50,24 @@ class IvfIndex(LeafIndex):
         self._rows = tf.Variable(rows, dtype=tf.int32, trainable=False, name="rows")
         self._vectors = tf.Variable(vectors[rows], trainable=False, name="vectors")
 
-    def _ways(
+    def search_leaves(
         self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor, reorder: tf.Tensor
-    ) -> tuple[tf.Tensor, list[Way]]:
-        """All queries at once, or in turns, for all at once may be gigabytes; nothing needs re-ordering."""
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See :meth:`LeafIndex.search_leaves`; what is visited is scored exactly, nothing is re-ordered."""
         _, best = tf.math.top_k(tf.matmul(queries, self._centroids, transpose_b=True), leaves, sorted=False)
         # In floats: the bytes of all leaves of a large catalogue are over int32.
         bytes_a_query = self._bytes_a_leaf * tf.cast(leaves, tf.float32)
         at_once = tf.maximum(1, tf.cast(_GATHERED_BYTES / bytes_a_query, tf.int32))
-        batch = tf.shape(queries)[0]
-        return tf.cast(batch > at_once, tf.int32), [
-            lambda: self._some(queries, best, k),
-            lambda: in_turns(lambda some: self._some(queries[some], best[some], k), batch, at_once),
-        ]
+        in_turns = tf.cast(tf.shape(queries)[0] > at_once, tf.int32)
+        return tf.switch_case(
+            tf.where(leaves == self.leaves, 2, in_turns),
+            [
+                lambda: self._some(queries, best, k),
+                _apart(lambda: self._in_turns(queries, best, k, at_once)),
+                # All leaves hold everything, and nothing has to be gathered.
+                _apart(lambda: self._exact.search(queries, k)),
+            ],
+        )
 
     def _some(self, queries: tf.Tensor, best: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The k best members of each query's leaves, int32 [batch, any]."""
@@ -74,6 +81,24 @@ class IvfIndex(LeafIndex):
         rows = tf.maximum(tf.gather(rows, chosen, batch_dims=1), 0)
         return filled_up(scores, rows, k)
 
+    def _in_turns(
+        self, queries: tf.Tensor, best: tf.Tensor, k: tf.Tensor, at_once: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """:meth:`_some`, so many queries a turn: all at once may be gigabytes."""
+        turns = -(-tf.shape(queries)[0] // at_once)
+        results = [
+            tf.TensorArray(dtype, turns, infer_shape=False, element_shape=[None, None])
+            for dtype in (tf.float32, tf.int64)
+        ]
+
+        def turn(i: tf.Tensor, scores: tf.TensorArray, rows: tf.TensorArray) -> tuple:
+            here = slice(i * at_once, (i + 1) * at_once)
+            some_scores, some_rows = self._some(queries[here], best[here], k)
+            return i + 1, scores.write(i, some_scores), rows.write(i, some_rows)
+
+        _, scores, rows = tf.while_loop(lambda i, *_: i < turns, turn, [0, *results])
+        return scores.concat(), rows.concat()
+
     def _blocks_of(self, leaves: tf.Tensor) -> tf.Tensor:
         """The blocks of leaves, int32 [batch, any], filled up with the empty one: int32 [batch, any]."""
         each = tf.reshape(leaves, [-1])
@@ -83,6 +108,14 @@ class IvfIndex(LeafIndex):
         splits = blocks.row_splits[:: tf.shape(leaves)[1]]
         by_query = tf.RaggedTensor.from_row_splits(blocks.flat_values, splits, validate=False)
         return by_query.to_tensor(self._vectors.shape[0] - 1)
+
+
+def _apart(way: Callable[[], tuple[tf.Tensor, tf.Tensor]]) -> Callable[[], tuple[tf.Tensor, tf.Tensor]]:
+    """The same as a function of the graph: a single op where it is not taken.
+
+    A graph passes through the ops of every branch, taken or not; a loop's take as long as one query's search.
+    """
+    return tf.function(way, autograph=False, experimental_attributes={"_noinline": True})
 
 
 def _blocks(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from components.assemble.index import ExactIndex, LeafIndex, Way, filled_up, in_turns
+from components.assemble.index import ExactIndex, LeafIndex, filled_up
 
 SCANN_MINIMUM = 16
 """ScaNN cannot train its quantiser on fewer candidates."""
 _TRAINED_NEIGHBOURS = 100
 _DIMENSIONS_PER_BLOCK = 2
 _TRAINING_SAMPLE = 250_000
-_SEARCHED_AT_ONCE = 32
-"""More queries than that are parted among the cores."""
 
 
 class ScannIndex(LeafIndex):
@@ -51,44 +49,28 @@ class ScannIndex(LeafIndex):
         self._searcher = searcher
         self._searcher_from_module = scann_ops.searcher_from_module
 
-    def _ways(
+    def search_leaves(
         self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor, reorder: tf.Tensor
-    ) -> tuple[tf.Tensor, list[Way]]:
-        """One query, for which ScaNN has an op of its own; a batch; one so large that cores share it."""
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See :meth:`LeafIndex.search_leaves`.
+
+        One op whatever the batch: to switch to ScaNN's op for a single query takes longer than that saves.
+        """
         searcher = self._searcher_from_module(self._searcher)
-        wanted = {
-            "final_num_neighbors": k,
-            "pre_reorder_num_neighbors": tf.minimum(reorder * k, self._exact.size),
-            "leaves_to_search": leaves,
-        }
-
-        def one() -> tuple[tf.Tensor, tf.Tensor]:
-            rows, scores = searcher.search(queries[0], **wanted)
-            return filled_up(scores[tf.newaxis], rows[tf.newaxis], k)
-
-        def some(part: slice) -> tuple[tf.Tensor, tf.Tensor]:
-            return _filled_up(*searcher.search_batched(queries[part], **wanted), queries[part], k)
-
+        # In ScaNN's own threads, which are as many as there are cores but one.
+        rows, scores = searcher.search_batched_parallel(
+            queries,
+            final_num_neighbors=k,
+            # More than a quarter wanted: everything is re-ordered, since no factor is below four.
+            pre_reorder_num_neighbors=tf.minimum(reorder * k, self._exact.size),
+            leaves_to_search=leaves,
+        )
+        # As many columns as the luckiest query filled, and NaN where another could not.
         batch = tf.shape(queries)[0]
-        # Not ScaNN's search_batched_parallel: it parts a batch by the cores but one, so that two cores search
-        # no sooner than one.
-        way = tf.cast(batch != 1, tf.int32) + tf.cast(batch > _SEARCHED_AT_ONCE, tf.int32)
-        return way, [
-            one,
-            lambda: some(slice(None)),
-            lambda: in_turns(some, batch, tf.constant(_SEARCHED_AT_ONCE)),
-        ]
-
-
-def _filled_up(
-    rows: tf.Tensor, scores: tf.Tensor, queries: tf.Tensor, k: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """ScaNN's answer to a batch: as many columns as the luckiest query filled, NaN where others did not."""
-    batch = tf.shape(queries)[0]
-    shape = [batch, tf.size(scores) // tf.maximum(batch, 1)]
-    scores, rows = tf.reshape(scores, shape), tf.reshape(rows, shape)
-    missing = tf.math.is_nan(scores)
-    return filled_up(tf.where(missing, -np.inf, scores), tf.where(missing, 0, rows), k)
+        shape = [batch, tf.size(scores) // tf.maximum(batch, 1)]
+        scores, rows = tf.reshape(scores, shape), tf.reshape(rows, shape)
+        missing = tf.math.is_nan(scores)
+        return filled_up(tf.where(missing, -np.inf, scores), tf.where(missing, 0, rows), k)
 
 
 def _leaves_of(searcher: tf.Module, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
