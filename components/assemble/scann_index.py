@@ -46,6 +46,8 @@ class ScannIndex(LeafIndex):
         builder = builder.score_ah(_DIMENSIONS_PER_BLOCK).reorder(self.reorder_factors[0] * neighbours)
         searcher = builder.build().serialize_to_module()
         super().__init__("scann_index", exact, *_leaves_of(searcher, exact.embeddings.numpy()))
+        # Leaves without a member too: it does not know them from others before it looks into them.
+        self._all_leaves = leaves
         self._searcher = searcher
         self._searcher_from_module = scann_ops.searcher_from_module
 
@@ -66,9 +68,6 @@ class ScannIndex(LeafIndex):
             leaves_to_search=leaves,
         )
         # As many columns as the luckiest query filled, and NaN where another could not.
-        batch = tf.shape(queries)[0]
-        shape = [batch, tf.size(scores) // tf.maximum(batch, 1)]
-        scores, rows = tf.reshape(scores, shape), tf.reshape(rows, shape)
         missing = tf.math.is_nan(scores)
         return filled_up(tf.where(missing, -np.inf, scores), tf.where(missing, 0, rows), k)
 

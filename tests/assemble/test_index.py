@@ -181,3 +181,9 @@ def test_ivf_works_over_few_candidates_and_an_empty_batch(n):
     for batch in (0, 3):
         scores, rows = search_leaves(index, embeddings(batch), 1, 1)
         assert scores.shape == rows.shape == (batch, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_batch_has_an_empty_answer(built, kind):
+    scores, rows = search_leaves(built[kind][1], embeddings(0), 7, 3)
+    assert scores.shape == rows.shape == (0, 7)
