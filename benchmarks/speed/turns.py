@@ -59,7 +59,7 @@ class Contestant:
         """Starts the process; what it prepares before its first turn is not timed.
 
         Args:
-            name: ``module.function`` of this package, called with :class:`Turns` and the arguments.
+            name: ``module.function`` of ``benchmarks``, called with :class:`Turns` and the arguments.
             arguments: Picklable.
             library: Folder to import further packages from.
         """
@@ -69,6 +69,11 @@ class Contestant:
         self._process = context.Process(target=_compete, args=(name, other, library, arguments), daemon=True)
         self._process.start()
         other.close()
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
 
     def turn(self) -> Any:
         """Lets it compute until it reports, and returns that.
@@ -95,4 +100,4 @@ def _compete(name: str, connection: Connection, library: str | None, arguments: 
         # Last: what the project pins comes before what lies beside such a package.
         sys.path.append(library)
     module, _, function = name.rpartition(".")
-    getattr(importlib.import_module(f"benchmarks.speed.{module}"), function)(Turns(connection), *arguments)
+    getattr(importlib.import_module(f"benchmarks.{module}"), function)(Turns(connection), *arguments)

@@ -45,7 +45,7 @@ class BuiltIndex:
 def build_index(embeddings: tf.Tensor, queries: TuningQueries | None, config: AssembleConfig) -> BuiltIndex:
     """Builds the index that is asked for; the exact one where it is the faster or the only one.
 
-    That is below ``exact_below`` candidates, or where no number of leaves that costs less reaches
+    That is below ``exact_below`` candidates, or where no search of the index that costs less reaches
     ``ann_recall``.
 
     Args:
@@ -71,11 +71,7 @@ def build_index(embeddings: tf.Tensor, queries: TuningQueries | None, config: As
     k = min(config.tune_k, exact.size // 4)
     tuning = tune(index, exact, queries.embeddings, k, config.ann_recall)
     if tuning.leaves_to_search is None:
-        most = tuning.curve[-1]
-        reason = (
-            f"{most.leaves:,} of {tuning.leaves:,} leaves, {most.visited:.0%} of the candidates, find but "
-            f"{most.recall:.4f} of the exact {k} best, target {config.ann_recall:g} (assemble.ann_recall)"
-        )
+        reason = f"even {tuning.curve[-1].in_words(tuning)} (assemble.ann_recall)"
         return BuiltIndex(
             exact, exact, report("exact", reason=reason, tuned_on=queries.source, tuning=tuning)
         )

@@ -31,11 +31,11 @@ class AssembleConfig(Strict):
         default=0.98,
         gt=0,
         le=1,
-        description="Share of what exact search finds that the index is to find: it searches the fewest "
-        "leaves that do.",
+        description="Share of what exact search finds that the index is to find: it searches as "
+        "little as does.",
     )
     tune_k: int = Field(
-        default=100, gt=0, description="Candidates a query of the search for those leaves asks for."
+        default=100, gt=0, description="Candidates a query that the index is tuned on asks for."
     )
     retrieve: int = Field(default=200, gt=0, description="Candidates that recommend ranks, at least k.")
     rank_history: bool = Field(

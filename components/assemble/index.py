@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+_ROUNDING = 1e-6
+
 
 class CandidateIndex(Protocol):
     """Finds the candidates with the largest dot products."""
@@ -58,8 +60,8 @@ class ExactIndex(tf.Module):
 class LeafIndex(tf.Module):
     """An approximate index that parts the candidates into leaves and looks only into the best of them.
 
-    A request for more than a quarter of the catalogue is answered exactly: the searched leaves may not
-    hold so many, and scoring everything is then no slower.
+    A request for more than a quarter of the catalogue searches all leaves, and is answered exactly: fewer may
+    not hold so many, and scoring everything is then no slower.
 
     Attributes:
         centroids: float32 [leaves, width], the mean of each leaf's members.
@@ -67,17 +69,21 @@ class LeafIndex(tf.Module):
         leaves_to_search: How many leaves a request for ``tuned_k`` or fewer looks into; one for more looks
             into more in proportion.
         tuned_k: See there.
+        reorder: How many candidates a request scores exactly for each one it wants.
         most_visited: Share of the candidates beyond which exact search costs no more.
+        reorder_factors: What ``reorder`` may be, ascending; 1 alone where all that is visited is scored
+            exactly.
     """
 
     most_visited = 1.0
+    reorder_factors: tuple[int, ...] = (1,)
 
     def __init__(self, name: str, exact: ExactIndex, centroids: np.ndarray, sizes: np.ndarray):
-        """Takes the leaves; all of them are searched until :meth:`tune` says otherwise.
+        """Takes the leaves; a search looks into all and re-orders the most that may be, until :meth:`tune`.
 
         Args:
             name: Of the module.
-            exact: Answers the large requests.
+            exact: The candidates.
             centroids: See the attributes.
             sizes: See the attributes.
         """
@@ -85,32 +91,30 @@ class LeafIndex(tf.Module):
         self._exact = exact
         self.centroids, self.sizes = centroids, sizes
         self._largest_k = max(1, exact.size // 4)
-        self.tune(len(sizes), 1)
+        self._all_leaves = len(sizes)
+        self.tune(len(sizes), self.reorder_factors[-1], 1)
 
     @property
     def leaves(self) -> int:
         """How many there are."""
         return len(self.sizes)
 
-    def tune(self, leaves: int, k: int) -> None:
-        """Sets ``leaves_to_search`` and ``tuned_k``, for searches that are traced from now on."""
-        self.leaves_to_search, self.tuned_k = leaves, k
+    def tune(self, leaves: int, reorder: int, k: int) -> None:
+        """Sets ``leaves_to_search``, ``reorder``, ``tuned_k``, for searches that are traced from now on."""
+        self.leaves_to_search, self.reorder, self.tuned_k = leaves, reorder, k
 
     def search(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See :meth:`CandidateIndex.search`."""
-        # In floats: leaves x k may be over int32.
-        grown = self.leaves_to_search * tf.maximum(1.0, tf.cast(k, tf.float32) / self.tuned_k)
-        leaves = tf.cast(tf.math.ceil(tf.minimum(grown, self.leaves)), tf.int32)
-        return tf.cond(
-            k > self._largest_k,
-            lambda: self._exact.search(queries, k),
-            lambda: self.search_leaves(queries, k, leaves),
-        )
+        # In floats: leaves x k may be over int32. A little less, so that rounding adds no leaf.
+        grown = tf.cast(k, tf.float32) * (self.leaves_to_search / self.tuned_k * (1 - _ROUNDING))
+        leaves = tf.clip_by_value(tf.math.ceil(grown), self.leaves_to_search, self.leaves)
+        leaves = tf.where(k > self._largest_k, self._all_leaves, tf.cast(leaves, tf.int32))
+        return self.search_leaves(queries, k, leaves, tf.constant(self.reorder))
 
     def search_leaves(
-        self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor
+        self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor, reorder: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Like :meth:`search`, in so many leaves, int32 []."""
+        """Like :meth:`search`, with so many leaves and so many re-ordered for each one wanted, int32 []."""
         raise NotImplementedError
 
 
@@ -125,6 +129,7 @@ def filled_up(scores: tf.Tensor, rows: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tens
     Returns:
         float32 scores and int64 rows, see :meth:`CandidateIndex.search`.
     """
-    unfilled = [[0, 0], [0, k - tf.shape(scores)[1]]]
+    # [[0, 0], [0, k - columns]], in few ops: each costs a single query about a microsecond.
+    unfilled = tf.constant([[0, 0], [0, 1]]) * (k - tf.shape(scores))
     padded = tf.pad(scores, unfilled, constant_values=-np.inf)
     return padded, tf.pad(tf.cast(rows, tf.int64), unfilled)

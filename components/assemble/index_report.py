@@ -41,10 +41,8 @@ class IndexReport(Strict):
             return said
         chosen = self.tuning.chosen
         return (
-            f"{said}: {chosen.leaves:,} of {self.tuning.leaves:,} leaves ({chosen.visited:.1%} of the "
-            f"candidates) find {chosen.recall:.4f} of the exact {self.tuning.k} best, target "
-            f"{self.tuning.target:g}, in {chosen.milliseconds:.2f} ms a query, exact search in "
-            f"{self.tuning.exact_milliseconds:.2f}; tuned on {self.tuning.queries:,} {self.tuned_on}"
+            f"{said}: {chosen.in_words(self.tuning)}, in {chosen.milliseconds:.2f} ms a query, exact search "
+            f"in {self.tuning.exact_milliseconds:.2f}; tuned on {self.tuning.queries:,} {self.tuned_on}"
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -11,6 +13,8 @@ from components.assemble.leaves import train_leaves
 _SEED = 20_26
 _GATHERED_BYTES = 8 << 20
 """Of members' vectors that one turn gathers: many more leave the processor's cache before they are scored."""
+_BLOCKS_PER_LEAF = 8
+_LARGEST_BLOCK = 32
 
 
 class IvfIndex(LeafIndex):
@@ -18,7 +22,8 @@ class IvfIndex(LeafIndex):
 
     The inverted file of Sivic and Zisserman, "Video Google", ICCV 2003, and of Jégou et al., "Product
     Quantization for Nearest Neighbor Search", PAMI 2011, there with quantisation, here without: what is found
-    has its exact score. Members of a leaf lie side by side in memory, so that gathering them reads ahead. See
+    has its exact score. A leaf's members lie in blocks of the same length, the last one filled up: one number
+    names many vectors that lie side by side in memory. See
     :func:`components.assemble.leaves.train_leaves` for why the leaves serve dot products.
     """
 
@@ -35,64 +40,51 @@ class IvfIndex(LeafIndex):
         vectors = exact.embeddings.numpy()
         trained = train_leaves(vectors, leaves, _SEED)
         super().__init__("ivf_index", exact, trained.centroids, trained.sizes)
-        ends = np.cumsum(trained.sizes)
-        self._bytes_a_leaf = vectors.nbytes / len(ends)
+        places, counts = _blocks(trained.sizes)
+        # The last block is empty: what a shorter list of blocks is filled up with.
+        rows = np.where(places < 0, -1, trained.members[places])
+        self._bytes_a_leaf = vectors[0].nbytes * places.size / len(counts)
         self._centroids = tf.Variable(trained.centroids, trainable=False, name="centroids")
-        self._starts = tf.Variable(ends - trained.sizes, dtype=tf.int32, trainable=False, name="starts")
-        self._ends = tf.Variable(ends, dtype=tf.int32, trainable=False, name="ends")
-        self._rows = tf.Variable(trained.members, dtype=tf.int32, trainable=False, name="rows")
-        self._vectors = tf.Variable(vectors[trained.members], trainable=False, name="vectors")
+        self._counts = tf.Variable(counts, dtype=tf.int32, trainable=False, name="counts")
+        self._ends = tf.Variable(np.cumsum(counts), dtype=tf.int32, trainable=False, name="ends")
+        self._rows = tf.Variable(rows, dtype=tf.int32, trainable=False, name="rows")
+        self._vectors = tf.Variable(vectors[rows], trainable=False, name="vectors")
 
     def search_leaves(
-        self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor
+        self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor, reorder: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """See :meth:`LeafIndex.search_leaves`."""
+        """See :meth:`LeafIndex.search_leaves`; what is visited is scored exactly, nothing is re-ordered."""
         _, best = tf.math.top_k(tf.matmul(queries, self._centroids, transpose_b=True), leaves, sorted=False)
-        return tf.cond(
-            tf.shape(queries)[0] == 1,
-            lambda: self._one(queries[0], best[0], k),
-            lambda: self._many(queries, best, k),
+        # In floats: the bytes of all leaves of a large catalogue are over int32.
+        bytes_a_query = self._bytes_a_leaf * tf.cast(leaves, tf.float32)
+        at_once = tf.maximum(1, tf.cast(_GATHERED_BYTES / bytes_a_query, tf.int32))
+        in_turns = tf.cast(tf.shape(queries)[0] > at_once, tf.int32)
+        return tf.switch_case(
+            tf.where(leaves == self.leaves, 2, in_turns),
+            [
+                lambda: self._some(queries, best, k),
+                _apart(lambda: self._in_turns(queries, best, k, at_once)),
+                # All leaves hold everything, and nothing has to be gathered.
+                _apart(lambda: self._exact.search(queries, k)),
+            ],
         )
-
-    def _places(self, leaves: tf.Tensor) -> tf.RaggedTensor:
-        """Places of the members of leaves, int32 [any]: ragged int32 [any, members]."""
-        return tf.ragged.range(tf.gather(self._starts, leaves), tf.gather(self._ends, leaves))
-
-    def _one(self, query: tf.Tensor, best: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The k best members of one query's leaves, int32 [any]: there is nothing to pad."""
-        places = self._places(best).flat_values
-        scores = tf.linalg.matvec(tf.gather(self._vectors, places), query)
-        scores, chosen = tf.math.top_k(scores, tf.minimum(k, tf.size(scores)))
-        rows = tf.gather(self._rows, tf.gather(places, chosen))
-        return filled_up(scores[tf.newaxis], rows[tf.newaxis], k)
 
     def _some(self, queries: tf.Tensor, best: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The k best members of each query's leaves, int32 [batch, any]."""
-        members = self._places(tf.reshape(best, [-1]))
-        # All members of the first query's leaves, then of the second's, ...
-        splits = members.row_splits[:: tf.shape(best)[1]]
-        places = tf.RaggedTensor.from_row_splits(members.flat_values, splits, validate=False).to_tensor(-1)
-        vectors = tf.gather(self._vectors, tf.maximum(places, 0))
-        scores = tf.where(places < 0, -np.inf, tf.linalg.matvec(vectors, queries))
-        scores, chosen = tf.math.top_k(scores, tf.minimum(k, tf.shape(scores)[1]))
-        rows = tf.gather(self._rows, tf.maximum(tf.gather(places, chosen, batch_dims=1), 0))
+        blocks = self._blocks_of(best)
+        block, width = self._vectors.shape[1:]
+        batch, members = tf.shape(blocks)[0], tf.shape(blocks)[1] * block
+        vectors = tf.reshape(tf.gather(self._vectors, blocks), [batch, members, width])
+        rows = tf.reshape(tf.gather(self._rows, blocks), [batch, members])
+        scores = tf.where(rows < 0, -np.inf, tf.linalg.matvec(vectors, queries))
+        scores, chosen = tf.math.top_k(scores, tf.minimum(k, members))
+        rows = tf.maximum(tf.gather(rows, chosen, batch_dims=1), 0)
         return filled_up(scores, rows, k)
-
-    def _many(self, queries: tf.Tensor, best: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """:meth:`_some`, in turns if all at once would be gigabytes."""
-        # In floats: the bytes of all leaves of a large catalogue are over int32.
-        bytes_a_query = self._bytes_a_leaf * tf.cast(tf.shape(best)[1], tf.float32)
-        at_once = tf.maximum(1, tf.cast(_GATHERED_BYTES / bytes_a_query, tf.int32))
-        return tf.cond(
-            tf.shape(queries)[0] <= at_once,
-            lambda: self._some(queries, best, k),
-            lambda: self._in_turns(queries, best, k, at_once),
-        )
 
     def _in_turns(
         self, queries: tf.Tensor, best: tf.Tensor, k: tf.Tensor, at_once: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """:meth:`_some`, so many queries a turn."""
+        """:meth:`_some`, so many queries a turn: all at once may be gigabytes."""
         turns = -(-tf.shape(queries)[0] // at_once)
         results = [
             tf.TensorArray(dtype, turns, infer_shape=False, element_shape=[None, None])
@@ -106,3 +98,43 @@ class IvfIndex(LeafIndex):
 
         _, scores, rows = tf.while_loop(lambda i, *_: i < turns, turn, [0, *results])
         return scores.concat(), rows.concat()
+
+    def _blocks_of(self, leaves: tf.Tensor) -> tf.Tensor:
+        """The blocks of leaves, int32 [batch, any], filled up with the empty one: int32 [batch, any]."""
+        each = tf.reshape(leaves, [-1])
+        ends = tf.gather(self._ends, each)
+        blocks = tf.ragged.range(ends - tf.gather(self._counts, each), ends)
+        # All blocks of the first query's leaves, then of the second's, ...
+        splits = blocks.row_splits[:: tf.shape(leaves)[1]]
+        by_query = tf.RaggedTensor.from_row_splits(blocks.flat_values, splits, validate=False)
+        return by_query.to_tensor(self._vectors.shape[0] - 1)
+
+
+def _apart(way: Callable[[], tuple[tf.Tensor, tf.Tensor]]) -> Callable[[], tuple[tf.Tensor, tf.Tensor]]:
+    """The same as a function of the graph: a single op where it is not taken.
+
+    A graph passes through the ops of every branch, taken or not; a loop's take as long as one query's search.
+    """
+    return tf.function(way, autograph=False, experimental_attributes={"_noinline": True})
+
+
+def _blocks(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Parts leaves, whose members lie one after another, into blocks.
+
+    Args:
+        sizes: int64 [leaves], the number of their members.
+
+    Returns:
+        int64 [blocks + 1, length]: the members' places, -1 where a block is not full; the last one is empty.
+        int64 [leaves]: how many blocks each leaf has.
+    """
+    # A power of two; about one in sixteen places stays empty.
+    length = 2 ** int(np.clip(np.log2(sizes.mean() / _BLOCKS_PER_LEAF), 0, np.log2(_LARGEST_BLOCK)))
+    counts = -(-sizes // length)
+    leaf = np.repeat(np.arange(len(sizes)), counts)
+    number = np.arange(len(leaf)) - (np.cumsum(counts) - counts)[leaf]
+    inside = number[:, np.newaxis] * length + np.arange(length)
+    places = np.where(
+        inside < sizes[leaf, np.newaxis], inside + (np.cumsum(sizes) - sizes)[leaf, np.newaxis], -1
+    )
+    return np.concatenate([places, np.full((1, length), -1)]), counts

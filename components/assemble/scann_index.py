@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import tensorflow as tf
 
 from components.assemble.index import ExactIndex, LeafIndex, filled_up
 
-if TYPE_CHECKING:
-    from scann.scann_ops.py.scann_ops import ScannSearcher
-
 SCANN_MINIMUM = 16
 """ScaNN cannot train its quantiser on fewer candidates."""
 _TRAINED_NEIGHBOURS = 100
-_REORDER_FACTOR = 4
 _DIMENSIONS_PER_BLOCK = 2
 _TRAINING_SAMPLE = 250_000
 
@@ -25,6 +19,8 @@ class ScannIndex(LeafIndex):
 
     Guo et al., "Accelerating Large-Scale Inference with Anisotropic Vector Quantization", ICML 2020.
     """
+
+    reorder_factors = (4, 8, 16, 32)
 
     def __init__(self, exact: ExactIndex, leaves: int):
         """Trains the index on the embeddings of the exact one.
@@ -47,48 +43,33 @@ class ScannIndex(LeafIndex):
         neighbours = min(_TRAINED_NEIGHBOURS, size)
         builder = scann_ops.builder(exact.embeddings.value(), neighbours, "dot_product")
         builder = builder.tree(leaves, leaves, training_sample_size=min(size, _TRAINING_SAMPLE))
-        builder = builder.score_ah(_DIMENSIONS_PER_BLOCK).reorder(_REORDER_FACTOR * neighbours)
+        builder = builder.score_ah(_DIMENSIONS_PER_BLOCK).reorder(self.reorder_factors[0] * neighbours)
         searcher = builder.build().serialize_to_module()
         super().__init__("scann_index", exact, *_leaves_of(searcher, exact.embeddings.numpy()))
+        # Leaves without a member too: it does not know them from others before it looks into them.
+        self._all_leaves = leaves
         self._searcher = searcher
         self._searcher_from_module = scann_ops.searcher_from_module
 
     def search_leaves(
-        self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor
+        self, queries: tf.Tensor, k: tf.Tensor, leaves: tf.Tensor, reorder: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """See :meth:`LeafIndex.search_leaves`."""
+        """See :meth:`LeafIndex.search_leaves`.
+
+        One op whatever the batch: to switch to ScaNN's op for a single query takes longer than that saves.
+        """
         searcher = self._searcher_from_module(self._searcher)
-        wanted = {
-            "final_num_neighbors": k,
-            "pre_reorder_num_neighbors": _REORDER_FACTOR * k,
-            "leaves_to_search": leaves,
-        }
-        return tf.cond(
-            tf.shape(queries)[0] == 1,
-            lambda: self._one(searcher, queries[0], wanted),
-            lambda: self._many(searcher, queries, wanted),
+        # In ScaNN's own threads, which are as many as there are cores but one.
+        rows, scores = searcher.search_batched_parallel(
+            queries,
+            final_num_neighbors=k,
+            # More than a quarter wanted: everything is re-ordered, since no factor is below four.
+            pre_reorder_num_neighbors=tf.minimum(reorder * k, self._exact.size),
+            leaves_to_search=leaves,
         )
-
-    @staticmethod
-    def _one(
-        searcher: ScannSearcher, query: tf.Tensor, wanted: dict[str, tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One query: ScaNN's own way for one takes less than a batch of one."""
-        rows, scores = searcher.search(query, **wanted)
-        return filled_up(scores[tf.newaxis], rows[tf.newaxis], wanted["final_num_neighbors"])
-
-    @staticmethod
-    def _many(
-        searcher: ScannSearcher, queries: tf.Tensor, wanted: dict[str, tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """A batch: as many columns as the luckiest query filled, and NaN where another could not."""
-        rows, scores = searcher.search_batched(queries, **wanted)
-        scores = tf.reshape(scores, [tf.shape(queries)[0], -1])
-        rows = tf.reshape(rows, tf.shape(scores))
+        # As many columns as the luckiest query filled, and NaN where another could not.
         missing = tf.math.is_nan(scores)
-        scores = tf.where(missing, -np.inf, scores)
-        rows = tf.where(missing, tf.zeros_like(rows), rows)
-        return filled_up(scores, rows, wanted["final_num_neighbors"])
+        return filled_up(tf.where(missing, -np.inf, scores), tf.where(missing, 0, rows), k)
 
 
 def _leaves_of(searcher: tf.Module, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -181,13 +181,13 @@ def _index_plots(tuning: Tuning | None) -> list[Markup]:
     """Recall of an index by the candidates it visits, and by the time it takes."""
     if tuning is None:
         return []
-    chosen = tuning.curve.index(tuning.chosen) if tuning.chosen else None
+    chosen = tuning.line.index(tuning.chosen) if tuning.chosen else None
     title = f"Recall of the exact {tuning.k} best"
     return [
         figures.tradeoff(title, axis, [(cost, point.recall) for cost, point in points], chosen, tuning.target)
         for axis, points in (
-            ("candidates visited, %", [(100 * point.visited, point) for point in tuning.curve]),
-            ("milliseconds a query", [(point.milliseconds, point) for point in tuning.curve]),
+            ("candidates visited, %", [(100 * point.visited, point) for point in tuning.line]),
+            ("milliseconds a query", [(point.milliseconds, point) for point in tuning.line]),
         )
     ]
 

@@ -9,7 +9,7 @@ from components.assemble.config import AssembleConfig
 from components.assemble.index import ExactIndex
 from components.assemble.ivf_index import IvfIndex
 from components.assemble.scann_index import ScannIndex
-from components.assemble.tuning import tune
+from components.assemble.tuning import CurvePoint, Tuning, tune
 
 
 def clustered(n, seed):
@@ -17,6 +17,10 @@ def clustered(n, seed):
     random = np.random.default_rng(seed)
     noise = 0.4 * random.normal(size=(n, 16))
     return (centres[random.integers(50, size=n)] + noise).astype(np.float32)
+
+
+def formless(n, seed):
+    return np.random.default_rng(seed).normal(size=(n, 64)).astype(np.float32)
 
 
 CANDIDATES, QUERIES = clustered(3000, 1), TuningQueries(clustered(150, 2), "queries of the test")
@@ -33,11 +37,35 @@ def built(request):
 
 def test_an_approximate_index_is_tuned_to_the_recall_asked_for_with_the_fewest_leaves(built):
     tuning = built.report.tuning
-    recalls = {point.leaves: point.recall for point in tuning.curve}
     assert isinstance(built.index, {"scann": ScannIndex, "ivf": IvfIndex}[built.report.kind])
     assert built.index.leaves_to_search == tuning.leaves_to_search < tuning.leaves
-    assert recalls[tuning.leaves_to_search] >= 0.98
-    assert recalls[tuning.leaves_to_search - 1] < 0.98
+    assert built.index.reorder == tuning.reorder == tuning.chosen.reorder
+    assert tuning.chosen.recall >= 0.98
+    with_fewer = [p.recall for p in tuning.curve if p.leaves == tuning.leaves_to_search - 1]
+    assert with_fewer
+    assert max(with_fewer) < 0.98
+
+
+def test_what_scann_orders_anew_is_tuned_beside_its_leaves():
+    tuning = build(index="scann").report.tuning
+    points = {(point.reorder, point.leaves): point.recall for point in tuning.curve}
+    tried = sorted({reorder for reorder, _ in points}, reverse=True)
+    # 16 x 100 would be more than half of the candidates.
+    assert tried == [8, 4]
+    fewest = [min(n for r, n in points if r == reorder and points[r, n] >= 0.98) for reorder in tried]
+    assert fewest == sorted(fewest)
+    assert tuning.leaves_to_search == dict(zip(tried, fewest, strict=True))[tuning.reorder]
+
+
+def test_a_recall_that_no_number_of_leaves_reaches_is_reached_by_ordering_more_anew():
+    candidates, queries = formless(8000, 7), formless(50, 8)
+    index = ScannIndex(ExactIndex(tf.constant(candidates)), 20)
+    tuning = tune(index, index._exact, queries, 50, 0.99)
+    assert tuning.chosen.recall >= 0.99
+    assert tuning.reorder > 4
+    rows = index.search_leaves(tf.constant(queries), *map(tf.constant, (50, 20, 4)))[1].numpy()
+    exact = np.argsort(-(queries @ candidates.T), axis=1)[:, :50]
+    assert np.mean([len(set(a) & set(b)) / 50 for a, b in zip(rows, exact, strict=True)]) < 0.99
 
 
 def test_the_recall_on_the_curve_is_the_share_of_the_exact_best(built):
@@ -48,7 +76,7 @@ def test_the_recall_on_the_curve_is_the_share_of_the_exact_best(built):
 
 
 def test_the_curve_rises_with_the_candidates_visited_and_says_what_they_cost(built):
-    curve = built.report.tuning.curve
+    curve = built.report.tuning.line
     assert len(curve) >= 3
     for values in ([p.leaves for p in curve], [p.visited for p in curve], [p.recall for p in curve]):
         assert (np.diff(values) > -1e-3).all()
@@ -96,18 +124,37 @@ def test_a_catalogue_too_small_for_leaves_is_searched_exactly_even_without_a_bou
 
 
 def test_an_index_that_cannot_reach_its_target_gives_way_to_exact_search():
-    built = build(index="scann", ann_recall=1.0, leaves=5)
+    built = build(index="ivf", ann_recall=1.0, leaves=5)
     assert built.index is built.exact
-    assert built.report.reason.startswith("5 of 5 leaves, 100% of the candidates, find but 0.")
-    assert "of the exact 100 best, target 1 (assemble.ann_recall)" in built.report.reason
-    assert built.report.tuning.curve[-1].leaves == built.report.tuning.leaves
+    last = built.report.tuning.curve[-1]
+    assert built.report.reason == f"even {last.in_words(built.report.tuning)} (assemble.ann_recall)"
+    assert built.report.tuning.chosen is None
+    assert built.report.tuning.line == built.report.tuning.curve
+
+
+def test_a_point_says_in_words_how_much_is_searched_and_scored_anew():
+    point = CurvePoint(leaves=23, reorder=8, visited=0.0148, recall=0.98152, milliseconds=0.3)
+    tuning = Tuning(
+        k=100,
+        target=0.98,
+        queries=5,
+        leaves=1000,
+        leaves_to_search=23,
+        reorder=8,
+        curve=(point,),
+        exact_milliseconds=1,
+    )
+    assert tuning.chosen == point
+    assert point.in_words(tuning) == (
+        "23 of 1,000 leaves (1.5% of the candidates, 800 scored anew) find 0.9815 of the exact 100 best, "
+        "target 0.98"
+    )
 
 
 def test_an_inverted_file_that_would_score_most_candidates_gives_way_to_exact_search():
-    formless = np.random.default_rng(5).normal(size=(2000, 64)).astype(np.float32)
-    queries = TuningQueries(np.random.default_rng(6).normal(size=(50, 64)).astype(np.float32), "noise")
+    queries = TuningQueries(formless(50, 6), "noise")
     config = AssembleConfig(index="ivf", exact_below=0, ann_recall=0.999)
-    built = build_index(tf.constant(formless), queries, config)
+    built = build_index(tf.constant(formless(2000, 5)), queries, config)
     assert built.index is built.exact
     assert built.report.tuning.leaves_to_search is None
     assert 0.3 < built.report.tuning.curve[-1].visited <= 0.5

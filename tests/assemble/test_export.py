@@ -133,7 +133,6 @@ def test_companions_come_along(models):
 def test_only_scann_s_index_has_ops_that_stock_tensorflow_has_not(models):
     census = {kind: take_census(read_meta_graph(str(model))) for kind, model in models.items()}
     assert set(census["scann"].custom) == {
-        "Scann>ScannSearch",
         "Scann>ScannSearchBatched",
         "Scann>TensorsToScann",
     }

@@ -32,10 +32,19 @@ def reference(candidates, queries, k):
     return np.take_along_axis(scores, order, 1), order
 
 
+def search_leaves(index, queries, k, leaves, reorder=32):
+    return [t.numpy() for t in index.search_leaves(queries, *map(tf.constant, (k, leaves, reorder)))]
+
+
+def recall(rows, expected):
+    return np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(rows, expected, strict=True)])
+
+
 def members(index, leaf):
     """Rows of the members of an IVF leaf."""
-    ends = np.cumsum(index.sizes)
-    return index._rows.numpy()[ends[leaf] - index.sizes[leaf] : ends[leaf]]
+    end = index._ends.numpy()[leaf]
+    rows = index._rows.numpy()[end - index._counts.numpy()[leaf] : end]
+    return rows[rows >= 0]
 
 
 @pytest.fixture(scope="module")
@@ -58,34 +67,42 @@ def test_exact_search_is_a_sorted_matrix_product(k):
 def test_with_most_leaves_nearly_all_is_found_that_exact_search_finds(built, kind):
     candidates, index = built[kind]
     queries = embeddings(64, seed=1)
-    scores, rows = index.search_leaves(queries, tf.constant(100), tf.constant(32))
-    _, expected = reference(candidates, queries, 100)
-    recall = np.mean([len(set(a) & set(b)) / 100 for a, b in zip(rows.numpy(), expected, strict=True)])
-    assert recall >= 0.95, recall
-    assert (np.diff(scores.numpy(), axis=1) <= 0).all(), "best first"
+    scores, rows = search_leaves(index, queries, 100, 32, reorder=4)
+    assert recall(rows, reference(candidates, queries, 100)[1]) >= 0.95
+    assert (np.diff(scores, axis=1) <= 0).all(), "best first"
+
+
+@pytest.mark.parametrize("batch", [1, 64])
+def test_scann_finds_more_the_more_it_orders_anew(built, batch):
+    candidates, index = built[ScannIndex]
+    queries = embeddings(batch, seed=1)
+    _, expected = reference(candidates, queries, 20)
+    recalls = [recall(search_leaves(index, queries, 20, 45, reorder)[1], expected) for reorder in (1, 4, 32)]
+    assert recalls[0] < recalls[1] <= recalls[2]
+    assert recalls[2] > 0.99
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 300])
 def test_ivf_over_all_leaves_is_exact_search_at_any_batch(built, batch):
     candidates, index = built[IvfIndex]
     queries = embeddings(batch, seed=2)
-    scores, rows = index.search_leaves(queries, tf.constant(50), tf.constant(index.leaves))
+    scores, rows = search_leaves(index, queries, 50, index.leaves)
     expected_scores, expected_rows = reference(candidates, queries, 50)
     np.testing.assert_allclose(scores, expected_scores, rtol=1e-4, atol=1e-5)
-    assert (rows.numpy() == expected_rows).mean() > 0.99, "but for scores that differ by rounding"
+    assert (rows == expected_rows).mean() > 0.99, "but for scores that differ by rounding"
 
 
 @pytest.mark.parametrize("batch", [1, 40])
 def test_ivf_finds_the_best_of_the_leaves_it_looks_into(built, batch):
     candidates, index = built[IvfIndex]
     queries = embeddings(batch, seed=3)
-    scores, rows = index.search_leaves(queries, tf.constant(20), tf.constant(3))
+    scores, rows = search_leaves(index, queries, 20, 3)
     nearest = np.argsort(-(queries.numpy() @ index.centroids.T), axis=1)[:, :3]
     for i in range(batch):
         inside = np.concatenate([members(index, leaf) for leaf in nearest[i]])
         everything = candidates.numpy()[inside] @ queries.numpy()[i]
         np.testing.assert_allclose(scores[i], np.sort(everything)[::-1][:20], rtol=1e-4, atol=1e-5)
-        assert set(rows[i].numpy()) <= set(inside)
+        assert set(rows[i]) <= set(inside)
 
 
 def test_ivf_over_uneven_candidates_loses_none_and_keeps_leaves_small():
@@ -96,7 +113,7 @@ def test_ivf_over_uneven_candidates_loses_none_and_keeps_leaves_small():
     rows = np.concatenate([members(index, leaf) for leaf in range(index.leaves)])
     np.testing.assert_array_equal(np.sort(rows), np.arange(3000))
     queries = embeddings(9, seed=5)
-    scores, _ = index.search_leaves(queries, tf.constant(700), tf.constant(index.leaves))
+    scores, _ = search_leaves(index, queries, 700, index.leaves)
     np.testing.assert_allclose(scores, reference(candidates, queries, 700)[0], rtol=1e-4, atol=1e-4)
 
 
@@ -111,7 +128,7 @@ def test_ivf_is_the_same_when_built_again(built):
 def test_a_request_for_everything_is_answered_exactly(built, kind):
     candidates, index = built[kind]
     queries = embeddings(3, seed=1)
-    index.tune(1, 10)
+    index.tune(1, 1, 10)
     scores, _ = index.search(queries, tf.constant(2000))
     np.testing.assert_allclose(scores, reference(candidates, queries, 2000)[0], rtol=1e-4, atol=1e-5)
 
@@ -120,7 +137,7 @@ def test_a_request_for_everything_is_answered_exactly(built, kind):
 def test_leaves_that_hold_too_few_leave_places_empty_not_wrong(built, kind):
     candidates, index = built[kind]
     queries = embeddings(8, seed=1)
-    scores, rows = (t.numpy() for t in index.search_leaves(queries, tf.constant(90), tf.constant(1)))
+    scores, rows = search_leaves(index, queries, 90, 1)
     assert scores.shape == rows.shape == (8, 90)
     empty = np.isneginf(scores)
     assert empty.any()
@@ -132,9 +149,9 @@ def test_leaves_that_hold_too_few_leave_places_empty_not_wrong(built, kind):
 def test_a_larger_request_searches_more_leaves(built, kind):
     _, index = built[kind]
     queries = embeddings(8, seed=1)
-    index.tune(1, 10)
+    index.tune(1, 8, 10)
     scores, _ = index.search(queries, tf.constant(200))
-    expected, _ = index.search_leaves(queries, tf.constant(200), tf.constant(20))
+    expected, _ = search_leaves(index, queries, 200, 20, reorder=8)
     np.testing.assert_array_equal(scores, expected)
 
 
@@ -162,5 +179,11 @@ def test_scann_works_from_its_minimum_on(n):
 def test_ivf_works_over_few_candidates_and_an_empty_batch(n):
     index = IvfIndex(ExactIndex(embeddings(n)), min(n, 4))
     for batch in (0, 3):
-        scores, rows = index.search_leaves(embeddings(batch), tf.constant(1), tf.constant(1))
+        scores, rows = search_leaves(index, embeddings(batch), 1, 1)
         assert scores.shape == rows.shape == (batch, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_batch_has_an_empty_answer(built, kind):
+    scores, rows = search_leaves(built[kind][1], embeddings(0), 7, 3)
+    assert scores.shape == rows.shape == (0, 7)
