@@ -57,7 +57,12 @@ class Catalogue:
 
         Returns:
             Of texts the most frequent ones, most frequent first; of numbers the least and the greatest.
+
+        Raises:
+            KeyError: If there is no such feature.
         """
+        if self._features is None:
+            raise KeyError(feature)
         column = self._features.field(feature)
         if pa.types.is_list(column.type):
             column = column.flatten()
