@@ -13,7 +13,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipeline*", "components*", "serving*"]),
-    package_data={"pipeline.report": ["*.css", "*.jinja"]},
+    package_data={"pipeline.report": ["*.css", "*.jinja"], "serving.explorer": ["*.css", "*.html", "*.js"]},
     # TFX 1.21 asks for TensorFlow 2.21; the newest ScaNN links 2.20 and cannot be loaded by any
     # other. The lock is resolved with overrides.txt, which settles that in ScaNN's favour.
     install_requires=[
@@ -58,6 +58,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
+            "playwright>=1.60",
             "ruff>=0.6",
             "mypy>=1.11",
             # Kubernetes' own schemas, with which the manifests are checked.

@@ -14,12 +14,14 @@ from components.ingest.errors import UserError
 from pipeline.cli_options import domain_option, root_option
 
 if TYPE_CHECKING:
+    from serving.explorer.users import Explorer
     from serving.server import Listening, ServerOptions
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _HELP = """\b
 Examples:
   westwork serve --domain movielens
+  westwork serve --domain movielens --ui                      # and look at it: http://localhost:8501
   westwork serve --model /models/shop --port 9000 --rest-port 9001
   westwork serve --version 1795265760                         # roll back to that version
   westwork serve --label stable=1795265760 --label canary=1795269999
@@ -36,8 +38,8 @@ It speaks TensorFlow Serving's gRPC and REST interfaces: clients of TensorFlow S
 versions are loaded and warmed up beside the one that answers, which goes on until they are ready; one that
 cannot be loaded is reported and never takes its place. SIGTERM and Ctrl-C let the requests under way end.
 
-Whoever reaches the port may ask, and may change what is served: it listens on this machine alone unless
---host says otherwise.
+Whoever reaches the port may ask, and may change what is served; with --ui they may read the users' histories,
+too. It listens on this machine alone unless --host says otherwise.
 """
 
 
@@ -88,6 +90,7 @@ def _labels(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
     help="Of REST and the metrics; 0: any free one.",
 )
 @click.option("--no-rest", is_flag=True, help="gRPC only.")
+@click.option("--ui", is_flag=True, help="Serve the explorer, too: a page on REST's port that shows lists.")
 @click.option(
     "--poll-seconds",
     type=click.FloatRange(min=0.05),
@@ -169,10 +172,15 @@ def serve(**options: Any) -> None:
         raise click.UsageError("expected both --tls-cert and --tls-key, or neither")
     if options["tls_client_ca"] and not options["tls_cert"]:
         raise click.UsageError("--tls-client-ca needs --tls-cert and --tls-key")
+    if options["ui"] and options["no_rest"]:
+        raise click.UsageError("--ui is a page on REST's port: leave out --no-rest")
     base_path, log = options["base_path"], options["tensorflow_log"]
+    data, exclude_seen = None, True
     if base_path is None:
-        places = RunRoot.of(options["root"], load_domain(options["domain"]).name)
+        domain = load_domain(options["domain"])
+        places = RunRoot.of(options["root"], domain.name)
         newest_version_or_refuse(places.serving)
+        data, exclude_seen = places.data, not domain.evaluation.repeats
         base_path, log = places.serving, log or places.logs / "serve.log"
     os.environ.update(environment())
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -190,17 +198,26 @@ def serve(**options: Any) -> None:
                 from serving.server import Server
 
                 def tell(listening: Listening) -> None:
-                    print(_started(options["name"], base_path, listening), file=out, flush=True)
+                    print(_started(options, base_path, listening), file=out, flush=True)
 
+                explorer = _explorer(options["name"], data, exclude_seen) if options["ui"] else None
                 try:
-                    asyncio.run(Server(_server_options(options, base_path)).run(tell))
+                    asyncio.run(Server(_server_options(options, base_path, explorer)).run(tell))
                 except (ModelError, OSError) as error:
                     raise UserError(str(error)) from error
         finally:
             logger.removeHandler(handler)
 
 
-def _server_options(options: dict[str, Any], base_path: Path) -> ServerOptions:
+def _explorer(name: str, data: Path | None, exclude_seen: bool) -> Explorer:
+    """What the explorer shows: users' histories only where there are a run's tables."""
+    from pipeline.known_users import look_up_in
+    from serving.explorer.users import Explorer
+
+    return Explorer(name, None if data is None else look_up_in(data), exclude_seen)
+
+
+def _server_options(options: dict[str, Any], base_path: Path, explorer: Explorer | None) -> ServerOptions:
     from serving.runner import Batching, Limits, runs_at_once
     from serving.server import ServerOptions, Tls
     from serving.versions import ModelConfig
@@ -232,11 +249,14 @@ def _server_options(options: dict[str, Any], base_path: Path) -> ServerOptions:
         rest_timeout=options["rest_timeout"],
         drain_seconds=options["drain_seconds"],
         tls=tls,
+        explorer=explorer,
     )
 
 
-def _started(name: str, base_path: Path, listening: Listening) -> str:
+def _started(options: dict[str, Any], base_path: Path, listening: Listening) -> str:
     """One line: what is served from where, and where to ask."""
+    name = options["name"]
     versions = ", ".join(map(str, listening.versions[name]))
     rest = f" | REST {listening.url}/v1/models/{name}" if listening.url else ""
-    return f"serving {name}, version {versions}, from {base_path} | gRPC {listening.target}{rest}"
+    explorer = f" | explorer {listening.url}/" if options["ui"] else ""
+    return f"serving {name}, version {versions}, from {base_path} | gRPC {listening.target}{rest}{explorer}"

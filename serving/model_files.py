@@ -7,11 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tensorflow as tf
 
 from serving.errors import ModelError
 from serving.loaded_model import DESCRIPTION_FILE, EXTRA
+
+_EMBEDDINGS = "exact/embeddings/.ATTRIBUTES/VARIABLE_VALUE"
+"""The candidates' embeddings among a SavedModel's variables, see ``components.assemble.recommender``."""
 
 
 class ModelFiles:
@@ -51,14 +56,40 @@ class ModelFiles:
 
     @cached_property
     def catalogue(self) -> pa.Table:
-        """One row a candidate: ``id``, ``title`` and what train says of it, by id."""
-        return pq.read_table(self.path / EXTRA / "candidates.parquet")
+        """One row a candidate: ``id``, ``title``, ``features`` and what train says of it, by id.
+
+        Raises:
+            ModelError: If the file is absent or damaged.
+        """
+        file = self.path / EXTRA / "candidates.parquet"
+        try:
+            return pq.read_table(file)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ModelError(
+                f"{file} cannot be read: {error}. Expected a model pushed by Westwork."
+            ) from error
 
     @cached_property
     def titles(self) -> dict[str, str]:
         """Candidate id to title."""
         table = self.catalogue
         return dict(zip(table["id"].to_pylist(), table["title"].to_pylist(), strict=True))
+
+    def embeddings(self) -> np.ndarray:
+        """The candidates' embeddings, float32 [candidates, width], in the order of :attr:`catalogue`.
+
+        Read anew at each call: they are the largest part of a model.
+
+        Raises:
+            ModelError: If the model's variables are absent or damaged, or are not those of a recommender.
+        """
+        prefix = self.path / "variables" / "variables"
+        try:
+            return tf.train.load_checkpoint(str(prefix)).get_tensor(_EMBEDDINGS)
+        except (ValueError, RuntimeError, tf.errors.OpError) as error:
+            raise ModelError(
+                f"the embeddings in {prefix}.* cannot be read: {error}. Expected a model pushed by Westwork."
+            ) from error
 
     def vocabulary(self, name: str) -> list[str]:
         """The values of ``assets/<name>``, in the order of their indices; empty without such a file."""

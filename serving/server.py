@@ -19,6 +19,8 @@ import grpc
 from aiohttp import web
 
 from serving.errors import ModelError
+from serving.explorer.routes import add_explorer
+from serving.explorer.users import Explorer
 from serving.grpc_services import Health, ModelService, PredictionService, add_services
 from serving.metrics import Metrics
 from serving.predictor import Predictor
@@ -63,6 +65,7 @@ class ServerOptions:
         rest_timeout: Seconds until a REST request is given up; gRPC's carry their own deadlines.
         drain_seconds: How long requests may take to end when the server stops.
         tls: For both interfaces; None for none.
+        explorer: What the explorer shows on REST's port; None for no explorer.
     """
 
     models: tuple[ModelConfig, ...]
@@ -76,6 +79,7 @@ class ServerOptions:
     rest_timeout: float = 30.0
     drain_seconds: float = 10.0
     tls: Tls | None = None
+    explorer: Explorer | None = None
 
 
 @dataclass(frozen=True)
@@ -128,10 +132,13 @@ class Server:
         self._ssl = None if options.tls is None else _ssl_context(options.tls)
         self._grpc = self._grpc_server(predictor)
         port = self._bind()
+        rest = application(
+            predictor, self.registry, self._metrics, options.limits.message_bytes, options.rest_timeout
+        )
+        if options.explorer is not None:
+            add_explorer(rest, self.registry, options.explorer)
         self._rest = web.AppRunner(
-            application(
-                predictor, self.registry, self._metrics, options.limits.message_bytes, options.rest_timeout
-            ),
+            rest,
             access_log=None,
             shutdown_timeout=options.drain_seconds,
         )

@@ -18,6 +18,7 @@ from components.assemble.recommender import Recommender
 from components.assemble.saved import read_tuning_queries, write_model
 from components.ingest.errors import UserError
 from pipeline.export import export_model
+from serving.model_files import ModelFiles
 
 SCANN = {
     "index": "scann",
@@ -70,6 +71,11 @@ def asked(signature, **inputs):
         "history_action": tf.constant([["bought", "basket"], ["", ""]]),
     }
     return signature(**query, **inputs)
+
+
+def test_the_embeddings_are_found_beside_the_graph_whatever_the_index(models, grocer_models):
+    for path in models.values():
+        np.testing.assert_array_equal(ModelFiles(path).embeddings(), grocer_models.embed_catalogue())
 
 
 def test_the_tuning_queries_are_the_embeddings_of_real_queries(grocer, grocer_models):

@@ -46,7 +46,7 @@ def test_inspect_lists_signatures_with_dtypes_and_shapes_of_the_newest_version(s
     assert recommend["inputs"]["history"] == {"dtype": "string", "shape": [None, None]}
     assert recommend["inputs"]["k"] == {"dtype": "int32", "shape": []}
     assert recommend["outputs"]["scores"]["dtype"] == "float32"
-    assert set(facts["signatures"]) == {"recommend", "embed_query"}
+    assert set(facts["signatures"]) == {"recommend", "retrieve", "embed_query"}
     assert facts["bytes"] == sum(
         file.stat().st_size for file in (serving / "12").rglob("*") if file.is_file()
     )

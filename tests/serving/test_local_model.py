@@ -55,7 +55,7 @@ def test_version_titles_and_vocabulary_come_from_beside_the_graph(model):
 @pytest.mark.parametrize(
     ("signature", "request_", "message"),
     [
-        ("guess", _request(), "has no signature 'guess'; it has embed_query, recommend"),
+        ("guess", _request(), "has no signature 'guess'; it has embed_query, recommend, retrieve"),
         (
             "recommend",
             {"reader": ["ada"], "shoe": [1]},

@@ -39,13 +39,14 @@ def root(tmp_path_factory) -> Path:
 def serving(root):
     """The process, gRPC's target and REST's URL."""
     command = [*WESTWORK, "serve", "--domain", str(FIXTURES / "tiny"), "--root", str(root)]
-    command += ["--port", "0", "--rest-port", "0", "--batch-size", "4"]
+    command += ["--port", "0", "--rest-port", "0", "--batch-size", "4", "--ui"]
     noisy = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=noisy)
     line = process.stdout.readline()
     said = re.fullmatch(
         rf"serving recommender, version {VERSION}, from {re.escape(str(root))}/serving \| "
-        r"gRPC (127\.0\.0\.1:\d+) \| REST (http://127\.0\.0\.1:\d+)/v1/models/recommender\n",
+        r"gRPC (127\.0\.0\.1:\d+) \| REST (http://127\.0\.0\.1:\d+)/v1/models/recommender "
+        r"\| explorer http://127\.0\.0\.1:\d+/\n",
         line,
     )
     if said is None:
@@ -83,6 +84,15 @@ def test_rest_answers_beside_grpc(serving):
         assert json.load(answer)["model_version_status"][0]["version"] == VERSION
 
 
+def test_the_explorer_looks_users_up_in_the_runs_tables(serving):
+    with urllib.request.urlopen(f"{serving[2]}/explorer/api/user?id=ada") as answer:
+        found = json.load(answer)
+    assert found["known"] and found["query"]["history"] == ["104", "105", "106"]
+    with urllib.request.urlopen(f"{serving[2]}/explorer/api/model") as answer:
+        told = json.load(answer)
+    assert (told["name"], told["version"], told["exclude_seen"]) == ("recommender", VERSION, True)
+
+
 def test_it_ends_in_order_when_it_is_told_to(serving):
     process = serving[0]
     process.send_signal(signal.SIGTERM)
@@ -104,6 +114,7 @@ def test_it_ends_in_order_when_it_is_told_to(serving):
     [
         (["--tls-key", __file__], 2, "expected both --tls-cert and --tls-key"),
         (["--tls-client-ca", __file__], 2, "--tls-client-ca needs --tls-cert"),
+        (["--ui", "--no-rest"], 2, "--ui is a page on REST's port: leave out --no-rest"),
         (["--label", "stable"], 2, "found 'stable', expected NAME=VERSION"),
         (["--domain", str(FIXTURES / "tiny"), "--root", "nowhere"], 1, "no model has been pushed to"),
     ],
