@@ -152,6 +152,13 @@ def _labels(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
     show_default=True,
     help="How long requests under way may take when the server is told to stop.",
 )
+@click.option(
+    "--connection-seconds",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="End gRPC connections after so long, so that clients find servers that came since; 0: never.",
+)
 @click.option("--tls-cert", type=_FILE, help="PEM file with the server's certificate: TLS on both ports.")
 @click.option("--tls-key", type=_FILE, help="PEM file with its private key.")
 @click.option("--tls-client-ca", type=_FILE, help="PEM file: clients must have a certificate signed by this.")
@@ -248,6 +255,7 @@ def _server_options(options: dict[str, Any], base_path: Path, explorer: Explorer
         run_threads=options["run_threads"],
         rest_timeout=options["rest_timeout"],
         drain_seconds=options["drain_seconds"],
+        connection_seconds=options["connection_seconds"],
         tls=tls,
         explorer=explorer,
     )

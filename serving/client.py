@@ -331,8 +331,14 @@ def _finite(value: float) -> float | None:
 
 
 def _service_config(attempts: int) -> str:
-    """Retries by gRPC itself, for calls that the server has not begun to answer."""
-    config: dict[str, Any] = {"methodConfig": [{"name": [{}]}]}
+    """Retries by gRPC itself, for calls that the server has not begun to answer, and turns.
+
+    Calls go round the addresses that a target resolves to, such as the pods of a headless Service.
+    """
+    config: dict[str, Any] = {
+        "methodConfig": [{"name": [{}]}],
+        "loadBalancingConfig": [{"round_robin": {}}],
+    }
     if attempts > 1:
         config["methodConfig"][0]["retryPolicy"] = {
             "maxAttempts": attempts,

@@ -64,6 +64,8 @@ class ServerOptions:
         run_threads: How many threads share a run's large operations; 0: as many as there are cores.
         rest_timeout: Seconds until a REST request is given up; gRPC's carry their own deadlines.
         drain_seconds: How long requests may take to end when the server stops.
+        connection_seconds: After how long a gRPC connection is ended, in order, so that clients look up
+            where the service is again and find servers that came since; 0: never.
         tls: For both interfaces; None for none.
         explorer: What the explorer shows on REST's port; None for no explorer.
     """
@@ -78,6 +80,7 @@ class ServerOptions:
     run_threads: int = 1
     rest_timeout: float = 30.0
     drain_seconds: float = 10.0
+    connection_seconds: float = 0.0
     tls: Tls | None = None
     explorer: Explorer | None = None
 
@@ -188,14 +191,16 @@ class Server:
 
     def _grpc_server(self, predictor: Predictor) -> grpc.aio.Server:
         limits = self._options.limits
-        server = grpc.aio.server(
-            options=[
-                ("grpc.max_receive_message_length", limits.message_bytes),
-                ("grpc.max_send_message_length", limits.message_bytes),
-                # A second server on the port would otherwise share it in silence.
-                ("grpc.so_reuseport", 0),
-            ]
-        )
+        options = [
+            ("grpc.max_receive_message_length", limits.message_bytes),
+            ("grpc.max_send_message_length", limits.message_bytes),
+            # A second server on the port would otherwise share it in silence.
+            ("grpc.so_reuseport", 0),
+        ]
+        if self._options.connection_seconds:
+            # Without a grace period of its own, requests under way may take as long as they do.
+            options.append(("grpc.max_connection_age_ms", int(1000 * self._options.connection_seconds)))
+        server = grpc.aio.server(options=options)
         prediction = PredictionService(predictor, self.registry, self._metrics, limits.message_bytes)
         add_services(server, prediction, ModelService(self.registry), self._health)
         return server

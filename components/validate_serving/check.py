@@ -116,7 +116,7 @@ def _catalogue(path: Path) -> pa.Array:
     """Every candidate's id; string [candidates]."""
     try:
         return ModelFiles(path).catalogue["id"].combine_chunks()
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (ModelError, KeyError) as error:
         raise NotServable(f"{path} has no catalogue whose ids can be read: {error}") from error
 
 

@@ -123,3 +123,24 @@ def test_a_server_that_comes_up_meanwhile_is_reached_by_trying_again(saved):
     with running(saved, port=port):
         asking.join()
     assert answers == [{2: "AVAILABLE"}]
+
+
+def test_calls_go_round_the_addresses_of_a_target(saved):
+    with running(saved, versions=frozenset({1})) as one, running(saved, versions=frozenset({2})) as two:
+        both = ",".join(server.target.replace("localhost", "127.0.0.1") for server in (one, two))
+        with Recommender(f"ipv4:{both}", "tiny") as recommender:
+            versions = {recommender.recommend({"user": "ada"}, k=1).version for _ in range(20)}
+    assert versions == {"1", "2"}
+
+
+def test_a_connection_that_the_server_ends_for_its_age_costs_no_call(saved):
+    states: list[grpc.ChannelConnectivity] = []
+    with (
+        running(saved, connection_seconds=0.2) as server,
+        Recommender(server.target, "tiny", attempts=1) as asking,
+    ):
+        asking._channel.subscribe(states.append)
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            assert asking.recommend({"user": "ada"}, k=1).items
+    assert states.count(grpc.ChannelConnectivity.READY) > 1

@@ -35,7 +35,7 @@ def started(saved, container):
     """The server with that command line, on free ports."""
     line = [re.sub("^--model=.*", f"--model={saved}", option) for option in container["args"]]
     with serve.make_context("serve", line) as context:
-        options = _server_options(context.params, saved)
+        options = _server_options(context.params, saved, None)
     server = Running(replace(options, port=0, rest_port=0))
     yield server
     server.stop()
