@@ -17,6 +17,7 @@ from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
 from components.ingest.gate.distributions import Distributions
 from components.ranking.config import RankingConfig
+from components.ranking.heads import resolved_heads
 from components.retrieval.config import RetrievalConfig
 from pipeline.acquire import Acquire
 from pipeline.tune.config import TuneConfig
@@ -66,6 +67,11 @@ class Domain(Declaration):
     @model_validator(mode="after")
     def _queries_can_be_told_apart(self) -> Domain:
         self.retrieval.check(self.declaration.query_features)
+        return self
+
+    @model_validator(mode="after")
+    def _heads_have_labels(self) -> Domain:
+        resolved_heads(self.interactions, self.ranking)
         return self
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from components.ingest.strict import Strict
@@ -48,10 +50,14 @@ class RankingConfig(Strict):
         default=0.5, ge=0, lt=1, description="Share of training query ids shown as unknown."
     )
     dropout: float = Field(default=0.5, ge=0, lt=1)
-    rating_weight: float = Field(
-        default=1.0, ge=0, description="Weight of the rating head's loss, where there is one."
+    heads: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] | None = Field(
+        default=None,
+        description="Heads beside `positive` and `rating`: name to the actions whose interactions are 1, "
+        "others are 0. Absent: of several actions of weight above 0 each has one, of it and the weightier.",
     )
-    positive_weight: float = Field(default=1.0, ge=0, description="Weight of the positive head's loss.")
+    head_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict, description="Head to the weight of its loss; 1 for those not named."
+    )
     negatives: Negatives | None = Field(
         default=None,
         description="Candidates drawn as negatives for each positive. Absent: none where the log holds "

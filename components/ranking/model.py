@@ -10,6 +10,7 @@ import tf_keras as keras
 
 from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, WEIGHT
 from components.ranking.config import RankingConfig
+from components.ranking.heads import RATING
 from components.ranking.negatives import NEGATIVE_ROWS, NegativeSampler
 from components.ranking.repeats import repeat_features
 from components.ranking.statistics import TrainingStatistics
@@ -20,9 +21,6 @@ from components.retrieval.towers import drop_ids
 from components.transform.candidate_table import CandidateTable
 from components.transform.encoding import EncodedFeature
 from components.transform.interaction_dataset import CANDIDATE_ROW
-
-RATING = "rating"
-"""Name of the head that predicts the rating, whatever the user's column is called."""
 
 
 class RankingModel(tfrs.Model):
@@ -218,11 +216,11 @@ class RankingModel(tfrs.Model):
         positive = self._positive_task(
             labels[..., tf.newaxis], logits[..., tf.newaxis], sample_weight=weights
         )
-        loss = self._config.positive_weight * positive / interactions
+        loss = self._config.head_weights.get(POSITIVE, 1.0) * positive / interactions
         if self._rating:
             ratings = inputs[self._rating.column][:, tf.newaxis]
             rating = self._rating_task(ratings, heads[RATING][:, :1], sample_weight=inputs[WEIGHT])
-            loss += self._config.rating_weight * rating / interactions
+            loss += self._config.head_weights.get(RATING, 1.0) * rating / interactions
         self._epoch_loss.update_state(loss)
         return loss
 

@@ -69,7 +69,7 @@ def test_an_untrained_model_predicts_the_damped_mean_and_even_odds():
 
 @pytest.mark.parametrize(("rating_weight", "positive_weight"), [(1.0, 1.0), (2.0, 0.0), (0.0, 0.5)])
 def test_loss_is_the_weighted_sum_of_squared_error_and_cross_entropy(rating_weight, positive_weight):
-    model = make(rating_weight=rating_weight, positive_weight=positive_weight)
+    model = make(head_weights={"rating": rating_weight, "positive": positive_weight})
     errors = np.array([(5 - (3 + 2 / 7)) ** 2, (2 - 3.0) ** 2])
     weights = np.array([1.0, 2.0])
     expected = rating_weight * np.mean(errors * weights) + positive_weight * np.mean(np.log(2) * weights)
