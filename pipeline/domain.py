@@ -17,6 +17,7 @@ from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
 from components.ingest.gate.distributions import Distributions
 from components.ranking.config import RankingConfig
+from components.ranking.heads import resolved_heads
 from components.retrieval.config import RetrievalConfig
 from components.validate_serving.config import ServingConfig
 from pipeline.acquire import Acquire
@@ -73,6 +74,11 @@ class Domain(Declaration):
     @model_validator(mode="after")
     def _target_can_load_the_index(self) -> Domain:
         self.serving.check(self.assemble)
+        return self
+
+    @model_validator(mode="after")
+    def _heads_have_labels(self) -> Domain:
+        resolved_heads(self.interactions, self.ranking)
         return self
 
     @property

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.ingest.declaration import Interactions
 from components.ranking.config import RankingConfig
 from components.ranking.model import RankingModel
 from components.ranking.statistics import training_statistics
@@ -20,19 +21,28 @@ LOG = EncodedInteractions(
         "positive": tf.constant([1.0, 0.0, 0.0]),
     }
 )
+RATED = Interactions.model_validate(
+    {
+        "sources": [{"files": "log.csv"}],
+        "query_id": "user",
+        "candidate_id": "item",
+        "timestamp": {"column": "at"},
+        "rating": {"column": "stars", "minimum": 1, "maximum": 5, "positive_from": 4},
+    }
+)
 STATISTICS = training_statistics(LOG, 3, "stars")
 
 
-def make(statistics=STATISTICS, has_negatives=True, **settings):
+def make(**settings):
     config = RankingConfig(**{"dropout": 0.0, "id_dropout": 0.0} | settings)
     return RankingModel(
         ("user", 3),
         [EncodedFeature("age", "dense", 0, 1)],
         [EncodedFeature("genre", "category", 2, 1)],
         TABLE,
-        statistics,
+        STATISTICS,
+        RATED,
         config,
-        has_negatives=has_negatives,
     )
 
 
@@ -69,7 +79,7 @@ def test_an_untrained_model_predicts_the_damped_mean_and_even_odds():
 
 @pytest.mark.parametrize(("rating_weight", "positive_weight"), [(1.0, 1.0), (2.0, 0.0), (0.0, 0.5)])
 def test_loss_is_the_weighted_sum_of_squared_error_and_cross_entropy(rating_weight, positive_weight):
-    model = make(rating_weight=rating_weight, positive_weight=positive_weight)
+    model = make(head_weights={"rating": rating_weight, "positive": positive_weight})
     errors = np.array([(5 - (3 + 2 / 7)) ** 2, (2 - 3.0) ** 2])
     weights = np.array([1.0, 2.0])
     expected = rating_weight * np.mean(errors * weights) + positive_weight * np.mean(np.log(2) * weights)
