@@ -65,6 +65,11 @@ class Domain(Declaration):
         return self
 
     @model_validator(mode="after")
+    def _candidates_can_be_filtered(self) -> Domain:
+        self.assemble.check(self.declaration)
+        return self
+
+    @model_validator(mode="after")
     def _queries_can_be_told_apart(self) -> Domain:
         self.retrieval.check(self.declaration.query_features)
         return self

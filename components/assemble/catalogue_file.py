@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -61,8 +62,8 @@ def _titles(declaration: Declaration, files: Sequence[str]) -> dict[bytes, str]:
     }
     return {
         key: title.decode()
-        for batch in _batches(files, spec)
-        for key, title in zip(batch[candidates.id], batch[candidates.title], strict=True)
+        for batch in raw_batches(files, spec)
+        for key, title in zip(batch[candidates.id].numpy(), batch[candidates.title].numpy(), strict=True)
     }
 
 
@@ -76,15 +77,25 @@ def _train_interactions(
     spec[log.candidate_id] = tf.io.FixedLenFeature([], tf.string)
     lookup = table.row_lookup()
     parts = []
-    for batch in _batches(files, spec):
-        rows = lookup.lookup(tf.constant(batch[log.candidate_id])).numpy()
-        ratings = batch[log.rating.column] if log.rating else np.zeros(len(rows), np.float32)
+    for batch in raw_batches(files, spec):
+        rows = lookup.lookup(batch[log.candidate_id]).numpy()
+        ratings = batch[log.rating.column].numpy() if log.rating else np.zeros(len(rows), np.float32)
         known = rows != UNKNOWN_ROW
-        parts.append((rows[known], ratings[known], batch[POSITIVE][known]))
+        parts.append((rows[known], ratings[known], batch[POSITIVE].numpy()[known]))
     rows, ratings, positives = (np.concatenate(column) for column in zip(*parts, strict=True))
     return rows, ratings, positives
 
 
-def _batches(files: Sequence[str], spec: dict[str, tf.io.FixedLenFeature]) -> Iterator[dict[str, np.ndarray]]:
+def raw_batches(files: Sequence[str], spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Examples as ingestion left them.
+
+    Args:
+        files: Gzipped TFRecord files.
+        spec: Of the features, as for ``tf.io.parse_example``.
+
+    Yields:
+        Feature to tensor, [batch, ...].
+    """
     records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").batch(_BATCH)
-    yield from records.map(lambda batch: tf.io.parse_example(batch, spec)).as_numpy_iterator()
+    for batch in records:
+        yield tf.io.parse_example(batch, spec)

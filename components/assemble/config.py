@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
+from components.ingest.declaration import Declaration
 from components.ingest.strict import Strict
+
+_UNFILTERED: Final = ("text", "embedding")
+"""Kinds of features whose values nobody asks for."""
 
 IndexKind = Literal["scann", "ivf", "exact"]
 
@@ -43,6 +47,11 @@ class AssembleConfig(Strict):
         description="Whether recommend also ranks the candidates of the query's own history, retrieved or "
         "not: for people who come back to the same.",
     )
+    filters: tuple[str, ...] = Field(
+        default=(),
+        description="Candidate features that a request may filter by: in stock, of a category, not above a "
+        "price. Each is an input `filter_<feature>` of retrieve and recommend.",
+    )
     retrieval_weight: float = Field(
         default=1.0,
         ge=0,
@@ -50,3 +59,22 @@ class AssembleConfig(Strict):
         "positive). 0 leaves the order to the ranker alone.",
     )
     positive_weight: float = Field(default=1.0, ge=0, description="See retrieval_weight.")
+
+    def check(self, declaration: Declaration) -> None:
+        """Holds the filters against what a domain declares.
+
+        Raises:
+            ValueError: If one is no candidate feature, or of a kind that cannot be filtered by.
+        """
+        features = declaration.candidates.features
+        possible = ", ".join(name for name, one in features.items() if one.kind not in _UNFILTERED) or "none"
+        for name in self.filters:
+            if name not in features:
+                raise ValueError(
+                    f"filters: there is no candidate feature {name!r}; expected some of: {possible}"
+                )
+            if features[name].kind in _UNFILTERED:
+                raise ValueError(
+                    f"filters: {name!r} is of kind {features[name].kind}, which nothing can be filtered by; "
+                    f"expected some of: {possible}"
+                )

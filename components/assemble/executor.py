@@ -18,6 +18,7 @@ from tfx.utils import path_utils
 from components.assemble.build_index import TuningQueries, build_index
 from components.assemble.catalogue_file import CATALOGUE_FILE, catalogue_file
 from components.assemble.config import AssembleConfig
+from components.assemble.filters import Filters, read_filter_values
 from components.assemble.models import Models
 from components.assemble.recommender import Recommender
 from components.assemble.saved import write_model
@@ -78,15 +79,12 @@ class Executor(base_executor.BaseExecutor):
         queries = tuning_queries(models, held_out)
         built = build_index(models.embed_catalogue(), queries, config)
         logging.info("index: %s", built.report.in_words())
+        raw = _files(input_dict, CANDIDATE_EXAMPLES, CATALOGUE_SPLIT)
+        filters = Filters.of(declaration, read_filter_values(table, declaration, raw, config.filters))
         recommender = Recommender(
-            declaration, models, tf.constant(table.ids), built.exact, built.index, config
+            declaration, models, tf.constant(table.ids), built.exact, built.index, filters, config
         )
-        catalogue = catalogue_file(
-            table,
-            declaration,
-            _files(input_dict, CANDIDATE_EXAMPLES, CATALOGUE_SPLIT),
-            _files(input_dict, EXAMPLES, "train"),
-        )
+        catalogue = catalogue_file(table, declaration, raw, _files(input_dict, EXAMPLES, "train"))
         buffer = pa.BufferOutputStream()
         pq.write_table(catalogue, buffer)
         write_model(
