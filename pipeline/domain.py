@@ -17,7 +17,7 @@ from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
 from components.ingest.gate.distributions import Distributions
 from components.ranking.config import RankingConfig
-from components.ranking.heads import resolved_heads
+from components.ranking.heads import Head, resolved_heads
 from components.retrieval.config import RetrievalConfig
 from pipeline.acquire import Acquire
 from pipeline.tune.config import TuneConfig
@@ -65,19 +65,19 @@ class Domain(Declaration):
         return self
 
     @model_validator(mode="after")
-    def _candidates_can_be_filtered(self) -> Domain:
-        self.assemble.check(self.declaration)
-        return self
-
-    @model_validator(mode="after")
     def _queries_can_be_told_apart(self) -> Domain:
         self.retrieval.check(self.declaration.query_features)
         return self
 
     @model_validator(mode="after")
-    def _heads_have_labels(self) -> Domain:
-        resolved_heads(self.interactions, self.ranking)
+    def _heads_and_filters_are_declared(self) -> Domain:
+        self.assemble.check(self.declaration, self.heads)
         return self
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What the ranker predicts."""
+        return resolved_heads(self.interactions, self.ranking)
 
     @property
     def declaration(self) -> Declaration:

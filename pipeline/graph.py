@@ -156,6 +156,7 @@ def create_pipeline(
         transformed_examples=interaction_transform.outputs["transformed_examples"],
         transformed_candidates=candidate_transform.outputs["transformed_examples"],
         declaration=data,
+        heads=domain.heads,
         config=domain.assemble,
     )
     model = assembler.outputs["model"]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from components.assemble.build_index import build_index
 from components.assemble.catalogue_file import CATALOGUE_FILE
-from components.assemble.config import AssembleConfig
+from components.assemble.config import HEADS_JSON, AssembleConfig
 from components.assemble.filters import Filters
 from components.assemble.index_report import DESCRIPTION_FILE, EXTRA, IndexReport
 from components.assemble.recommender import Recommender
@@ -42,11 +42,15 @@ def switch_index(source: str, target: str, changes: Mapping[str, Any]) -> IndexR
     description = _description(source)
     try:
         declaration = Declaration.model_validate(description["declaration"])
+        heads = HEADS_JSON.validate_python(description["heads"])
         config = AssembleConfig.model_validate({**description["assemble"], **changes})
+        config.check(declaration, heads)
     except KeyError as error:
         raise _not_ours(source, f"{DESCRIPTION_FILE} has no {error}") from error
     except ValidationError as error:
         raise UserError(f"cannot give {source} another index: {_in_words(error)}") from error
+    except ValueError as error:
+        raise UserError(f"cannot give {source} another index: {error}") from error
     if description.get("index") == "scann":
         # Registers the ops its graph is made of.
         from scann import scann_ops  # noqa: F401
@@ -61,10 +65,11 @@ def switch_index(source: str, target: str, changes: Mapping[str, Any]) -> IndexR
         raise _not_ours(source, str(error)) from error
     queries = read_tuning_queries(source)
     built = build_index(embeddings.value(), queries, config)
-    recommender = Recommender(declaration, models, ids.value(), built.exact, built.index, filters, config)
+    parts = (declaration, models, ids.value(), built.exact, built.index, filters, heads, config)
+    recommender = Recommender(*parts)
     with tf.io.gfile.GFile(os.path.join(source, EXTRA, CATALOGUE_FILE), "rb") as file:
         others = {CATALOGUE_FILE: file.read()}
-    write_model(target, recommender, built.report, declaration, config, queries, others)
+    write_model(target, recommender, built.report, declaration, heads, config, queries, others)
     return built.report
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from components.assemble.config import AssembleConfig
 from components.assemble.diversity import most_relevant_and_different
 from components.assemble.filters import Asked, Filters
+from components.assemble.final_score import FinalScore
 from components.assemble.index import CandidateIndex, ExactIndex
 from components.assemble.inputs import (
     candidate_specs,
@@ -21,11 +22,11 @@ from components.assemble.inputs import (
 )
 from components.assemble.models import Models, Tensors
 from components.assemble.signature_names import CANDIDATE_IDS, DIVERSITY, EXCLUDE, K
-from components.ingest.declaration import HISTORY, POSITIVE, Declaration
+from components.ingest.declaration import HISTORY, Declaration
+from components.ranking.heads import Head
 from components.ranking.repeats import distinct_rows
 from components.transform.candidate_table import UNKNOWN_ROW
 
-_LEAST_PROBABILITY = 1e-30
 _OVERFETCH = 4
 """How many times as many candidates the index is asked for where the request filters."""
 
@@ -47,6 +48,7 @@ class Recommender(tf.Module):
         exact: ExactIndex,
         index: CandidateIndex,
         filters: Filters,
+        heads: Sequence[Head],
         config: AssembleConfig,
     ):
         """Takes the parts.
@@ -58,10 +60,12 @@ class Recommender(tf.Module):
             exact: The candidates' embeddings, by row.
             index: What ``retrieve`` and ``recommend`` search; may be the exact one.
             filters: What requests may filter by.
+            heads: Of the ranker.
             config: The assemble section.
         """
         super().__init__(name="recommender")
         self._declaration, self._config = declaration, config
+        self._final_score = FinalScore(heads, config)
         self._query_names = tuple(query_specs(declaration))
         self.models = models
         self.ids = tf.Variable(ids, trainable=False, name="candidate_ids")
@@ -120,10 +124,10 @@ class Recommender(tf.Module):
     def recommend(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Retrieves more than k candidates, ranks them and returns the k best.
 
-        The order is by ``retrieval_weight x retrieval score + positive_weight x log P(positive)``: the
-        towers say how likely a candidate is to be met and liked next, the ranker how likely it is to be
-        liked once met (or, trained on drawn negatives, the former too). With ``rank_history`` the
-        candidates of the query's history are ranked beside the retrieved ones.
+        The order is by :class:`components.assemble.final_score.FinalScore`: by default the sum of the towers'
+        score, which says how likely a candidate is to be met and liked next, and of the logarithm of the
+        ranker's probability that it is liked once met (or, trained on drawn negatives, of the former too).
+        With ``rank_history`` the candidates of the query's history are ranked beside the retrieved ones.
 
         Args:
             inputs: As for :meth:`retrieve`; and ``diversity``, float32 [] from 0 to below 1, of
@@ -142,12 +146,8 @@ class Recommender(tf.Module):
         if self._config.rank_history:
             found, rows = self._with_history(embedding, encoded[HISTORY], inputs, found, rows)
         heads = self.models.score(encoded, rows)
-        likely = tf.math.log(tf.maximum(heads[POSITIVE], _LEAST_PROBABILITY))
-        total = self._config.retrieval_weight * found + self._config.positive_weight * likely
-        # An empty place stays one, whatever the weights: 0 x inf is not a number.
-        scores, order = self._best(
-            tf.where(tf.math.is_inf(found), -math.inf, total), rows, k, _checked_diversity(inputs[DIVERSITY])
-        )
+        diversity = _checked_diversity(inputs[DIVERSITY])
+        scores, order = self._best(self._final_score(found, heads), rows, k, diversity)
         missing = tf.math.is_inf(scores)
         ranked = {
             name: tf.where(missing, math.nan, tf.gather(values, order, batch_dims=1))

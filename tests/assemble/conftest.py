@@ -22,6 +22,7 @@ from components.assemble.recommender import Recommender
 from components.ingest.declaration import Declaration
 from components.ranking import trainer as ranking
 from components.ranking.config import RankingConfig
+from components.ranking.heads import resolved_heads
 from components.retrieval import trainer as retrieval
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.training_inputs import TrainingInputs, encoded_query_signature
@@ -167,7 +168,8 @@ def assemble(grocer: Grocer, grocer_models: Models) -> Callable[..., Recommender
         declaration = grocer.inputs.declaration
         values = read_filter_values(grocer.table, declaration, [grocer.goods_file], config.filters)
         filters = Filters.of(declaration, values)
-        return Recommender(declaration, grocer_models, ids, built.exact, built.index, filters, config)
+        heads = resolved_heads(declaration.interactions, RankingConfig())
+        return Recommender(declaration, grocer_models, ids, built.exact, built.index, filters, heads, config)
 
     return make
 

@@ -18,6 +18,8 @@ from components.assemble.op_census import read_meta_graph, take_census
 from components.assemble.recommender import Recommender
 from components.assemble.saved import read_tuning_queries, write_model
 from components.ingest.errors import UserError
+from components.ranking.config import RankingConfig
+from components.ranking.heads import resolved_heads
 from pipeline.export import export_model
 
 SCANN = {
@@ -43,9 +45,11 @@ def models(grocer, grocer_models, tmp_path_factory):
     built = build_index(grocer_models.embed_catalogue(), queries, config)
     ids = tf.constant(grocer.table.ids)
     filters = Filters.of(declaration, values)
-    recommender = Recommender(declaration, grocer_models, ids, built.exact, built.index, filters, config)
+    heads = resolved_heads(declaration.interactions, RankingConfig())
+    parts = (declaration, grocer_models, ids, built.exact, built.index, filters, heads, config)
+    recommender = Recommender(*parts)
     goods = {CATALOGUE_FILE: b"goods"}
-    write_model(str(scann), recommender, built.report, declaration, config, queries, goods)
+    write_model(str(scann), recommender, built.report, declaration, heads, config, queries, goods)
     switch_index(str(scann), str(ivf), {"index": "ivf"})
     exact, _ = export_model(ivf, folder / "serving", {"index": "exact", "retrieve": 24})
     return {"scann": scann, "ivf": ivf, "exact": exact}
@@ -163,6 +167,8 @@ def test_wrong_settings_and_foreign_models_are_refused_in_words(models, tmp_path
         switch_index(str(models["ivf"]), str(tmp_path / "x"), {"ann_recall": 2})
     with pytest.raises(UserError, match=r"assemble.filters: it holds no values of 'price'; expected .*aisle"):
         switch_index(str(models["ivf"]), str(tmp_path / "x"), {"filters": ["price"]})
+    with pytest.raises(UserError, match=r"assemble.weights: there is no head 'rating'; .*: retrieval"):
+        switch_index(str(models["ivf"]), str(tmp_path / "x"), {"weights": {"rating": 1}})
     with pytest.raises(UserError, match=r"is not a model whose index can be changed: .*model.json cannot be"):
         switch_index(str(tmp_path), str(tmp_path / "x"), {"index": "ivf"})
     extra = tmp_path / "foreign" / "assets.extra"

@@ -133,8 +133,8 @@ def test_the_history_is_ranked_beside_what_was_retrieved_once_and_not_if_exclude
 def test_weights_say_how_towers_and_ranker_combine(grocer, assemble):
     query = request(grocer.rows[-5:])
     towers = assemble().retrieve(search(query, 24, ["g03"]))
-    answer = assemble(retrieval_weight=0.0, positive_weight=2.0).recommend(search(query, 24, ["g03"]))
-    mixed = assemble(retrieval_weight=0.5, positive_weight=3.0).recommend(search(query, 24))
+    answer = assemble(weights={"positive": 2.0}).recommend(search(query, 24, ["g03"]))
+    mixed = assemble(weights={"retrieval": 0.5, "positive": 3.0}).recommend(search(query, 24))
     for i in range(5):
         probabilities = by_id(answer, "positive", i)
         assert len(probabilities) == 23
