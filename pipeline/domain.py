@@ -50,8 +50,9 @@ class Domain(Declaration):
     @classmethod
     def _bounds_are_measured(cls, evaluation: EvaluationConfig, info: ValidationInfo) -> EvaluationConfig:
         # A section that is wrong itself is not there to hold the bounds against.
-        if "interactions" in info.data:
-            evaluation.check(info.data["interactions"])
+        if {"interactions", "ranking"} <= info.data.keys():
+            interactions = info.data["interactions"]
+            evaluation.check(interactions, resolved_heads(interactions, info.data["ranking"]))
         return evaluation
 
     @model_validator(mode="after")

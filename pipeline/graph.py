@@ -162,9 +162,18 @@ def create_pipeline(
     model = assembler.outputs["model"]
     pushed = BaselineResolver(model, places.serving)
     gated = evaluator(
-        query_examples, model, pushed.outputs["baseline"], rivals, query_schema, data, domain.evaluation
+        query_examples,
+        model,
+        pushed.outputs["baseline"],
+        rivals,
+        query_schema,
+        data,
+        domain.heads,
+        domain.evaluation,
     )
-    reported = reporting_evaluator(query_examples, model, rivals, query_schema, data, domain.evaluation)
+    reported = reporting_evaluator(
+        query_examples, model, rivals, query_schema, data, domain.heads, domain.evaluation
+    )
     push = pusher(model, gated.outputs["blessing"], places.serving)
 
     return tfx.dsl.Pipeline(

@@ -54,7 +54,9 @@ class CategoryFilter(tf.Module):
         """Numbers the candidates' values, string [candidates, any]."""
         vocabulary, places = np.unique(values.flat_values.numpy(), return_inverse=True)
         codes = values.with_flat_values(tf.constant(places + 1, tf.int32))
-        return cls(name, tf.constant(vocabulary, tf.string, [len(vocabulary)]), codes.to_tensor(_MISSING))
+        # A table cannot be empty; nobody asks for "".
+        known = vocabulary if len(vocabulary) else [b""]
+        return cls(name, tf.constant(known, tf.string), codes.to_tensor(_MISSING))
 
     @classmethod
     def of_loaded(cls, name: str, loaded: tf.Module) -> CategoryFilter:

@@ -38,6 +38,15 @@ class Recommender(tf.Module):
     string is "", a missing number NaN; histories and exclusions are padded with "". The action of a history's
     event is unknown where it is "", not declared, or left out by a ``history_action`` narrower than the
     history.
+
+    Attributes:
+        models: All of the model but the index.
+        ids: string [candidates], by row.
+        exact: The index that scores every candidate.
+        filters: What requests may filter by.
+        retrieve_exact: From query features, k and exclusions to what ``retrieve`` answers, by that index.
+        score_catalogue: From query features to ``retrieval``, the towers' scores, and ``final``, those that
+            order what ``recommend`` answers, of every candidate: float32 [batch, candidates].
     """
 
     def __init__(
@@ -78,6 +87,7 @@ class Recommender(tf.Module):
                 tf.TensorSpec([None, None], tf.string, name=EXCLUDE),
             ],
         )
+        self.score_catalogue = tf.function(self._score_catalogue, input_signature=[query_specs(declaration)])
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The signatures by name; ``serving_default`` is ``recommend``."""
@@ -168,6 +178,14 @@ class Recommender(tf.Module):
         rows = self.models.rows(inputs[CANDIDATE_IDS])
         heads = self.models.score(self.models.encode_query(query), tf.maximum(rows, 0))
         return {name: tf.where(rows == UNKNOWN_ROW, math.nan, values) for name, values in heads.items()}
+
+    def _score_catalogue(self, query: Tensors) -> dict[str, tf.Tensor]:
+        encoded = self.models.encode_query(query)
+        embedding = self.models.embed_query(encoded)["embedding"]
+        retrieved = tf.matmul(embedding, self.exact.embeddings, transpose_b=True)
+        rows = tf.range(self.exact.size, dtype=tf.int64)[tf.newaxis]
+        heads = self.models.score(encoded, tf.repeat(rows, tf.shape(retrieved)[0], axis=0))
+        return {"retrieval": retrieved, "final": self._final_score(retrieved, heads)}
 
     def _retrieve_exact(self, query: Tensors, k: tf.Tensor, exclude: tf.Tensor) -> dict[str, tf.Tensor]:
         search = functools.partial(self.exact.search, self.embed_query(query)["embedding"])

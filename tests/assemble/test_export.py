@@ -93,7 +93,7 @@ def test_every_signature_answers_the_same_but_for_the_index(signatures):
     search = {
         "k": tf.constant(24),
         "exclude": tf.constant([["g03"], [""]]),
-        "filter_aisle": tf.constant([["wine", "bread"], [""]]),
+        "filter_aisle": tf.constant([["wine", "bread"], ["", ""]]),
         "filter_labels": tf.constant([[""], ["fair"]]),
         "filter_since": tf.constant([[np.nan] * 2, [1_700_000_003, np.nan]], tf.float64),
     }

@@ -67,7 +67,8 @@ def test_signatures_take_what_is_declared_and_give_what_can_be_learnt(version):
     signatures = tf.saved_model.load(str(version)).signatures
     inputs = signatures["recommend"].structured_input_signature[1]
     assert set(inputs) == {
-        *("listener", "at", "device", "searched", "history", "history_age", "history_action", "k", "exclude"),
+        *("listener", "at", "device", "searched", "history", "history_age", "history_action"),
+        *("k", "exclude", "diversity"),
     }
     assert inputs["device"].dtype == tf.string and inputs["at"].dtype == tf.int64
     vector = signatures["embed_candidate"].structured_input_signature[1]["sound"]

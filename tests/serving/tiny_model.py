@@ -55,9 +55,11 @@ class Tiny(tf.Module):
         wanted = inputs["filter_id"]
         of_ids = tf.reduce_any(self.ids[None, :, None] == wanted[:, None, :], axis=2)
         passes = of_ids | ~tf.reduce_any(wanted != "", axis=1, keepdims=True)
-        least, most = inputs["filter_number"][:, :1], inputs["filter_number"][:, 1:]
+        bounds = inputs["filter_number"]
+        least = tf.where(tf.math.is_nan(bounds[:, :1]), 0.0, bounds[:, :1])
+        most = tf.where(tf.math.is_nan(bounds[:, 1:]), float(CATALOGUE), bounds[:, 1:])
         numbers = tf.range(float(CATALOGUE))[None]
-        passes &= ~(numbers < least) & ~(numbers > most)
+        passes &= (numbers >= least) & (numbers <= most)
         barred = tf.where(passes, "", self.ids[None])
         return self.recommend({**inputs, "exclude": tf.concat([inputs["exclude"], barred], axis=1)})
 
