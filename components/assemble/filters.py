@@ -27,7 +27,7 @@ class CategoryFilter(tf.Module):
 
     Attributes:
         codes: int32 [candidates, most], a number from 1 for each value; 0 in the places left over.
-        vocabulary: From nothing to the values, string [values], and their codes, int64 [values].
+        vocabulary: From nothing to the values, string [values], and their codes, int32 [values].
     """
 
     def __init__(self, name: str, vocabulary: tf.Tensor, codes: tf.Tensor):

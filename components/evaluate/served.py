@@ -25,8 +25,8 @@ HEAD, MIDDLE, TAIL, COLD = b"head", b"middle", b"tail", b"cold"
 """Values of the ``candidate_popularity`` slice."""
 
 _RATING_MEAN = "train_rating_mean"
-_RANKED_AT_ONCE = 1 << 18
-"""Pairs of a query and a candidate a call: some hundred floats each in the ranker's layers."""
+_RANKED_AT_ONCE = 1 << 16
+"""Pairs of a query and a candidate a call: each may take thousands of floats in the ranker."""
 
 
 @dataclasses.dataclass(frozen=True)

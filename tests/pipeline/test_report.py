@@ -165,7 +165,7 @@ def test_metrics_stand_beside_the_baselines_for_both_splits(pushed):
         assert "Popularity bias@10 1.7500" in table
         best = "Recall@10 Retrieval, Recall@100 Retrieval, NDCG@10 Retrieval, MRR Retrieval"
         assert f"Best on the {split.lower()} split: {best}." in pushed.text
-    assert pushed.part("metrics").count('class="plot"') == 2
+    assert pushed.part("metrics").count('class="plot"') == 6, "lists, funnel and reliability, twice"
 
 
 def test_the_best_of_two_errors_is_the_smaller_one(pushed):

@@ -85,7 +85,7 @@ def test_a_domain_without_ratings_and_negatives_has_no_table_of_them(serving):
 
 
 def test_the_cascade_is_said_where_it_was_measured(serving):
-    assert "cascade" not in _print(_summary(), serving)
+    assert "\ncascade" not in _print(_summary(), serving)
     shares = {"top10_delivered": 0.91, "top10_kept": 0.875, "positives_kept": 0.125}
     funnel = {f"funnel/{name}": share for name, share in shares.items()}
     values = {**METRICS, **funnel, "exact_ranker/recall@10": 0.2}
