@@ -220,7 +220,7 @@ def funnel(title: str, stages: Sequence[str], series: Sequence[Series]) -> Marku
         stages: Labels from the top, of one or two lines.
         series: Shares that are left at the stages, of each a funnel beside the others.
     """
-    with _figure(title, 2 * _WIDTH, 0.5 + 0.72 * len(stages)) as (figure, axes):
+    with _figure(title, _WIDTH, 0.8 + 0.68 * len(stages)) as (figure, axes):
         for number, (_, colour, shares) in enumerate(series):
             middle = _APART * number
             for place, share in enumerate(shares):
@@ -246,7 +246,7 @@ def funnel(title: str, stages: Sequence[str], series: Sequence[Series]) -> Marku
 
 def _write_share(axes: Axes, share: float, middle: float, place: int) -> None:
     """A share into its bar, or beside one that is too small for it."""
-    inside = share > 0.16
+    inside = share > 0.35
     axes.annotate(
         f"{share:.1%}",
         (middle if inside else middle + share / 2, place),

@@ -104,8 +104,8 @@ def funnel_plot(scores: Scores, split: str, candidates: int | None) -> Markup | 
             [1.0, scores.value(f"{FUNNEL}/{kind}_delivered"), scores.value(f"{FUNNEL}/{kind}_kept")],
         )
         for text, colour, kind in (
-            ("Held-out positives", "retrieve", "positives"),
-            ("The ranker's best ten of everything", "recommend", "top10"),
+            ("Held-out\npositives", "retrieve", "positives"),
+            ("The ranker's best\nten of everything", "recommend", "top10"),
         )
     ]
     return figures.funnel(f"{split.capitalize()} split", stages, series)
