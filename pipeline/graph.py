@@ -130,7 +130,14 @@ def create_pipeline(
         domain.retrieval,
         repeats=domain.evaluation.repeats,
     )
-    ranking = ranking_trainer(interaction_transform, candidate_transform, query_schema, data, domain.ranking)
+    ranking = ranking_trainer(
+        interaction_transform,
+        candidate_transform,
+        query_schema,
+        data,
+        domain.ranking,
+        retrieval.outputs["model"],
+    )
     trained = domain.evaluation.baselines
     baselines = (
         baseline_trainer(

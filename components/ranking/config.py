@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -25,18 +25,27 @@ class Negatives(Strict):
         "where people come back to the same.",
     )
 
+    retrieved: int = Field(
+        default=0,
+        ge=0,
+        description="From the best `retrieved_from` that the trained towers retrieve for the query, each "
+        "equally likely, without its history and its positives: what the ranker has to order.",
+    )
+    retrieved_from: int = Field(default=100, gt=0, description="How many of the best those are.")
+
     @model_validator(mode="after")
     def _any_candidate_can_be_drawn(self) -> Negatives:
-        if self.history and not self.popular + self.uniform:
-            raise ValueError(
-                "history alone says nothing of candidates outside it; expected popular or uniform above 0 too"
-            )
+        for name in ("history", "retrieved"):
+            if getattr(self, name) and not self.popular + self.uniform:
+                raise ValueError(
+                    f"{name} alone says nothing of other candidates; expected popular or uniform above 0 too"
+                )
         return self
 
     @property
     def total(self) -> int:
         """Candidates drawn for each positive."""
-        return self.popular + self.uniform + self.history
+        return self.popular + self.uniform + self.history + self.retrieved
 
 
 class RankingConfig(Strict):
@@ -45,7 +54,19 @@ class RankingConfig(Strict):
     feature_dim: int = Field(default=8, gt=0, description="Width of each id's and feature's embedding.")
     cross_layers: int = Field(default=2, ge=0, description="DCN-v2 cross layers.")
     cross_rank: int = Field(default=32, gt=0, description="Rank of each cross layer's weight matrix.")
-    layers: tuple[int, ...] = Field(default=(64, 32), description="Hidden layers after the crosses.")
+    layers: tuple[int, ...] = Field(default=(64, 32), description="Hidden layers of the deep part.")
+    structure: Literal["stacked", "parallel"] = Field(
+        default="stacked", description="Whether the deep part is after the crosses or beside them."
+    )
+    history: Literal["mean", "target_attention"] = Field(
+        default="mean",
+        description="The mean of the history's id embeddings, or one that each candidate weighs anew (DIN).",
+    )
+    attention_dim: int = Field(
+        default=16,
+        gt=0,
+        description="Of target attention: width in which candidates and events are compared.",
+    )
     id_dropout: float = Field(
         default=0.5, ge=0, lt=1, description="Share of training query ids shown as unknown."
     )
@@ -58,10 +79,28 @@ class RankingConfig(Strict):
     head_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict, description="Head to the weight of its loss; 1 for those not named."
     )
+    weighting: Literal["fixed", "uncertainty"] = Field(
+        default="fixed",
+        description="Whether the heads' weights are `head_weights` or learnt (Kendall et al.).",
+    )
+    sharing: Literal["shared_bottom", "mmoe"] = Field(
+        default="shared_bottom",
+        description="Whether heads share one deep part, or each mixes several experts (MMoE).",
+    )
+    experts: int = Field(default=4, gt=1, description="Of `mmoe`: how many.")
+    loss: Literal["pointwise", "pairwise", "softmax"] = Field(
+        default="pointwise",
+        description="Of `positive`: of each label alone, of a positive against each negative drawn for it, "
+        "or against all of them.",
+    )
+    calibration: Literal["platt", "none"] = Field(
+        default="platt",
+        description="Whether probabilities are fitted to the eval split's labels once trained (Platt).",
+    )
     negatives: Negatives | None = Field(
         default=None,
         description="Candidates drawn as negatives for each positive. Absent: none where the log holds "
-        "negatives, else `{popular: 4, uniform: 8, history: 8}`.",
+        "negatives and the loss is pointwise, else `{popular: 4, uniform: 8, history: 8}`.",
     )
     repeats: bool | None = Field(
         default=None,
@@ -78,4 +117,23 @@ class RankingConfig(Strict):
         """What to draw for a log that holds negatives of its own, or none."""
         if self.negatives is not None:
             return self.negatives
-        return Negatives() if has_negatives else Negatives(popular=4, uniform=8, history=8)
+        if has_negatives and self.loss == "pointwise":
+            return Negatives()
+        return Negatives(popular=4, uniform=8, history=8)
+
+    @model_validator(mode="after")
+    def _fits(self) -> RankingConfig:
+        if self.loss != "pointwise" and self.negatives is not None and not self.negatives.total:
+            raise ValueError(
+                f"negatives draws none, but loss {self.loss!r} holds a positive against drawn ones: set "
+                "one of its numbers above 0, or leave the key out"
+            )
+        if self.sharing == "mmoe" and not self.layers:
+            raise ValueError(
+                "'sharing: mmoe' without 'layers': expected at least one, which experts are made of"
+            )
+        if self.weighting == "uncertainty" and self.head_weights:
+            raise ValueError(
+                "found both head_weights and 'weighting: uncertainty', which learns them; expected one"
+            )
+        return self

@@ -51,7 +51,8 @@ def resolved_heads(interactions: Interactions, config: RankingConfig) -> tuple[H
         if name in _TAKEN or "/" in name:
             raise ValueError(
                 f"ranking.heads: a head cannot be called {name!r}; expected a name without '/' and none "
-                f"of {', '.join(_TAKEN)}. Without ranking.heads, heads are called like their actions: declare it"
+                f"of {', '.join(_TAKEN)}. Without ranking.heads heads are called like their actions: "
+                "declare it"
             )
         for action in actions:
             if action not in weights:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
-from components.ingest.declaration import HISTORY, HISTORY_AGE, POSITIVE, WEIGHT
+from components.ingest.declaration import ACTION, HISTORY, HISTORY_AGE, POSITIVE, WEIGHT, Interactions
+from components.ranking.attention import TargetAttention
+from components.ranking.calibration import Calibration
 from components.ranking.config import RankingConfig
-from components.ranking.heads import RATING
+from components.ranking.heads import RATING, Head, resolved_heads
+from components.ranking.losses import LOSSES, Group, TotalLoss, pointwise
 from components.ranking.negatives import NEGATIVE_ROWS, NegativeSampler
-from components.ranking.repeats import repeat_features
+from components.ranking.network import RankingNetwork
+from components.ranking.repeats import REPEAT_WIDTH, repeat_features
 from components.ranking.statistics import TrainingStatistics
 from components.retrieval.features import FeatureEncoder, mean_embedding
 from components.retrieval.history import UNKNOWN_ID
@@ -24,11 +28,10 @@ from components.transform.interaction_dataset import CANDIDATE_ROW
 
 
 class RankingModel(tfrs.Model):
-    """DCN-v2 with a classification head for *positive* and, where interactions are rated, a regression head.
+    """DCN-v2 with a head for *positive*, one for the rating and some for actions, as the log has them.
 
-    Cross layers: R. Wang et al., "DCN V2", WWW 2021, eq. 3 (low rank), by ``tfrs.layers.dcn.Cross``,
-    stacked before the deep layers. The rating head starts from the candidate's damped mean, the positive
-    head on drawn negatives from the candidate's share of positives; each learns what to add.
+    The rating head starts from the candidate's damped mean, heads of probabilities on drawn negatives from
+    the candidate's share of positives; each learns what to add.
     """
 
     def __init__(
@@ -38,9 +41,8 @@ class RankingModel(tfrs.Model):
         candidate_features: Sequence[EncodedFeature],
         table: CandidateTable,
         statistics: TrainingStatistics,
+        log: Interactions,
         config: RankingConfig,
-        *,
-        has_negatives: bool,
     ):
         """Makes the model.
 
@@ -50,11 +52,12 @@ class RankingModel(tfrs.Model):
             candidate_features: Shapes of the catalogue's features.
             table: The catalogue after Transform.
             statistics: What the train split says of each candidate.
+            log: What the domain declares of its interactions: labels and actions.
             config: The ranking section.
-            has_negatives: Whether the log itself holds negatives.
         """
         super().__init__()
         self._config = config
+        self.heads = resolved_heads(log, config)
         self._query_id, id_size = query_id
         self._unknown_query = id_size - 1
         self._table = {name: tf.constant(column) for name, column in table.features.items()}
@@ -62,10 +65,11 @@ class RankingModel(tfrs.Model):
         if self._rating:
             self._mean = tf.constant(self._rating.mean, tf.float32)
             self._offsets = tf.constant(self._rating.offsets)
-        negatives = config.resolved_negatives(has_negatives=has_negatives)
+        negatives = config.resolved_negatives(has_negatives=log.has_negatives)
         self.sampler = NegativeSampler(negatives, statistics.positives) if negatives.total else None
         self._log_odds = tf.constant(statistics.positive_log_odds())
         self._log_odds_without_own = tf.constant(statistics.positive_log_odds(without=1))
+        self._labels = _labels_of_actions(self.heads, log)
         # Of one interaction, an embedding beside drawn negatives learns by heart that train holds it.
         indices = id_embedding_indices(statistics.counts, least=2 if self.sampler else 1)
         self._id_indices = tf.constant(indices)
@@ -76,34 +80,24 @@ class RankingModel(tfrs.Model):
         self._candidate_ids.build(None)
         self._query_encoder = FeatureEncoder(query_features, dim, seed=seed + 100)
         self._candidate_encoder = FeatureEncoder(candidate_features, dim, seed=seed + 200)
-        self._crosses = [
-            tfrs.layers.dcn.Cross(
-                projection_dim=config.cross_rank,
-                kernel_initializer=keras.initializers.TruncatedNormal(seed=seed + 300 + i),
-            )
-            for i in range(config.cross_layers)
-        ]
-        self._hidden = [
-            keras.layers.Dense(
-                width,
-                activation="relu",
-                kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 400 + i),
-            )
-            for i, width in enumerate(config.layers)
-        ]
-        self._dropout = keras.layers.Dropout(config.dropout, seed=seed)
-        # Zero kernels: training starts at what the train split says of a candidate, not at noise around it.
-        self._positive_head = keras.layers.Dense(1, kernel_initializer="zeros", name="positive")
+        self._attention = (
+            TargetAttention(config.attention_dim, dim, seed=seed + 500)
+            if config.history == "target_attention"
+            else None
+        )
+        self._candidate_width = dim + _width(candidate_features, dim) + bool(self._rating)
+        widths = (
+            dim + _width(query_features, dim) + (0 if self._attention else dim),
+            self._candidate_width,
+            bool(self.sampler) + REPEAT_WIDTH * self._sees_repeats + (dim if self._attention else 0),
+        )
+        self._network = RankingNetwork(widths, [head.name for head in self.heads], config)
+        self.calibration = Calibration([head.name for head in self.heads if head.kind == "probability"])
+        self._total = TotalLoss(
+            self.heads, config.head_weights, uncertainty=config.weighting == "uncertainty"
+        )
         # tfrs.Model reports the last batch's loss; a curve needs the epoch's.
         self._epoch_loss = keras.metrics.Mean(name="epoch_loss")
-        self._positive_task = tfrs.tasks.Ranking(
-            loss=keras.losses.BinaryCrossentropy(from_logits=True, reduction=keras.losses.Reduction.SUM)
-        )
-        if self._rating:
-            self._rating_head = keras.layers.Dense(1, kernel_initializer="zeros", name="rating")
-            self._rating_task = tfrs.tasks.Ranking(
-                loss=keras.losses.MeanSquaredError(reduction=keras.losses.Reduction.SUM)
-            )
 
     def score(
         self, query: Mapping[str, tf.Tensor], rows: tf.Tensor, training: bool = False
@@ -117,125 +111,198 @@ class RankingModel(tfrs.Model):
             training: Whether dropout is on.
 
         Returns:
-            float32 [batch, candidates] each: ``positive``, a probability, and ``rating`` where interactions
-            are rated.
+            float32 [batch, candidates] by head: calibrated probabilities, and the rating.
         """
-        return self.score_encoded(query, rows, self.encode_candidates(tf.reshape(rows, [-1])), training)
+        return self.score_encoded(query, rows, self._encoded, training)
 
     def score_encoded(
         self,
         query: Mapping[str, tf.Tensor],
         rows: tf.Tensor,
-        candidates: tf.Tensor,
+        encoded: Callable[[tf.Tensor], tf.Tensor],
         training: bool = False,
     ) -> dict[str, tf.Tensor]:
-        """As :meth:`score`, given what :meth:`encode_candidates` makes of the rows.
+        """As :meth:`score`, given where to find what :meth:`encode_candidates` makes of rows.
 
         Args:
             query: As for :meth:`score`.
             rows: int64 [batch, candidates] rows in the candidate table.
-            candidates: float32 [batch x candidates, width], the rows' encoding.
+            encoded: From int64 rows of any shape to their encodings, float32 [..., width].
             training: Whether dropout is on.
         """
-        heads = self._heads(query, rows, candidates, tf.gather(self._log_odds, rows), training)
-        return {**heads, POSITIVE: tf.math.sigmoid(heads[POSITIVE])}
+        heads = self._logits(query, rows, encoded, tf.gather(self._log_odds, rows), training)
+        return {**heads, **self.calibration(heads)}
 
-    def _heads(
+    def _logits(
         self,
         query: Mapping[str, tf.Tensor],
         rows: tf.Tensor,
-        candidates: tf.Tensor,
+        encoded: Callable[[tf.Tensor], tf.Tensor],
         log_odds: tf.Tensor,
         training: bool,
     ) -> dict[str, tf.Tensor]:
-        """As :meth:`score_encoded`, but of *positive* the logit, given each candidate's share as log odds."""
+        """As :meth:`score_encoded`, of probabilities the logits, given each candidate's share as log odds."""
         shape = tf.shape(rows)
-        flat = tf.reshape(rows, [-1])
-        repeated = tf.repeat(self._query_inputs(query, training), shape[1], axis=0)
-        inputs = [repeated, candidates]
+        table = encoded(rows)
+        candidates = tf.reshape(table, [-1, table.shape[-1]])
+        pairs = [candidates[:, :0]]
         if self.sampler:
-            inputs.append(tf.reshape(log_odds, [-1, 1]))
+            pairs.append(tf.reshape(log_odds, [-1, 1]))
         if self._sees_repeats:
             repeats = repeat_features(query[HISTORY], query[HISTORY_AGE], rows)
-            inputs.append(tf.reshape(repeats, [-1, repeats.shape[2]]))
-        x = tf.concat(inputs, axis=1)
-        first = x
-        for cross in self._crosses:
-            x = cross(first, x)
-        for layer in self._hidden:
-            x = self._dropout(layer(x), training=training)
-        positive = self._positive_head(x)[:, 0]
-        if self.sampler:
-            positive += tf.reshape(log_odds, [-1])
-        heads = {POSITIVE: tf.reshape(positive, shape)}
-        if self._rating:
-            rating = self._mean + tf.gather(self._offsets, flat) + self._rating_head(x)[:, 0]
-            heads[RATING] = tf.reshape(rating, shape)
+            pairs.append(tf.reshape(repeats, [-1, REPEAT_WIDTH]))
+        first_layers = candidates[:, self._candidate_width :]
+        if self._attention:
+            of_attention = table[..., -self._attention.width :]
+            first_layers = first_layers[:, : -self._attention.width]
+            history = query[HISTORY]
+            events = encoded(tf.maximum(history, 0))[..., -self._attention.width :]
+            attended = self._attention(of_attention, events, query[HISTORY_AGE], history >= 0)
+            pairs.append(tf.reshape(attended, [-1, attended.shape[-1]]))
+        added = self._network(
+            self._query_inputs(query, training),
+            candidates[:, : self._candidate_width],
+            first_layers,
+            tf.concat(pairs, axis=1),
+            training=training,
+        )
+        heads = {name: tf.reshape(values, shape) for name, values in added.items()}
+        for head in self.heads:
+            if head.name == RATING:
+                heads[RATING] += self._mean + tf.gather(self._offsets, rows)
+            elif self.sampler:
+                heads[head.name] += log_odds
         return heads
 
     def _query_inputs(self, query: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
-        """What the cross layers see of the queries: float32 [batch, width]."""
+        """What the network sees of the queries alone: float32 [batch, width]."""
         ids = query[self._query_id]
         if training:
             ids = drop_ids(ids, self._config.id_dropout, unknown=self._unknown_query)
-        history = query[HISTORY]
-        indices = tf.where(history >= 0, tf.gather(self._id_indices, tf.maximum(history, 0)), UNKNOWN_ID)
-        pooled = mean_embedding(self._candidate_ids, indices, indices > UNKNOWN_ID)
-        return tf.concat([self._query_ids(ids), *self._query_encoder(query), pooled], axis=1)
+        parts = [self._query_ids(ids), *self._query_encoder(query)]
+        if not self._attention:
+            history = query[HISTORY]
+            indices = tf.where(history >= 0, tf.gather(self._id_indices, tf.maximum(history, 0)), UNKNOWN_ID)
+            parts.append(mean_embedding(self._candidate_ids, indices, indices > UNKNOWN_ID))
+        return tf.concat(parts, axis=1)
 
     def encode_candidates(self, rows: tf.Tensor) -> tf.Tensor:
-        """What the cross layers see of candidates, int64 [rows]: float32 [rows, width]."""
+        """All that needs no query of candidates, int64 [rows]: float32 [rows, width].
+
+        That is what the network sees of them, what its first layers make of that, and what attention does.
+        """
         features = {name: tf.gather(column, rows) for name, column in self._table.items()}
         identity = self._candidate_ids(tf.gather(self._id_indices, rows))
         parts = [identity, *self._candidate_encoder(features)]
         if self._rating:
             parts.append(tf.gather(self._offsets, rows)[:, tf.newaxis])
-        return tf.concat(parts, axis=1)
+        inputs = tf.concat(parts, axis=1)
+        encoded = [inputs, self._network.of_candidates(inputs)]
+        if self._attention:
+            encoded.append(self._attention.of_candidates(inputs))
+        return tf.concat(encoded, axis=1)
+
+    def _encoded(self, rows: tf.Tensor) -> tf.Tensor:
+        """:meth:`encode_candidates` of rows of any shape, each encoded once: float32 [..., width]."""
+        distinct, places = tf.unique(tf.reshape(rows, [-1]))
+        return tf.gather(self.encode_candidates(distinct), tf.reshape(places, tf.shape(rows)))
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Weighted sum of the heads' losses over a batch of interactions (scalar).
+        """The heads' losses over a batch of interactions, added up (scalar); see :class:`TotalLoss`.
 
-        Each loss is a mean over interactions, times their weights. Negatives drawn for a positive
-        (``NEGATIVE_ROWS``) each count as much as the positive.
+        Each is a mean over interactions, times their weights: that of *positive* by ``ranking.loss``, those
+        of actions pointwise. Negatives drawn for a positive (``NEGATIVE_ROWS``) each count as much as it.
         """
-        own = inputs[CANDIDATE_ROW][:, tf.newaxis]
-        rows, labels, weights = own, inputs[POSITIVE][:, tf.newaxis], inputs[WEIGHT][:, tf.newaxis]
-        if self.sampler:
-            drawn = inputs[NEGATIVE_ROWS]
-            counted = tf.where(drawn >= 0, labels * weights, 0.0)
-            rows = tf.concat([own, tf.maximum(drawn, 0)], axis=1)
-            labels = tf.concat([labels, tf.zeros_like(counted)], axis=1)
-            weights = tf.concat([weights, counted], axis=1)
-        candidates = self.encode_candidates(tf.reshape(rows, [-1]))
-        log_odds = self._training_log_odds(rows, labels, training)
-        heads = self._heads(inputs, rows, candidates, log_odds, training)
-        logits = heads[POSITIVE]
-        if self.sampler:
-            logits -= self.sampler.log_expected(inputs[HISTORY], rows)
-        interactions = tf.cast(tf.shape(own)[0], tf.float32)
-        positive = self._positive_task(
-            labels[..., tf.newaxis], logits[..., tf.newaxis], sample_weight=weights
-        )
-        loss = self._config.head_weights.get(POSITIVE, 1.0) * positive / interactions
+        groups, logits = self.groups(inputs, training)
+        interactions = tf.cast(tf.shape(inputs[CANDIDATE_ROW])[0], tf.float32)
+        losses = {
+            name: tf.reduce_sum((LOSSES[self._config.loss] if name == POSITIVE else pointwise)(group))
+            for name, group in groups.items()
+        }
         if self._rating:
-            ratings = inputs[self._rating.column][:, tf.newaxis]
-            rating = self._rating_task(ratings, heads[RATING][:, :1], sample_weight=inputs[WEIGHT])
-            loss += self._config.head_weights.get(RATING, 1.0) * rating / interactions
+            errors = inputs[self._rating.column] - logits[RATING][:, 0]
+            losses[RATING] = tf.reduce_sum(errors**2 * inputs[WEIGHT])
+        loss = self._total({name: value / interactions for name, value in losses.items()})
         self._epoch_loss.update_state(loss)
         return loss
 
-    def _training_log_odds(self, rows: tf.Tensor, labels: tf.Tensor, training: bool) -> tf.Tensor:
+    def groups(
+        self, inputs: Mapping[str, tf.Tensor], training: bool = False
+    ) -> tuple[dict[str, Group], dict[str, tf.Tensor]]:
+        """Interactions' candidates and the negatives drawn for them, with labels and weights.
+
+        Args:
+            inputs: A batch of interactions, with ``NEGATIVE_ROWS`` where negatives are drawn.
+            training: Whether dropout is on.
+
+        Returns:
+            Of each head of a probability its group, and of every head the logits, float32 [batch, 1 + drawn].
+        """
+        rows, positive = inputs[CANDIDATE_ROW][:, tf.newaxis], inputs[POSITIVE]
+        drawn = tf.zeros([tf.shape(rows)[0], 0])
+        if self.sampler:
+            negatives = inputs[NEGATIVE_ROWS]
+            rows = tf.concat([rows, tf.maximum(negatives, 0)], axis=1)
+            drawn = tf.cast(negatives >= 0, tf.float32)
+        log_odds = self._training_log_odds(rows, positive, training)
+        logits = self._logits(inputs, rows, self._encoded, log_odds, training)
+        expected = (
+            self.sampler.log_expected(inputs, rows) if self.sampler else tf.zeros_like(logits[POSITIVE])
+        )
+
+        def group(name: str, labels: tf.Tensor, own: tf.Tensor, beside: tf.Tensor) -> Group:
+            beside = beside[:, tf.newaxis] * drawn
+            return Group(
+                logits[name],
+                expected,
+                tf.concat([labels[:, tf.newaxis], tf.zeros_like(beside)], axis=1),
+                tf.concat([own[:, tf.newaxis], beside], axis=1),
+            )
+
+        groups = {POSITIVE: group(POSITIVE, positive, inputs[WEIGHT], positive * inputs[WEIGHT])}
+        for name, label_of_action in self._labels.items():
+            labels = tf.gather(label_of_action, inputs[ACTION])
+            # Beside drawn negatives, another action's positive is neither chosen with this one nor drawn.
+            own = tf.maximum(labels, 1.0 - positive) if self.sampler else tf.ones_like(labels)
+            groups[name] = group(name, labels, own, tf.maximum(labels, positive))
+        return groups, logits
+
+    def _training_log_odds(self, rows: tf.Tensor, positive: tf.Tensor, training: bool) -> tf.Tensor:
         """Log odds of candidates' shares; in training, a positive's without that positive itself.
 
         A candidate chosen n times is then seen as chosen n - 1 times where it is chosen, and n times where it
         is drawn, so that the model learns of those chosen v times what Good-Turing estimates of them
         (I. J. Good, Biometrika 40, 1953): (v + 1) N(v + 1) / N(v) chances, N(v) being their number. Counted
         in, a candidate of one positive would always be chosen once met, as only the train split knows.
+
+        Args:
+            rows: int64 [batch, candidates], the interaction's own candidate first.
+            positive: float32 [batch], 1 where the interaction is.
+            training: Whether this is for training.
+
+        Returns:
+            float32 [batch, candidates].
         """
         log_odds = tf.gather(self._log_odds, rows)
         if not training:
             return log_odds
-        return tf.where(labels > 0, tf.gather(self._log_odds_without_own, rows), log_odds)
+        own = tf.where(positive > 0, tf.gather(self._log_odds_without_own, rows[:, 0]), log_odds[:, 0])
+        return tf.concat([own[:, tf.newaxis], log_odds[:, 1:]], axis=1)
+
+
+def _labels_of_actions(heads: Sequence[Head], log: Interactions) -> dict[str, tf.Tensor]:
+    """Of each head of actions, the label of every number of an action: float32 [1 + actions]."""
+    actions = (None, *(log.actions.weights if log.actions else ()))
+    return {
+        head.name: tf.constant([float(action in head.actions) for action in actions])
+        for head in heads
+        if head.actions
+    }
+
+
+def _width(features: Sequence[EncodedFeature], dim: int) -> int:
+    """How wide :class:`FeatureEncoder` makes them side by side."""
+    return sum(feature.width if feature.kind == "dense" else dim for feature in features)
 
 
 def _embedding(size: int, dim: int, seed: int, name: str) -> keras.layers.Embedding:

@@ -16,8 +16,10 @@ def ranking_trainer(
     schema: channel.BaseChannel,
     declaration: Declaration,
     config: RankingConfig,
+    retrieval_model: channel.BaseChannel,
 ) -> CatalogueTrainer:
-    """The node RankingTrainer."""
+    """The node RankingTrainer; it waits for the retrieval model only where negatives are drawn from that."""
+    retrieves = config.negatives is not None and config.negatives.retrieved > 0
     return CatalogueTrainer(
         run_fn="components.ranking.trainer.run_fn",
         interactions=interactions,
@@ -25,4 +27,5 @@ def ranking_trainer(
         schema=schema,
         declaration=declaration,
         config_json=config.model_dump_json(),
+        retrieval_model=retrieval_model if retrieves else None,
     ).with_id("RankingTrainer")

@@ -12,9 +12,10 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.ingest.errors import UserError
 from components.ranking.config import RankingConfig
 from components.ranking.model import RankingModel
+from components.ranking.retrieved import with_retrieved
 from components.ranking.statistics import training_statistics
 from components.ranking.training import fit
-from components.retrieval.node import CONFIG_KEY
+from components.retrieval.node import CONFIG_KEY, RETRIEVAL_MODEL_KEY
 from components.retrieval.training_inputs import (
     TrainingInputs,
     encoded_query_signature,
@@ -33,7 +34,14 @@ def run_fn(fn_args: FnArgs) -> None:
     config = RankingConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
     inputs = read_training_inputs(fn_args, positives_only=False)
     model = build_model(inputs, config)
-    history = fit(model, inputs.train, inputs.validation, config, fn_args.model_run_dir)
+    train, validation = inputs.train, inputs.validation
+    if config.negatives and RETRIEVAL_MODEL_KEY in fn_args.custom_config:
+        retrieval = tf.saved_model.load(fn_args.custom_config[RETRIEVAL_MODEL_KEY])
+        names, top = list(encoded_query_signature(inputs)), config.negatives.retrieved_from
+        train, validation = (
+            with_retrieved(split, retrieval, names, len(inputs.table), top) for split in (train, validation)
+        )
+    history = fit(model, train, validation, config, fn_args.model_run_dir)
     write_training_history(fn_args.model_run_dir, history)
     exported = ExportedRanking(model, encoded_query_signature(inputs), len(inputs.table))
     tf.saved_model.save(
@@ -61,8 +69,8 @@ def build_model(inputs: TrainingInputs, config: RankingConfig) -> RankingModel:
         inputs.candidate_features,
         inputs.table,
         training_statistics(inputs.train, len(inputs.table), rating),
+        log,
         config,
-        has_negatives=log.has_negatives,
     )
 
 
@@ -89,7 +97,7 @@ class ExportedRanking(tf.Module):
         self._candidates = tf.Variable(encoded, trainable=False, name="encoded_candidates")
         self.score = tf.function(
             lambda query, rows: model.score_encoded(
-                query, rows, tf.gather(self._candidates, tf.reshape(rows, [-1]))
+                query, rows, lambda rows: tf.gather(self._candidates, rows)
             ),
             input_signature=[dict(query_signature), tf.TensorSpec([None, None], tf.int64, name="rows")],
         )

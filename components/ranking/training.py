@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
+from components.ranking.calibration import Labelled, Line, expected_calibration_error, fit_line
 from components.ranking.config import RankingConfig
+from components.ranking.losses import Group
 from components.ranking.model import RankingModel
 from components.transform.interaction_dataset import EncodedInteractions
 
@@ -16,7 +20,7 @@ def fit(
     config: RankingConfig,
     log_dir: str,
 ) -> dict[str, list[float]]:
-    """Trains until the validation loss stops falling, and leaves the best weights in the model.
+    """Trains until the validation loss stops falling, leaves the best weights in the model and calibrates it.
 
     Args:
         model: The model to train.
@@ -26,7 +30,7 @@ def fit(
         log_dir: Where TensorBoard logs go.
 
     Returns:
-        Training and validation loss of every epoch, by name.
+        Training and validation loss of every epoch, by name; and what :func:`calibrate` says.
     """
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
     batches = train.shuffled_batches(config.batch_size, config.seed, range(config.epochs))
@@ -47,4 +51,45 @@ def fit(
             keras.callbacks.TensorBoard(log_dir, write_graph=False),
         ],
     )
-    return {name: [float(value) for value in values] for name, values in history.history.items()}
+    losses = {name: [float(value) for value in values] for name, values in history.history.items()}
+    return losses | calibrate(model, held_out, config)
+
+
+def calibrate(
+    model: RankingModel, held_out: tf.data.Dataset, config: RankingConfig
+) -> dict[str, list[float]]:
+    """Fits each head's probabilities to held-out labels, if the section wants it, every label counting alike.
+
+    Args:
+        model: The trained model.
+        held_out: Batches of interactions, with their drawn negatives where there are any.
+        config: The ranking section.
+
+    Returns:
+        ``val_HEAD_ece``: each head's expected calibration error as it is served; before it, if calibrated,
+        that of what was learnt alone. Beside drawn negatives it is of telling them from what was chosen.
+    """
+    groups = tf.function(lambda batch: model.groups(batch)[0])
+    found: dict[str, list[Labelled]] = {}
+    for batch in held_out:
+        for head, group in groups(batch).items():
+            found.setdefault(head, []).append(_labelled(group))
+    errors = {}
+    for head, parts in found.items():
+        data = Labelled(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        lines = [Line(1.0, 0.0)]
+        if config.calibration == "platt":
+            lines.append(fit_line(data))
+            model.calibration.assign(head, lines[-1])
+        if len(data.labels):
+            errors[f"val_{head}_ece"] = [
+                expected_calibration_error(data.probabilities(line), data.labels) for line in lines
+            ]
+    return errors
+
+
+def _labelled(group: Group) -> Labelled:
+    """What counts of a group."""
+    counts = group.weights.numpy() > 0
+    columns = (group.logits, -group.log_expected, group.labels)
+    return Labelled(*(column.numpy()[counts].astype(np.float64) for column in columns))

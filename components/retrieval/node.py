@@ -13,7 +13,7 @@ from tfx.components.trainer.executor import GenericExecutor
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import artifact, artifact_utils, channel, standard_artifacts, standard_component_specs
 from tfx.types.component_spec import ChannelParameter
-from tfx.utils import json_utils
+from tfx.utils import json_utils, path_utils
 
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
 from components.retrieval.config import RetrievalConfig, TrainerConfig
@@ -28,17 +28,23 @@ CANDIDATE_FILES_KEY = "candidate_files"
 CANDIDATE_GRAPH_KEY = "candidate_graph_path"
 """Key of the custom config: path of the candidates' transform graph; filled in by the executor."""
 
+RETRIEVAL_MODEL = "retrieval_model"
+RETRIEVAL_MODEL_KEY = "retrieval_model_path"
+"""Key of the custom config: path of a trained retrieval model, where the trainer takes one; filled in by the
+executor."""
+
 RESUME_DIR_KEY = "resume_dir"
 """Key of the custom config: where an unfinished training is kept; filled in by the executor."""
 
 
 class CatalogueTrainerSpec(standard_component_specs.TrainerSpec):
-    """TFX's Trainer with two more inputs: the transformed catalogue and its transform graph."""
+    """TFX's Trainer with more inputs: the transformed catalogue, its transform graph, and perhaps a model."""
 
     INPUTS = {
         **standard_component_specs.TrainerSpec.INPUTS,
         CANDIDATES: ChannelParameter(type=standard_artifacts.Examples),
         CANDIDATE_GRAPH: ChannelParameter(type=standard_artifacts.TransformGraph),
+        RETRIEVAL_MODEL: ChannelParameter(type=standard_artifacts.Model, optional=True),
     }
 
 
@@ -51,7 +57,9 @@ class CatalogueTrainerExecutor(GenericExecutor):
         output_dict: dict[str, list[artifact.Artifact]],
         exec_properties: dict[str, Any],
     ) -> fn_args_utils.FnArgs:
-        standard = {k: v for k, v in input_dict.items() if k not in (CANDIDATES, CANDIDATE_GRAPH)}
+        standard = {
+            k: v for k, v in input_dict.items() if k not in (CANDIDATES, CANDIDATE_GRAPH, RETRIEVAL_MODEL)
+        }
         fn_args = super()._GetFnArgs(standard, output_dict, exec_properties)
         catalogue = artifact_utils.get_split_uris(input_dict[CANDIDATES], CATALOGUE_SPLIT)[0]
         fn_args.custom_config = {
@@ -60,6 +68,9 @@ class CatalogueTrainerExecutor(GenericExecutor):
             CANDIDATE_GRAPH_KEY: artifact_utils.get_single_uri(input_dict[CANDIDATE_GRAPH]),
             RESUME_DIR_KEY: _resume_dir(input_dict, output_dict, exec_properties),
         }
+        if input_dict.get(RETRIEVAL_MODEL):
+            uri = artifact_utils.get_single_uri(input_dict[RETRIEVAL_MODEL])
+            fn_args.custom_config[RETRIEVAL_MODEL_KEY] = path_utils.serving_model_path(uri)
         return fn_args
 
 
@@ -95,6 +106,7 @@ class CatalogueTrainer(base_component.BaseComponent):
         schema: channel.BaseChannel,
         declaration: Declaration,
         config_json: str,
+        retrieval_model: channel.BaseChannel | None = None,
     ):
         """Makes the node.
 
@@ -105,6 +117,7 @@ class CatalogueTrainer(base_component.BaseComponent):
             schema: The interactions' schema.
             declaration: Passed to ``run_fn`` under ``DECLARATION_KEY``.
             config_json: The model's section of the domain file, passed under ``CONFIG_KEY``.
+            retrieval_model: A trained retrieval model, whose path is passed under ``RETRIEVAL_MODEL_KEY``.
         """
         custom_config = {DECLARATION_KEY: declaration.model_dump_json(), CONFIG_KEY: config_json}
         super().__init__(
@@ -119,6 +132,7 @@ class CatalogueTrainer(base_component.BaseComponent):
                 train_args=tfx.proto.TrainArgs(splits=["train"]),
                 eval_args=tfx.proto.EvalArgs(splits=["eval"]),
                 custom_config=json_utils.dumps(custom_config),
+                **({RETRIEVAL_MODEL: retrieval_model} if retrieval_model else {}),
                 model=channel.Channel(type=standard_artifacts.Model),
                 model_run=channel.Channel(type=standard_artifacts.ModelRun),
             )

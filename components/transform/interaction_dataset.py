@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, POSITIVE, Declaration
+from components.ingest.declaration import (
+    ACTION,
+    HISTORY,
+    HISTORY_ACTION,
+    HISTORY_AGE,
+    POSITIVE,
+    Declaration,
+)
 from components.transform.candidate_table import UNKNOWN_ROW
 
 CANDIDATE_ROW = "candidate_row"
@@ -20,7 +27,7 @@ QUERY_OF = "query_of"
 """Feature of batches of whole queries: int64 [interactions], the place of each one's query in the batch."""
 
 UNKNOWN_ACTION = 0
-"""Number of an action that is padding, or none of those that tell history events apart."""
+"""Number of an action that is padding, or none of those that are numbered."""
 
 _PARSE_BATCH = 4096
 _FINGERPRINT_SEED = 20_26
@@ -36,7 +43,7 @@ class EncodedInteractions:
 
     Attributes:
         columns: Tensors with one row an interaction. Candidate rows (``candidate_row``, ``history``) are
-            int32, and ``history_action`` is int16, to save memory; batches hold them as int64.
+            int32, and actions are int16, to save memory; batches hold them as int64.
         queries: Tensors with one row a query; none: ``columns`` has all, and each interaction is a query.
         query_of: int32 [interactions], the query of each; None without ``queries``.
     """
@@ -111,6 +118,18 @@ class EncodedInteractions:
         if count >= len(self):
             return self
         return self._at(tf.range(count, dtype=tf.int64) * len(self) // count)
+
+    def query_batches(self, batch_size: int) -> tf.data.Dataset:
+        """The columns of all queries in their order, ``batch_size`` queries at a time."""
+        columns = self.columns if self.query_of is None else self.queries
+        places = tf.data.Dataset.range(self.query_count).batch(batch_size)
+        return places.map(lambda chosen: _rows(columns, chosen), num_parallel_calls=2)
+
+    def with_columns_of_queries(self, added: Mapping[str, tf.Tensor]) -> EncodedInteractions:
+        """With more columns, one row a query."""
+        if self.query_of is None:
+            return replace(self, columns={**self.columns, **added})
+        return replace(self, queries={**self.queries, **added})
 
     def positives(self) -> EncodedInteractions:
         """The positive ones."""
@@ -196,31 +215,36 @@ def read_interactions(
         the right with ``UNKNOWN_ROW``; ``history_age``, float32 [queries, history.length] seconds, padded
         with 0; ``history_action``, where actions tell events apart, [queries, history.length] numbers by
         :func:`action_lookup`, padded with ``UNKNOWN_ACTION``. By interaction: ``candidate_row``;
-        ``positive``, ``weight`` and, where declared, the rating. Interactions that are equal in all that is
-        by query are one query's. Files are read in the order of their names, so the order of interactions is
-        always the same.
+        ``positive``, ``weight`` and, where declared, the rating, or ``action``, numbers of all that are
+        declared, by :func:`action_lookup`. Interactions that are equal in all that is by query are one
+        query's. Files are read in the order of their names, so the order of interactions is always the same.
     """
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     ragged = {HISTORY: tf.io.RaggedFeature(tf.string), HISTORY_AGE: tf.io.RaggedFeature(tf.float32)}
-    actions = declaration.history_actions
-    if actions:
+    log = declaration.interactions
+    told = declaration.history_actions
+    if told:
         ragged[HISTORY_ACTION] = tf.io.RaggedFeature(tf.string)
-        action_numbers = action_lookup(actions)
+        told_numbers = action_lookup(told)
+    if log.actions:
+        numbers = action_lookup(tuple(log.actions.weights))
     spec = transform_output.transformed_feature_spec() | ragged
-    of_query = {declaration.interactions.query_id, *declaration.query_features, *ragged}
+    of_query = {log.query_id, *declaration.query_features, *ragged}
 
     def encode(records: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = tf.io.parse_example(records, spec)
-        rows = tf.cast(row_lookup.lookup(batch.pop(declaration.interactions.candidate_id)), tf.int32)
+        rows = tf.cast(row_lookup.lookup(batch.pop(log.candidate_id)), tf.int32)
         kept = rows != UNKNOWN_ROW
         if positives_only:
             kept &= batch[POSITIVE] > 0
         batch[CANDIDATE_ROW] = rows
+        if log.actions:
+            batch[ACTION] = tf.cast(numbers.lookup(batch[ACTION]), tf.int16)
         batch = {name: tf.ragged.boolean_mask(column, kept) for name, column in batch.items()}
         events = {name: batch[name] for name in ragged}
         events[HISTORY] = _looked_up(events[HISTORY], row_lookup, tf.int32)
-        if actions:
-            events[HISTORY_ACTION] = _looked_up(events[HISTORY_ACTION], action_numbers, tf.int16)
+        if told:
+            events[HISTORY_ACTION] = _looked_up(events[HISTORY_ACTION], told_numbers, tf.int16)
         return batch | latest_history(events, declaration.history.length)
 
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(_PARSE_BATCH)

@@ -6,7 +6,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, POSITIVE, WEIGHT, Declaration
+from components.ingest.declaration import (
+    ACTION,
+    HISTORY,
+    HISTORY_ACTION,
+    HISTORY_AGE,
+    POSITIVE,
+    WEIGHT,
+    Declaration,
+)
 from components.transform.encoding import apply_vocabulary, encode
 
 DECLARATION_KEY = "declaration"
@@ -29,7 +37,8 @@ def preprocessing_fn(
     Returns:
         Encoded query id (int64 [batch]) and query features by name (see ``EncodedFeature``); candidate
         id (string [batch]); history, its ages and, where they tell events apart, actions (sparse
-        [batch, any]); positive, weight and, where one is declared, the rating (float32 [batch]).
+        [batch, any]); positive, weight and, where one is declared, the rating (float32 [batch]); where
+        actions are declared, the action (string [batch]).
     """
     declaration = Declaration.model_validate_json(custom_config[DECLARATION_KEY])
     log = declaration.interactions
@@ -41,7 +50,8 @@ def preprocessing_fn(
     }
     if declaration.history_actions:
         outputs[HISTORY_ACTION] = inputs[HISTORY_ACTION]
-    for name in (POSITIVE, WEIGHT, *([log.rating.column] if log.rating else [])):
+    labels = (*([log.rating.column] if log.rating else []), *([ACTION] if log.actions else []))
+    for name in (POSITIVE, WEIGHT, *labels):
         outputs[name] = inputs[name][:, 0]
     for name, feature in declaration.query_features.items():
         outputs[name] = encode(name, feature, inputs[name], "query")

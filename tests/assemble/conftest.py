@@ -66,7 +66,7 @@ _STRING, _FLOAT = tf.io.FixedLenFeature([1], tf.string), tf.io.FixedLenFeature([
 _LOG_SPEC = {
     **{"customer.no": _STRING, "sku": _STRING, "device": _STRINGS, "query-text": _STRINGS, "mood": _FLOATS},
     **{"history": _STRINGS, "history_age": _FLOATS, "history_action": _STRINGS},
-    **{"positive": _FLOAT, "weight": _FLOAT},
+    **{"positive": _FLOAT, "weight": _FLOAT, "action": _STRING},
 }
 _GOODS_SPEC = {
     **{"sku": _STRING, "aisle": _STRINGS, "picture": _FLOATS, "labels": _STRINGS, "price": _FLOATS},
@@ -212,6 +212,7 @@ def _log() -> list[dict[str, list[Any]]]:
                 "history_age": [86_400.0 * (len(history) - n) for n in range(len(history))],
                 "positive": [1.0],
                 "weight": [1.0 if what == "bought" else 0.5],
+                "action": [what],
             }
         )
         earlier.append((str(sku), what))

@@ -94,8 +94,9 @@ def test_more_actions_than_events_are_refused(grocer, encoded):
 
 def test_heads_are_those_the_domain_has(grocer, assemble):
     query = request(grocer.rows[:2])
-    assert set(assemble().recommend(search(query, 3))) == {"candidate_ids", "scores", "positive"}
-    assert set(assemble().rank({**query, "candidate_ids": tf.constant([["g01"], ["g02"]])})) == {"positive"}
+    heads = {"positive", "bought", "basket"}
+    assert set(assemble().recommend(search(query, 3))) == {"candidate_ids", "scores", *heads}
+    assert set(assemble().rank({**query, "candidate_ids": tf.constant([["g01"], ["g02"]])})) == heads
 
 
 def test_a_vector_with_a_number_missing_counts_as_none(grocer, assemble):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.ingest.declaration import Interactions
 from components.ranking.config import RankingConfig
 from components.ranking.model import RankingModel
 from components.ranking.statistics import training_statistics
@@ -20,19 +21,28 @@ LOG = EncodedInteractions(
         "positive": tf.constant([1.0, 0.0, 0.0]),
     }
 )
+RATED = Interactions.model_validate(
+    {
+        "sources": [{"files": "log.csv"}],
+        "query_id": "user",
+        "candidate_id": "item",
+        "timestamp": {"column": "at"},
+        "rating": {"column": "stars", "minimum": 1, "maximum": 5, "positive_from": 4},
+    }
+)
 STATISTICS = training_statistics(LOG, 3, "stars")
 
 
-def make(statistics=STATISTICS, has_negatives=True, **settings):
+def make(**settings):
     config = RankingConfig(**{"dropout": 0.0, "id_dropout": 0.0} | settings)
     return RankingModel(
         ("user", 3),
         [EncodedFeature("age", "dense", 0, 1)],
         [EncodedFeature("genre", "category", 2, 1)],
         TABLE,
-        statistics,
+        STATISTICS,
+        RATED,
         config,
-        has_negatives=has_negatives,
     )
 
 
