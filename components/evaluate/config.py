@@ -80,6 +80,7 @@ FUNNEL_METRICS: Final = (
 )
 """Of the funnel; see :class:`components.evaluate.funnel.FunnelShare` for what they are."""
 LOG_LOSS: Final = "log_loss"
+_HEAD_METRICS: Final = ("auc", "ndcg@10", LOG_LOSS, "calibration")
 RELIABILITY: Final = "reliability"
 """A plot of how often what is given a probability comes true."""
 
@@ -151,7 +152,7 @@ def head_metrics(interactions: Interactions) -> tuple[str, ...]:
     Where the log holds no negatives the ranker learns from drawn ones, what is most probably next: that
     orders logged interactions, but is no share of them.
     """
-    return ("auc", "ndcg@10", *((LOG_LOSS, "calibration") if interactions.has_negatives else ()))
+    return _HEAD_METRICS if interactions.has_negatives else _HEAD_METRICS[:2]
 
 
 def metric_names(
@@ -300,7 +301,7 @@ def _why_absent(name: str, config: EvaluationConfig) -> str:
     """Why a metric that other domains have is none of this one; empty where none has it."""
     if name in _RATING_METRICS:
         return " where interactions.rating is not declared"
-    if name.startswith(f"{POSITIVE_PROBABILITY}/"):
+    if name in [f"{POSITIVE_PROBABILITY}/{metric}" for metric in _HEAD_METRICS]:
         return " where every interaction is positive"
     if name in _FUNNEL_METRIC_NAMES:
         return " where evaluation.ranked_pairs is 0"

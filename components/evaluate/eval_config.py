@@ -39,13 +39,14 @@ from components.evaluate.predictions import SLICES, Questions, gain_feature
 from components.ingest.declaration import ACTION, POSITIVE, Declaration
 from components.ranking.heads import Head
 
-_QUERY: Final = "query"
-_MOMENT: Final = "moment"
-_HEADS: Final = "heads"
-_PAIRS: Final = "ranked_pairs"
-_INTERACTIONS: Final = "max_interactions"
-_BASELINES: Final = "baselines"
-"""Beside the rivals in ``label_keys``: TFMA hands the extractors this message and nothing else."""
+# Beside the rivals in ``label_keys``: TFMA hands the extractors this message and nothing else. No name of a
+# rival or a head has a slash.
+_QUERY: Final = "/query"
+_MOMENT: Final = "/moment"
+_HEADS: Final = "/heads"
+_PAIRS: Final = "/ranked_pairs"
+_INTERACTIONS: Final = "/max_interactions"
+_BASELINES: Final = "/baselines"
 
 
 def questions(config: config_pb2.EvalConfig) -> Questions:
