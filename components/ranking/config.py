@@ -24,7 +24,6 @@ class Negatives(Strict):
         description="From the query's own history, each of its candidates equally likely: the hard ones "
         "where people come back to the same.",
     )
-
     retrieved: int = Field(
         default=0,
         ge=0,
@@ -128,10 +127,11 @@ class RankingConfig(Strict):
                 f"negatives draws none, but loss {self.loss!r} holds a positive against drawn ones: set "
                 "one of its numbers above 0, or leave the key out"
             )
-        if self.sharing == "mmoe" and not self.layers:
-            raise ValueError(
-                "'sharing: mmoe' without 'layers': expected at least one, which experts are made of"
-            )
+        for key, value in (("sharing", "mmoe"), ("structure", "parallel")):
+            if getattr(self, key) == value and not self.layers:
+                raise ValueError(
+                    f"'{key}: {value}' without 'layers': expected at least one, it is about the deep part"
+                )
         if self.weighting == "uncertainty" and self.head_weights:
             raise ValueError(
                 "found both head_weights and 'weighting: uncertainty', which learns them; expected one"

@@ -84,7 +84,7 @@ class RankingNetwork(keras.layers.Layer):
         super().__init__(name="network")
         seed, width = config.seed, sum(widths)
         self._heads = tuple(heads)
-        self._parallel = config.structure == "parallel" and bool(config.layers)
+        self._parallel = config.structure == "parallel"
         self._experts = config.experts if config.sharing == "mmoe" else 1
         self._dropout = keras.layers.Dropout(config.dropout, seed=seed)
         self._first_cross: SplitDense | None = None

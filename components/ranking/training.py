@@ -12,6 +12,9 @@ from components.ranking.losses import Group
 from components.ranking.model import RankingModel
 from components.transform.interaction_dataset import EncodedInteractions
 
+_CALIBRATED_ON = 50_000
+"""Interactions are enough for two numbers a head; beside each stand the negatives drawn for it."""
+
 
 def fit(
     model: RankingModel,
@@ -34,13 +37,11 @@ def fit(
     """
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
     batches = train.shuffled_batches(config.batch_size, config.seed, range(config.epochs))
-    held_out = validation.batches(4 * config.batch_size)
     if model.sampler:
         batches = model.sampler.with_negatives(batches, config.seed, every_epoch=True)
-        held_out = model.sampler.with_negatives(held_out, config.seed, every_epoch=False)
     history = model.fit(
         batches.prefetch(2),
-        validation_data=held_out.prefetch(2),
+        validation_data=_held_out(model, validation, config),
         epochs=config.epochs,
         steps_per_epoch=train.steps(config.batch_size),
         verbose=2,
@@ -52,26 +53,36 @@ def fit(
         ],
     )
     losses = {name: [float(value) for value in values] for name, values in history.history.items()}
-    return losses | calibrate(model, held_out, config)
+    return losses | calibrate(model, validation.spread(_CALIBRATED_ON), config)
+
+
+def _held_out(
+    model: RankingModel, interactions: EncodedInteractions, config: RankingConfig
+) -> tf.data.Dataset:
+    """Batches of all interactions, with negatives that are always the same."""
+    batches = interactions.batches(4 * config.batch_size)
+    if model.sampler:
+        batches = model.sampler.with_negatives(batches, config.seed, every_epoch=False)
+    return batches.prefetch(2)
 
 
 def calibrate(
-    model: RankingModel, held_out: tf.data.Dataset, config: RankingConfig
+    model: RankingModel, interactions: EncodedInteractions, config: RankingConfig
 ) -> dict[str, list[float]]:
     """Fits each head's probabilities to held-out labels, if the section wants it, every label counting alike.
 
     Args:
         model: The trained model.
-        held_out: Batches of interactions, with their drawn negatives where there are any.
+        interactions: Held-out ones.
         config: The ranking section.
 
     Returns:
         ``val_HEAD_ece``: each head's expected calibration error as it is served; before it, if calibrated,
         that of what was learnt alone. Beside drawn negatives it is of telling them from what was chosen.
     """
-    groups = tf.function(lambda batch: model.groups(batch)[0])
+    groups = tf.function(lambda batch: model.groups(batch)[0], reduce_retracing=True)
     found: dict[str, list[Labelled]] = {}
-    for batch in held_out:
+    for batch in _held_out(model, interactions, config):
         for head, group in groups(batch).items():
             found.setdefault(head, []).append(_labelled(group))
     errors = {}

@@ -106,6 +106,7 @@ def test_uncertainty_weighs_by_the_likelihood_of_kendall_gal_and_cipolla():
     [
         ({"loss": "pairwise", "negatives": {}}, "'pairwise' holds a positive against drawn ones"),
         ({"sharing": "mmoe", "layers": []}, "'sharing: mmoe' without 'layers'"),
+        ({"structure": "parallel", "layers": []}, "'structure: parallel' without 'layers'"),
         ({"weighting": "uncertainty", "head_weights": {"positive": 2}}, "learns them; expected one"),
     ],
 )

@@ -12,6 +12,7 @@ from components.ranking.negatives import NEGATIVE_ROWS
 from components.ranking.trainer import ExportedRanking, build_model
 from components.ranking.training import calibrate
 from components.retrieval.training_inputs import encoded_query_signature
+from components.transform.interaction_dataset import EncodedInteractions
 
 DRAWN = {"negatives": {"popular": 1, "uniform": 2}}
 MMOE = {"sharing": "mmoe", "experts": 3}
@@ -64,7 +65,7 @@ def trained(tiny, settings, *, calibrated=False):
     for _ in range(2):
         model.train_step(batch)
     if calibrated:
-        calibrate(model, tf.data.Dataset.from_tensors(batch), config)
+        calibrate(model, EncodedInteractions(batch), config)
     return model
 
 
