@@ -219,8 +219,10 @@ def funnel_table(scores: Mapping[str, Scores]) -> MetricTable | None:
     if not known:
         return None
     rows = [(text, f"{FUNNEL}/{name}") for name, text in _FUNNEL_LABELS.items()]
-    best = "Of the held-out positives, in the ranker's best 10"
-    rows.insert(5, (best, f"{EXACT_RANKER}/recall@10"))
+    rows[5:5] = [
+        ("Of the held-out positives, in the ranker's best 10", f"{EXACT_RANKER}/recall@10"),
+        ("NDCG@10 of the ranker's best 10", f"{EXACT_RANKER}/ndcg@10"),
+    ]
     headers = (
         f"{split.capitalize()}, of {formats.count(s.value(EVALUATED_RANKED))}" for split, s in known.items()
     )

@@ -138,6 +138,7 @@ def test_the_cascade_is_drawn_and_told_beside_the_ranker_over_everything(pushed)
     assert "Test, of 40 Eval, of 40" in pushed.text
     assert "Of the ranker's best 100, delivered by retrieval 0.7000 0.7000" in pushed.text
     assert "Of the held-out positives, in the ranker's best 10 0.3000 0.3000" in pushed.text
+    assert "NDCG@10 of the ranker's best 10 0.2000 0.2000" in pushed.text
 
 
 def test_each_head_s_probabilities_have_a_reliability_diagram_for_each_split(pushed):
