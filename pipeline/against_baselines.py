@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 from components.baselines.config import IALS, ITEM_KNN
 from components.evaluate.config import (
     CANDIDATE_MEAN,
-    LOWER_IS_BETTER,
     OWN_FREQUENT,
     POPULARITY,
     RANK_METRICS,
@@ -18,6 +17,7 @@ from components.evaluate.config import (
     RETRIEVE,
     TRAINED,
     baselines,
+    lower_is_better,
     over_new,
 )
 
@@ -112,7 +112,7 @@ def _behind(
         value, other = _number(metrics, f"{rival}/{name}"), _number(metrics, f"{baseline}/{name}")
         if math.isnan(value) or math.isnan(other):
             continue
-        better = value < other if f"{rival}/{name}" in LOWER_IS_BETTER else value > other
+        better = value < other if lower_is_better(f"{rival}/{name}") else value > other
         if not better:
             yield f"{name} {value:.4f} against {other:.4f}"
 

@@ -247,6 +247,7 @@ Examples:
   westwork recommend --user 42
   westwork recommend --user 42 --k 20 --exclude-seen
   westwork recommend --user 42 --at 2024-05-31T18:00 --context device=phone
+  westwork recommend --user 42 --filter genres=Comedy --filter genres=Crime --filter year=1990..
   westwork recommend --example --json
   westwork recommend --user 42 --target localhost:8500
 
@@ -278,6 +279,21 @@ A user the data do not know gets recommendations from the request's context alon
     metavar="NAME=VALUE",
     help="A context feature of the request, as the log says it; may be repeated.  [default: missing]",
 )
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="FEATURE=VALUE|LEAST..GREATEST",
+    help="Only candidates of this value, or between these, both included; may be repeated: any of one "
+    "feature's values will do. `assemble.filters` says by which features.",
+)
+@click.option(
+    "--diversity",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="How much it counts that they differ from each other; 0: not at all.",
+)
 @click.option("--target", metavar="HOST:PORT", help="Ask this server, over gRPC.  [default: no server]")
 @click.option("--name", default="recommender", show_default=True, help="The model's name on the server.")
 @click.option(
@@ -295,6 +311,8 @@ def recommend(
     exclude_seen: bool | None,
     moment: datetime | None,
     context: tuple[str, ...],
+    filters: tuple[str, ...],
+    diversity: float,
     target: str | None,
     name: str,
     tls_ca: Path | None,
@@ -326,7 +344,8 @@ def recommend(
 
         at = None if moment is None else int(moment.replace(tzinfo=UTC).timestamp())
         model: Model = on_server(target, name, tls_ca) if target else load(version)
-        answer = recommend(model, ModelFiles(version), places.data, user, k, exclude_seen, at, features)
+        files = ModelFiles(version)
+        answer = recommend(model, files, places.data, user, k, exclude_seen, at, features, filters, diversity)
     if as_json:
         click.echo(json.dumps(answer.as_json(), ensure_ascii=False, indent=2))
         return

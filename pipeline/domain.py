@@ -17,7 +17,7 @@ from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
 from components.ingest.gate.distributions import Distributions
 from components.ranking.config import RankingConfig
-from components.ranking.heads import resolved_heads
+from components.ranking.heads import Head, resolved_heads
 from components.retrieval.config import RetrievalConfig
 from components.validate_serving.config import ServingConfig
 from pipeline.acquire import Acquire
@@ -52,8 +52,9 @@ class Domain(Declaration):
     @classmethod
     def _bounds_are_measured(cls, evaluation: EvaluationConfig, info: ValidationInfo) -> EvaluationConfig:
         # A section that is wrong itself is not there to hold the bounds against.
-        if "interactions" in info.data:
-            evaluation.check(info.data["interactions"])
+        if {"interactions", "ranking"} <= info.data.keys():
+            interactions = info.data["interactions"]
+            evaluation.check(interactions, resolved_heads(interactions, info.data["ranking"]))
         return evaluation
 
     @model_validator(mode="after")
@@ -77,9 +78,14 @@ class Domain(Declaration):
         return self
 
     @model_validator(mode="after")
-    def _heads_have_labels(self) -> Domain:
-        resolved_heads(self.interactions, self.ranking)
+    def _heads_and_filters_are_declared(self) -> Domain:
+        self.assemble.check(self.declaration, self.heads)
         return self
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What the ranker predicts."""
+        return resolved_heads(self.interactions, self.ranking)
 
     @property
     def declaration(self) -> Declaration:

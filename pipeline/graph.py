@@ -164,14 +164,24 @@ def create_pipeline(
         transformed_examples=interaction_transform.outputs["transformed_examples"],
         transformed_candidates=candidate_transform.outputs["transformed_examples"],
         declaration=data,
+        heads=domain.heads,
         config=domain.assemble,
     )
     model = assembler.outputs["model"]
     pushed = BaselineResolver(model, places.serving)
     gated = evaluator(
-        query_examples, model, pushed.outputs["baseline"], rivals, query_schema, data, domain.evaluation
+        query_examples,
+        model,
+        pushed.outputs["baseline"],
+        rivals,
+        query_schema,
+        data,
+        domain.heads,
+        domain.evaluation,
     )
-    reported = reporting_evaluator(query_examples, model, rivals, query_schema, data, domain.evaluation)
+    reported = reporting_evaluator(
+        query_examples, model, rivals, query_schema, data, domain.heads, domain.evaluation
+    )
     servable = InfraValidator(model=model, config=domain.serving)
     push = pusher(model, gated.outputs["blessing"], servable.outputs["blessing"], places.serving)
 

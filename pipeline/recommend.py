@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,15 +14,15 @@ import pyarrow as pa
 
 from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, Declaration
 from components.ingest.errors import UserError
+from components.ingest.features import NumericFeature, TimestampFeature
 from components.ingest.files.columns import column_of
 from components.ingest.query import QueryRecord, read_query
 from serving.answer import Answered
 from serving.client import Recommender, heads_of, ranked
-from serving.contract import EXCLUDE, K
 from serving.errors import ModelError
 from serving.local_model import LocalModel
 from serving.model_files import ModelFiles
-from serving.queries import batch_of
+from serving.queries import search_of
 from serving.tensors import Signature
 
 
@@ -140,6 +141,8 @@ def recommend(
     exclude_seen: bool = False,
     moment: int | None = None,
     context: Mapping[str, str] | None = None,
+    filters: Sequence[str] = (),
+    diversity: float = 0.0,
 ) -> Answer:
     """Ask a model for one user's recommendations.
 
@@ -153,9 +156,11 @@ def recommend(
         moment: When the request is made, seconds since 1970 UTC; by default the latest moment in the
             data, so that a log from long ago is not asked about today.
         context: Context feature to its value, as a cell of the log would say it; others are missing.
+        filters: ``FEATURE=VALUE`` or ``FEATURE=LEAST..GREATEST``, see :func:`parsed_filters`.
+        diversity: From 0 to below 1: how much it counts that they differ from each other.
 
     Raises:
-        UserError: If the data cannot be read, a context is none, or the model does not answer.
+        UserError: If the data cannot be read, a context or filter is none, or the model does not answer.
     """
     try:
         declaration = declaration_of(files)
@@ -168,10 +173,11 @@ def recommend(
     record = read_query(declaration, str(data_dir), user)
     if moment is None:
         moment = _latest(record)
-    query = {**query_values(declaration, record, moment, given), EXCLUDE: record.seen if exclude_seen else []}
+    query, wanted = query_values(declaration, record, moment, given), parsed_filters(declaration, filters)
+    excluded = record.seen if exclude_seen else []
     try:
-        inputs = batch_of(model.signature("recommend").row_inputs, [query])
-        answered = model.ask("recommend", {**inputs, K: k})
+        signature = model.signature("recommend")
+        answered = model.ask("recommend", search_of(signature, [query], k, [excluded], [wanted], diversity))
     except ModelError as error:
         raise UserError(str(error)) from error
     titles = files.titles
@@ -248,10 +254,54 @@ def context_values(declaration: Declaration, given: Mapping[str, str]) -> dict[s
     return values
 
 
+def parsed_filters(declaration: Declaration, given: Sequence[str]) -> dict[str, list[Any]]:
+    """Filters as people write them.
+
+    Args:
+        declaration: Says which candidate features are numbers or moments.
+        given: ``FEATURE=VALUE``, of which several of one feature are alternatives; for a number
+            ``FEATURE=LEAST..GREATEST``, either of which may be left out, and for a moment likewise, as a day
+            or time (UTC) in ISO 8601.
+
+    Returns:
+        As :data:`serving.queries.Filters`.
+
+    Raises:
+        UserError: If one is not written so.
+    """
+    filters: dict[str, list[Any]] = {}
+    for text in given:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise UserError(f"--filter {text}: expected FEATURE=VALUE or FEATURE=LEAST..GREATEST")
+        feature = declaration.candidates.features.get(name)
+        if not isinstance(feature, NumericFeature | TimestampFeature):
+            filters.setdefault(name, []).append(value)
+            continue
+        least, separator, greatest = value.partition("..")
+        parse = float if isinstance(feature, NumericFeature) else _seconds
+        try:
+            if not separator:
+                raise ValueError(value)
+            filters[name] = [parse(bound) if bound else None for bound in (least, greatest)]
+        except ValueError as error:
+            kind = "numbers" if parse is float else "days or times, such as 2024-05-31..2024-06-30"
+            raise UserError(
+                f"--filter {text}: found {value!r}, expected LEAST..GREATEST, {kind}; either may be left out"
+            ) from error
+    return filters
+
+
+def _seconds(moment: str) -> float:
+    """ISO 8601 text, UTC where it does not say, as seconds since 1970."""
+    parsed = datetime.fromisoformat(moment)
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+
+
 def query_values(
     declaration: Declaration, record: QueryRecord, moment: int, context: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """One query's features, as :func:`serving.queries.batch_of` takes them.
+    """One query's features, as :func:`serving.queries.search_of` takes them.
 
     Args:
         declaration: Names the columns.

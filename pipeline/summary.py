@@ -17,8 +17,9 @@ from rich.table import Table
 
 from components.evaluate.config import (
     CANDIDATE_MEAN,
+    EXACT_RANKER,
+    FUNNEL,
     LIST_METRICS,
-    POSITIVE_PROBABILITY,
     RATING,
     all_later,
     new_to_query,
@@ -120,6 +121,7 @@ def print_summary(
         console.print(judgements)
     console.print()
     _print_evaluation(console, summary)
+    _print_funnel(console, summary)
     if summary.index:
         _print_line(console, "index", summary.index)
     if summary.served:
@@ -244,7 +246,7 @@ def _judgement_table(summary: RunSummary) -> Table:
         for label, model, other in (
             ("rating RMSE", f"{RATING}/rmse", f"{CANDIDATE_MEAN}/rmse"),
             ("rating NDCG@10", f"{RATING}/ndcg@10", f"{CANDIDATE_MEAN}/ndcg@10"),
-            ("positive AUC", f"{POSITIVE_PROBABILITY}/auc", ""),
+            *((f"{head} AUC", f"{head}/auc", "") for head in _heads(summary)),
         )
         if any(model in values for values in summary.metrics.values())
     ]
@@ -264,6 +266,32 @@ def _judgement_table(summary: RunSummary) -> Table:
             ),
         )
     return table
+
+
+def _heads(summary: RunSummary) -> list[str]:
+    """The probability heads that were measured."""
+    names = dict.fromkeys(name for values in summary.metrics.values() for name in values)
+    return [name.removesuffix("/auc") for name in names if name.endswith("/auc")]
+
+
+def _print_funnel(console: Console, summary: RunSummary) -> None:
+    """What the cascade keeps of the ranker over the exact catalogue."""
+    for split, values in summary.metrics.items():
+        delivered, kept, shown, bound = (
+            values.get(name)
+            for name in (
+                *(f"{FUNNEL}/{share}" for share in ("top10_delivered", "top10_kept", "positives_kept")),
+                f"{EXACT_RANKER}/recall@10",
+            )
+        )
+        if delivered is None or kept is None:
+            continue
+        text = (
+            f"{split} split, a sample: of the ranker's best ten of everything, retrieval delivers "
+            f"{delivered:.1%}, and {kept:.1%} are shown; recall@10 {_number(shown)}, were everything "
+            f"delivered {_number(bound)}"
+        )
+        _print_line(console, "cascade", text)
 
 
 def _number(value: float | None) -> str:

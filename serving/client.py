@@ -28,9 +28,9 @@ from tensorflow_serving.apis import (
 )
 
 from serving.answer import Answered
-from serving.contract import CANDIDATE_IDS, EMBEDDING, EXCLUDE, SCORES, K
+from serving.contract import CANDIDATE_IDS, EMBEDDING, SCORES
 from serving.errors import RequestError, not_found
-from serving.queries import batch_of
+from serving.queries import Filters, batch_of, search_of
 from serving.tensors import Signature, as_inputs, signatures_of, to_proto
 
 MODEL_NAME = "recommender"
@@ -139,21 +139,36 @@ class Recommender:
         """Ends the connection."""
         self._channel.close()
 
-    def recommend(self, query: Query, k: int, exclude: Sequence[str] = ()) -> Ranked:
+    def recommend(
+        self,
+        query: Query,
+        k: int,
+        exclude: Sequence[str] = (),
+        filters: Filters | None = None,
+        diversity: float = 0.0,
+    ) -> Ranked:
         """The best candidates for one query: retrieved, filtered, ranked.
 
         Args:
             query: Its features.
             k: How many, at least 1.
             exclude: Candidates that must not be among them.
+            filters: What they must be like, ``{"genres": ["Comedy", "Crime"], "year": (1990, None)}``: each
+                filter the model has may be given.
+            diversity: From 0 to below 1: how much it counts that they differ from each other.
 
         Raises:
             RequestError: If the server refuses or cannot be reached; its code says which.
         """
-        return self.recommend_batch([query], k, [exclude])[0]
+        return self.recommend_batch([query], k, [exclude], [filters or {}], diversity)[0]
 
     def recommend_batch(
-        self, queries: Sequence[Query], k: int, exclude: Sequence[Sequence[str]] = ()
+        self,
+        queries: Sequence[Query],
+        k: int,
+        exclude: Sequence[Sequence[str]] = (),
+        filters: Sequence[Filters] = (),
+        diversity: float = 0.0,
     ) -> list[Ranked]:
         """:meth:`recommend` for several queries in one call.
 
@@ -161,15 +176,19 @@ class Recommender:
             queries: Their features; at least one.
             k: How many for each.
             exclude: Candidates for each query that must not be among its; none at all by default.
+            filters: Of each query; none at all by default.
+            diversity: Of all lists.
 
         Returns:
             A list for each, in their order.
         """
-        return self._lists("recommend", queries, k, exclude)
+        return self._lists("recommend", queries, k, exclude, filters, diversity)
 
-    def retrieve(self, query: Query, k: int, exclude: Sequence[str] = ()) -> Ranked:
+    def retrieve(
+        self, query: Query, k: int, exclude: Sequence[str] = (), filters: Filters | None = None
+    ) -> Ranked:
         """The candidates that the index finds, without the ranking model; otherwise :meth:`recommend`."""
-        return self._lists("retrieve", [query], k, [exclude])[0]
+        return self._lists("retrieve", [query], k, [exclude], [filters or {}])[0]
 
     def rank(self, query: Query, candidates: Sequence[str]) -> dict[str, dict[str, float | None]]:
         """What the ranking model says of given candidates.
@@ -270,11 +289,16 @@ class Recommender:
         return {status.version: state.Name(status.state) for status in response.model_version_status}
 
     def _lists(
-        self, signature: str, queries: Sequence[Query], k: int, exclude: Sequence[Sequence[str]]
+        self,
+        signature: str,
+        queries: Sequence[Query],
+        k: int,
+        exclude: Sequence[Sequence[str]],
+        filters: Sequence[Filters],
+        diversity: float = 0.0,
     ) -> list[Ranked]:
-        exclusions = exclude or [()] * len(queries)
-        asked = [{**query, EXCLUDE: excluded} for query, excluded in zip(queries, exclusions, strict=True)]
-        answered = self.ask(signature, {**self._inputs(signature, asked), K: k})
+        asked = search_of(self.signature(signature), queries, k, exclude, filters, diversity)
+        answered = self.ask(signature, asked)
         return [ranked(answered, row) for row in range(len(queries))]
 
     def _inputs(self, signature: str, queries: Sequence[Query]) -> dict[str, np.ndarray]:

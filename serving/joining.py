@@ -6,12 +6,13 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
-from serving.contract import EXCLUDE, HISTORY, HISTORY_ACTION, HISTORY_AGE
+from serving.contract import EXCLUDE, FILTER, HISTORY, HISTORY_ACTION, HISTORY_AGE
 from serving.errors import invalid
 from serving.tensors import Signature
 
 _PADDED = (HISTORY, HISTORY_AGE, HISTORY_ACTION, EXCLUDE)
-"""Inputs of Westwork's signatures that mean the same with more padding on their right ("" or 0)."""
+"""Inputs of Westwork's signatures that mean the same with more padding on their right ("" or 0), as do the values
+to filter by."""
 _NARROWEST = 64
 
 Arrays = Mapping[str, np.ndarray]
@@ -60,7 +61,8 @@ def joining_key(
             return None
         else:
             rows.add(len(array))
-            padded = padding and name in _PADDED
+            values = name.startswith(FILTER) and array.dtype == object
+            padded = padding and (name in _PADDED or values)
             parts.append(_bucket(array.shape[1]) if padded else array.shape[1:])
     return tuple(parts) if len(rows) == 1 and 0 not in rows else None
 

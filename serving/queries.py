@@ -9,8 +9,70 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from serving.contract import DIVERSITY, EXCLUDE, FILTER, K
 from serving.errors import invalid
-from serving.tensors import Spec, as_input
+from serving.tensors import Signature, Spec, as_input
+
+Filters = Mapping[str, Sequence[Any]]
+"""Candidate feature to the values of which a candidate has to have one; or, of a number or a moment (seconds
+since 1970 UTC), to the least and the greatest, None where that is open."""
+
+
+def search_of(
+    signature: Signature,
+    queries: Sequence[Mapping[str, Any]],
+    k: int,
+    exclude: Sequence[Sequence[str]] = (),
+    filters: Sequence[Filters] = (),
+    diversity: float = 0.0,
+) -> dict[str, Any]:
+    """Inputs of ``recommend`` or ``retrieve``.
+
+    Args:
+        signature: Which of both.
+        queries: Their features; see :func:`batch_of`.
+        k: How many candidates for each.
+        exclude: Ids for each query that must not be among them; none at all by default.
+        filters: Of each query; none at all by default.
+        diversity: From 0 to below 1, of ``recommend``'s.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, where a query, a filter or a value is none.
+    """
+    each = zip(queries, exclude or [()] * len(queries), filters or [{}] * len(queries), strict=True)
+    specs = signature.inputs
+    asked = [{**query, EXCLUDE: excluded, **filters_of(specs, own)} for query, excluded, own in each]
+    # Where the input is lacking, a diversity of 0 is what there is anyway; any other is refused.
+    varied = {DIVERSITY: diversity} if diversity or DIVERSITY in specs else {}
+    return {**batch_of(signature.row_inputs, asked), K: k, **varied}
+
+
+def filters_of(specs: Mapping[str, Spec], filters: Filters) -> dict[str, Sequence[Any]]:
+    """Filters as features of a query, for :func:`batch_of`.
+
+    Args:
+        specs: The signature's inputs.
+        filters: What to filter by.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, where the model cannot filter by one, or two bounds are not two.
+    """
+    known = {name.removeprefix(FILTER): spec for name, spec in specs.items() if name.startswith(FILTER)}
+    features = {}
+    for name, value in filters.items():
+        if name not in known:
+            raise invalid(
+                f"found filter {name!r}, which the model has not; "
+                f"expected some of {', '.join(sorted(known)) or 'none'} (assemble.filters)"
+            )
+        if known[name].dtype.is_floating:
+            if isinstance(value, str) or len(value) != 2:
+                raise invalid(
+                    f"filter {name!r}: found {value!r}, expected (least, greatest), either may be None"
+                )
+            value = [math.nan if bound is None else bound for bound in value]
+        features[FILTER + name] = value
+    return features
 
 
 def batch_of(specs: Mapping[str, Spec], queries: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

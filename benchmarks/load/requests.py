@@ -13,10 +13,10 @@ import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 from serving.client import MODEL_NAME
-from serving.contract import EXCLUDE, K
+from serving.contract import EXCLUDE
 from serving.loaded_model import EXTRA, LoadedModel
-from serving.queries import batch_of
-from serving.tensors import Signature, from_proto, to_proto
+from serving.queries import search_of
+from serving.tensors import Signature, as_inputs, from_proto, to_proto
 from serving.versions import ModelConfig, ServedModel
 from serving.warmup import WARMUP_FILE
 
@@ -119,7 +119,9 @@ def inputs_of_queries(
     queries: Iterator[dict[str, Any]], signature: Signature, k: int
 ) -> list[dict[str, np.ndarray]]:
     """One request a query, each a feature to its value."""
-    return [{**batch_of(signature.row_inputs, [query]), K: np.asarray(k, np.int32)} for query in queries]
+    return [
+        as_inputs(signature, search_of(signature, [query], k, [query.get(EXCLUDE, ())])) for query in queries
+    ]
 
 
 def as_grpc(inputs: Sequence[Inputs]) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ def _candidates(table: CandidateTable, declaration: Declaration, files: Sequence
         types.setdefault(candidates.title, _TEXT)
     spec = {name: tf.io.RaggedFeature(_dtype(kind)) for name, kind in types.items()}
     spec[candidates.id] = tf.io.FixedLenFeature([], tf.string)
-    batches = list(_batches(files, spec))
+    batches = list(raw_batches(files, spec))
     ids = np.concatenate([batch[candidates.id].numpy() for batch in batches])
     order = pc.index_in(pa.array(table.ids, pa.binary()), value_set=pa.array(ids, pa.binary()))
     columns = {}
@@ -132,7 +132,7 @@ def _train_interactions(
     spec[log.candidate_id] = tf.io.FixedLenFeature([], tf.string)
     lookup = table.row_lookup()
     parts = []
-    for batch in _batches(files, spec):
+    for batch in raw_batches(files, spec):
         rows = lookup.lookup(batch[log.candidate_id]).numpy()
         ratings = batch[log.rating.column].numpy() if log.rating else np.zeros(len(rows), np.float32)
         known = rows != UNKNOWN_ROW
@@ -141,7 +141,15 @@ def _train_interactions(
     return rows, ratings, positives
 
 
-def _batches(files: Sequence[str], spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Parsed examples, a few thousand at a time: tensors and ragged tensors."""
+def raw_batches(files: Sequence[str], spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Examples as ingestion left them, a few thousand at a time.
+
+    Args:
+        files: Gzipped TFRecord files.
+        spec: Of the features, as for ``tf.io.parse_example``.
+
+    Yields:
+        Feature to tensor or ragged tensor, [batch, ...].
+    """
     records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").batch(_BATCH)
     yield from records.map(lambda batch: tf.io.parse_example(batch, spec))

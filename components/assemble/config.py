@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, field_validator
 
+from components.ingest.declaration import POSITIVE, Declaration
 from components.ingest.strict import Strict
+from components.ranking.heads import Head
+
+HEADS_JSON: Final = TypeAdapter(tuple[Head, ...])
+"""The ranker's heads to JSON and back, for a step's parameters and a model's description."""
+_UNFILTERED: Final = ("text", "embedding")
+"""Kinds of features whose values nobody asks for."""
 
 IndexKind = Literal["scann", "ivf", "exact"]
+Combination = Literal["log_linear", "expected_value"]
+
+RETRIEVAL: Final = "retrieval"
+"""What the towers' score is called beside the ranker's heads."""
 
 
 class AssembleConfig(Strict):
@@ -43,10 +55,55 @@ class AssembleConfig(Strict):
         description="Whether recommend also ranks the candidates of the query's own history, retrieved or "
         "not: for people who come back to the same.",
     )
-    retrieval_weight: float = Field(
-        default=1.0,
-        ge=0,
-        description="recommend orders by this x retrieval score + positive_weight x log(probability of "
-        "positive). 0 leaves the order to the ranker alone.",
+    filters: tuple[str, ...] = Field(
+        default=(),
+        description="Candidate features that a request may filter by: in stock, of a category, not above a "
+        "price. Each is an input `filter_<feature>` of retrieve and recommend.",
     )
-    positive_weight: float = Field(default=1.0, ge=0, description="See retrieval_weight.")
+    weights: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        default={RETRIEVAL: 1.0, POSITIVE: 1.0},
+        description="Head of the ranker, or `retrieval`, the towers' score, to its weight in the final "
+        "score; 0 for those not named.",
+    )
+    combination: Combination = Field(
+        default="log_linear",
+        description="The final score is the sum of weight x what each head says: log_linear takes logarithms "
+        "of probabilities, expected_value the probabilities themselves.",
+    )
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_say_something(cls, weights: dict[str, float]) -> dict[str, float]:
+        if not any(weights.values()):
+            raise ValueError("none is other than 0: nothing would say which candidate is better")
+        return weights
+
+    def check(self, declaration: Declaration, heads: Sequence[Head]) -> None:
+        """Holds filters and weights against what a domain declares.
+
+        Args:
+            declaration: Of the data.
+            heads: Of the ranker.
+
+        Raises:
+            ValueError: If a filter is no candidate feature, or of a kind that cannot be filtered by; or a
+                weight is of no head.
+        """
+        known = [RETRIEVAL, *(head.name for head in heads)]
+        for name in self.weights:
+            if name not in known:
+                raise ValueError(
+                    f"assemble.weights: there is no head {name!r}; there are: {', '.join(known)}"
+                )
+        features = declaration.candidates.features
+        possible = ", ".join(name for name, one in features.items() if one.kind not in _UNFILTERED) or "none"
+        for name in self.filters:
+            if name not in features:
+                raise ValueError(
+                    f"assemble.filters: there is no candidate feature {name!r}; expected some of: {possible}"
+                )
+            if features[name].kind in _UNFILTERED:
+                raise ValueError(
+                    f"assemble.filters: {name!r} is of kind {features[name].kind}, which nothing can be "
+                    f"filtered by; expected some of: {possible}"
+                )

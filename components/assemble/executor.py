@@ -17,7 +17,8 @@ from tfx.utils import path_utils
 
 from components.assemble.build_index import TuningQueries, build_index
 from components.assemble.catalogue_file import CATALOGUE_FILE, catalogue_file
-from components.assemble.config import AssembleConfig
+from components.assemble.config import HEADS_JSON, AssembleConfig
+from components.assemble.filters import Filters, read_filter_values
 from components.assemble.models import Models
 from components.assemble.recommender import Recommender
 from components.assemble.saved import write_model
@@ -35,6 +36,7 @@ TRANSFORMED_EXAMPLES = "transformed_examples"
 TRANSFORMED_CANDIDATES = "transformed_candidates"
 MODEL = "model"
 DECLARATION = "declaration"
+HEADS = "heads"
 CONFIG = "config"
 
 _TUNING_SPLIT = "eval"
@@ -52,6 +54,7 @@ class Executor(base_executor.BaseExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         declaration = Declaration.model_validate_json(exec_properties[DECLARATION])
         config = AssembleConfig.model_validate_json(exec_properties[CONFIG])
+        heads = HEADS_JSON.validate_json(exec_properties[HEADS])
         query_graph, candidate_graph = (
             tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict[name]))
             for name in (QUERY_GRAPH, CANDIDATE_GRAPH)
@@ -78,15 +81,12 @@ class Executor(base_executor.BaseExecutor):
         queries = tuning_queries(models, held_out)
         built = build_index(models.embed_catalogue(), queries, config)
         logging.info("index: %s", built.report.in_words())
+        raw = _files(input_dict, CANDIDATE_EXAMPLES, CATALOGUE_SPLIT)
+        filters = Filters.of(declaration, read_filter_values(table, declaration, raw, config.filters))
         recommender = Recommender(
-            declaration, models, tf.constant(table.ids), built.exact, built.index, config
+            declaration, models, tf.constant(table.ids), built.exact, built.index, filters, heads, config
         )
-        catalogue = catalogue_file(
-            table,
-            declaration,
-            _files(input_dict, CANDIDATE_EXAMPLES, CATALOGUE_SPLIT),
-            _files(input_dict, EXAMPLES, "train"),
-        )
+        catalogue = catalogue_file(table, declaration, raw, _files(input_dict, EXAMPLES, "train"))
         buffer = pa.BufferOutputStream()
         pq.write_table(catalogue, buffer)
         write_model(
@@ -94,6 +94,7 @@ class Executor(base_executor.BaseExecutor):
             recommender,
             built.report,
             declaration,
+            heads,
             config,
             queries,
             {CATALOGUE_FILE: buffer.getvalue().to_pybytes()},

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from components.assemble.build_index import build_index
 from components.assemble.catalogue_file import CATALOGUE_FILE
-from components.assemble.config import AssembleConfig
+from components.assemble.config import HEADS_JSON, AssembleConfig
+from components.assemble.filters import Filters
 from components.assemble.index_report import DESCRIPTION_FILE, EXTRA, IndexReport
 from components.assemble.recommender import Recommender
 from components.assemble.saved import read_tuning_queries, write_model
@@ -41,11 +42,15 @@ def switch_index(source: str, target: str, changes: Mapping[str, Any]) -> IndexR
     description = _description(source)
     try:
         declaration = Declaration.model_validate(description["declaration"])
+        heads = HEADS_JSON.validate_python(description["heads"])
         config = AssembleConfig.model_validate({**description["assemble"], **changes})
+        config.check(declaration, heads)
     except KeyError as error:
         raise _not_ours(source, f"{DESCRIPTION_FILE} has no {error}") from error
     except ValidationError as error:
         raise UserError(f"cannot give {source} another index: {_in_words(error)}") from error
+    except ValueError as error:
+        raise UserError(f"cannot give {source} another index: {error}") from error
     if description.get("index") == "scann":
         # Registers the ops its graph is made of.
         from scann import scann_ops  # noqa: F401
@@ -55,15 +60,28 @@ def switch_index(source: str, target: str, changes: Mapping[str, Any]) -> IndexR
         raise UserError(f"{source} cannot be loaded as a SavedModel: {error}") from error
     try:
         models, ids, embeddings = loaded.models, loaded.ids, loaded.exact.embeddings
+        filters = _kept_filters(loaded, declaration, config)
     except AttributeError as error:
         raise _not_ours(source, str(error)) from error
     queries = read_tuning_queries(source)
     built = build_index(embeddings.value(), queries, config)
-    recommender = Recommender(declaration, models, ids.value(), built.exact, built.index, config)
+    parts = (declaration, models, ids.value(), built.exact, built.index, filters, heads, config)
+    recommender = Recommender(*parts)
     with tf.io.gfile.GFile(os.path.join(source, EXTRA, CATALOGUE_FILE), "rb") as file:
         others = {CATALOGUE_FILE: file.read()}
-    write_model(target, recommender, built.report, declaration, config, queries, others)
+    write_model(target, recommender, built.report, declaration, heads, config, queries, others)
     return built.report
+
+
+def _kept_filters(loaded: tf.Module, declaration: Declaration, config: AssembleConfig) -> Filters:
+    held = loaded.filters.by_feature
+    for name in config.filters:
+        if name not in held:
+            raise UserError(
+                f"cannot give the model another index: assemble.filters: it holds no values of {name!r}; "
+                f"expected some of: {', '.join(held) or 'none'}. `westwork run` assembles with others."
+            )
+    return Filters.of_loaded(declaration, loaded.filters, config.filters)
 
 
 def _description(source: str) -> dict[str, Any]:

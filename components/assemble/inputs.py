@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from components.assemble.signature_names import CANDIDATE_IDS, EXCLUDE, K
+from components.assemble.signature_names import CANDIDATE_IDS, DIVERSITY, EXCLUDE, K
 from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, Declaration
 from components.ingest.features import (
     EmbeddingFeature,
@@ -36,10 +36,15 @@ def candidate_specs(declaration: Declaration) -> dict[str, tf.TensorSpec]:
 
 
 def search_specs(declaration: Declaration) -> dict[str, tf.TensorSpec]:
-    """Inputs of ``retrieve`` and ``recommend``: a query, how many, and which candidates not."""
+    """Inputs of ``retrieve`` but the filters: a query, how many, and which candidates not."""
     return query_specs(declaration) | _named(
         {K: tf.TensorSpec([], tf.int32), EXCLUDE: tf.TensorSpec([None, None], tf.string)}
     )
+
+
+def recommend_specs(declaration: Declaration) -> dict[str, tf.TensorSpec]:
+    """Inputs of ``recommend``: those of a search, and how much its list's candidates are to differ."""
+    return search_specs(declaration) | _named({DIVERSITY: tf.TensorSpec([], tf.float32)})
 
 
 def rank_specs(declaration: Declaration) -> dict[str, tf.TensorSpec]:

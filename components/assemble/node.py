@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, component_spec, standard_artifacts
 
-from components.assemble.config import AssembleConfig
+from components.assemble.config import HEADS_JSON, AssembleConfig
 from components.assemble.executor import (
     CANDIDATE_EXAMPLES,
     CANDIDATE_GRAPH,
     CONFIG,
     DECLARATION,
     EXAMPLES,
+    HEADS,
     MODEL,
     QUERY_GRAPH,
     RANKING_MODEL,
@@ -21,6 +24,7 @@ from components.assemble.executor import (
     Executor,
 )
 from components.ingest.declaration import Declaration
+from components.ranking.heads import Head
 
 
 class AssemblerSpec(component_spec.ComponentSpec):
@@ -28,6 +32,7 @@ class AssemblerSpec(component_spec.ComponentSpec):
 
     PARAMETERS = {
         DECLARATION: component_spec.ExecutionParameter(type=str),
+        HEADS: component_spec.ExecutionParameter(type=str),
         CONFIG: component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -61,6 +66,7 @@ class Assembler(base_component.BaseComponent):
         transformed_examples: channel.BaseChannel,
         transformed_candidates: channel.BaseChannel,
         declaration: Declaration,
+        heads: Sequence[Head],
         config: AssembleConfig,
     ):
         """Makes the node.
@@ -75,6 +81,7 @@ class Assembler(base_component.BaseComponent):
             transformed_examples: Interactions after Transform; the eval split's tune the index.
             transformed_candidates: The catalogue after Transform.
             declaration: The data half of the domain file.
+            heads: Of the ranker.
             config: The assemble section.
         """
         super().__init__(
@@ -89,6 +96,7 @@ class Assembler(base_component.BaseComponent):
                     TRANSFORMED_EXAMPLES: transformed_examples,
                     TRANSFORMED_CANDIDATES: transformed_candidates,
                     DECLARATION: declaration.model_dump_json(),
+                    HEADS: HEADS_JSON.dump_json(tuple(heads)).decode(),
                     CONFIG: config.model_dump_json(),
                     MODEL: channel.Channel(type=standard_artifacts.Model),
                 }

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from components.assemble.config import AssembleConfig
+from components.assemble.diversity import most_relevant_and_different
+from components.assemble.filters import Asked, Filters
+from components.assemble.final_score import FinalScore
 from components.assemble.index import CandidateIndex, ExactIndex
-from components.assemble.inputs import candidate_specs, query_specs, rank_specs, search_specs
+from components.assemble.inputs import (
+    candidate_specs,
+    query_specs,
+    rank_specs,
+    recommend_specs,
+    search_specs,
+)
 from components.assemble.models import Models, Tensors
-from components.assemble.signature_names import CANDIDATE_IDS, EXCLUDE, K
-from components.ingest.declaration import HISTORY, POSITIVE, Declaration
+from components.assemble.signature_names import CANDIDATE_IDS, DIVERSITY, EXCLUDE, K
+from components.ingest.declaration import HISTORY, Declaration
+from components.ranking.heads import Head
 from components.ranking.repeats import distinct_rows
 from components.transform.candidate_table import UNKNOWN_ROW
 
-_LEAST_PROBABILITY = 1e-30
+_OVERFETCH = 4
+"""How many times as many candidates the index is asked for where the request filters."""
 
 
 class Recommender(tf.Module):
@@ -25,6 +38,15 @@ class Recommender(tf.Module):
     string is "", a missing number NaN; histories and exclusions are padded with "". The action of a history's
     event is unknown where it is "", not declared, or left out by a ``history_action`` narrower than the
     history.
+
+    Attributes:
+        models: All of the model but the index.
+        ids: string [candidates], by row.
+        exact: The index that scores every candidate.
+        filters: What requests may filter by.
+        retrieve_exact: From query features, k and exclusions to what ``retrieve`` answers, by that index.
+        score_catalogue: From query features to ``retrieval``, the towers' scores, and ``final``, those that
+            order what ``recommend`` answers, of every candidate: float32 [batch, candidates].
     """
 
     def __init__(
@@ -34,6 +56,8 @@ class Recommender(tf.Module):
         ids: tf.Tensor,
         exact: ExactIndex,
         index: CandidateIndex,
+        filters: Filters,
+        heads: Sequence[Head],
         config: AssembleConfig,
     ):
         """Takes the parts.
@@ -44,31 +68,33 @@ class Recommender(tf.Module):
             ids: string [candidates], by row.
             exact: The candidates' embeddings, by row.
             index: What ``retrieve`` and ``recommend`` search; may be the exact one.
+            filters: What requests may filter by.
+            heads: Of the ranker.
             config: The assemble section.
         """
         super().__init__(name="recommender")
         self._declaration, self._config = declaration, config
+        self._final_score = FinalScore(heads, config)
         self._query_names = tuple(query_specs(declaration))
         self.models = models
         self.ids = tf.Variable(ids, trainable=False, name="candidate_ids")
-        self.exact, self._index = exact, index
+        self.exact, self._index, self.filters = exact, index, filters
         self.retrieve_exact = tf.function(
-            lambda query, k, exclude: self._named(
-                *self._search(self.embed_query(query)["embedding"], _checked(k), exclude, self.exact)
-            ),
+            self._retrieve_exact,
             input_signature=[
                 query_specs(declaration),
                 tf.TensorSpec([], tf.int32, name=K),
                 tf.TensorSpec([None, None], tf.string, name=EXCLUDE),
             ],
         )
+        self.score_catalogue = tf.function(self._score_catalogue, input_signature=[query_specs(declaration)])
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The signatures by name; ``serving_default`` is ``recommend``."""
         declared = self._declaration
         functions = {
-            "recommend": (self.recommend, search_specs(declared)),
-            "retrieve": (self.retrieve, search_specs(declared)),
+            "recommend": (self.recommend, recommend_specs(declared) | self.filters.specs),
+            "retrieve": (self.retrieve, search_specs(declared) | self.filters.specs),
             "rank": (self.rank, rank_specs(declared)),
             "embed_query": (self.embed_query, query_specs(declared)),
             "embed_candidate": (self.embed_candidate, candidate_specs(declared)),
@@ -88,10 +114,11 @@ class Recommender(tf.Module):
         return self.models.embed_candidate(inputs)
 
     def retrieve(self, inputs: Tensors) -> dict[str, tf.Tensor]:
-        """The k best candidates by dot product, without the excluded ones.
+        """The k best candidates by dot product that are not excluded and pass the filters.
 
         Args:
-            inputs: Query features; ``k``, int32 []; ``exclude``, string [batch, any].
+            inputs: Query features; ``k``, int32 []; ``exclude``, string [batch, any]; the filters, see
+                :mod:`components.assemble.filters`.
 
         Returns:
             ``candidate_ids``, string, and ``scores``, float32, both [batch, min(k, catalogue)], best
@@ -102,38 +129,35 @@ class Recommender(tf.Module):
         """
         query = {name: inputs[name] for name in self._query_names}
         embedding = self.embed_query(query)["embedding"]
-        return self._named(*self._search(embedding, _checked(inputs[K]), inputs[EXCLUDE], self._index))
+        return self._named(*self._search(embedding, _checked(inputs[K]), inputs))
 
     def recommend(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Retrieves more than k candidates, ranks them and returns the k best.
 
-        The order is by ``retrieval_weight x retrieval score + positive_weight x log P(positive)``: the
-        towers say how likely a candidate is to be met and liked next, the ranker how likely it is to be
-        liked once met (or, trained on drawn negatives, the former too). With ``rank_history`` the
-        candidates of the query's history are ranked beside the retrieved ones.
+        The order is by :class:`components.assemble.final_score.FinalScore`: by default the sum of the towers'
+        score, which says how likely a candidate is to be met and liked next, and of the logarithm of the
+        ranker's probability that it is liked once met (or, trained on drawn negatives, of the former too).
+        With ``rank_history`` the candidates of the query's history are ranked beside the retrieved ones.
 
         Args:
-            inputs: As for :meth:`retrieve`.
+            inputs: As for :meth:`retrieve`; and ``diversity``, float32 [] from 0 to below 1, of
+                :func:`components.assemble.diversity.most_relevant_and_different`.
 
         Returns:
-            As :meth:`retrieve`, and each head of the ranker, float32 [batch, min(k, catalogue)], NaN in
-            places that could not be filled.
+            As :meth:`retrieve`, with diversity not in the order of scores; and each head of the ranker,
+            float32 [batch, min(k, catalogue)], NaN in places that could not be filled.
         """
         query = {name: inputs[name] for name in self._query_names}
         k = _checked(inputs[K])
         encoded = self.models.encode_query(query)
         embedding = self.models.embed_query(encoded)["embedding"]
         wanted = tf.maximum(k, self._config.retrieve)
-        found, rows = self._search(embedding, wanted, inputs[EXCLUDE], self._index)
+        found, rows = self._search(embedding, wanted, inputs)
         if self._config.rank_history:
-            found, rows = self._with_history(embedding, encoded[HISTORY], inputs[EXCLUDE], found, rows)
+            found, rows = self._with_history(embedding, encoded[HISTORY], inputs, found, rows)
         heads = self.models.score(encoded, rows)
-        likely = tf.math.log(tf.maximum(heads[POSITIVE], _LEAST_PROBABILITY))
-        total = self._config.retrieval_weight * found + self._config.positive_weight * likely
-        # An empty place stays one, whatever the weights: 0 x inf is not a number.
-        scores, order = tf.math.top_k(
-            tf.where(tf.math.is_inf(found), -math.inf, total), k=tf.minimum(k, self.exact.size)
-        )
+        diversity = _checked_diversity(inputs[DIVERSITY])
+        scores, order = self._best(self._final_score(found, heads), rows, k, diversity)
         missing = tf.math.is_inf(scores)
         ranked = {
             name: tf.where(missing, math.nan, tf.gather(values, order, batch_dims=1))
@@ -155,32 +179,107 @@ class Recommender(tf.Module):
         heads = self.models.score(self.models.encode_query(query), tf.maximum(rows, 0))
         return {name: tf.where(rows == UNKNOWN_ROW, math.nan, values) for name, values in heads.items()}
 
-    def _search(
-        self, embedding: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor, index: CandidateIndex
+    def _score_catalogue(self, query: Tensors) -> dict[str, tf.Tensor]:
+        encoded = self.models.encode_query(query)
+        embedding = self.models.embed_query(encoded)["embedding"]
+        retrieved = tf.matmul(embedding, self.exact.embeddings, transpose_b=True)
+        rows = tf.range(self.exact.size, dtype=tf.int64)[tf.newaxis]
+        heads = self.models.score(encoded, tf.repeat(rows, tf.shape(retrieved)[0], axis=0))
+        return {"retrieval": retrieved, "final": self._final_score(retrieved, heads)}
+
+    def _retrieve_exact(self, query: Tensors, k: tf.Tensor, exclude: tf.Tensor) -> dict[str, tf.Tensor]:
+        search = functools.partial(self.exact.search, self.embed_query(query)["embedding"])
+        return self._named(*self._without(self.models.rows(exclude), _checked(k), search))
+
+    def _search(self, embedding: tf.Tensor, k: tf.Tensor, inputs: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores and rows, [batch, min(k, size)], best first; -inf where no candidate is left.
+
+        Args:
+            embedding: float32 [batch, width], of the queries.
+            k: int32 [].
+            inputs: As for :meth:`retrieve`.
+        """
+
+        def search(count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            if not self.filters.specs:
+                return self._index.search(embedding, count)
+            return tf.cond(
+                self.filters.given(inputs),
+                lambda: self._filtered(embedding, count, inputs),
+                lambda: self._index.search(embedding, count),
+            )
+
+        return self._without(self.models.rows(inputs[EXCLUDE]), k, search)
+
+    def _without(
+        self, excluded: tf.Tensor, k: tf.Tensor, search: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Scores and rows, [batch, min(k, size)], best first; excluded candidates score -inf."""
-        fetched = tf.minimum(k + tf.shape(exclude)[1], self.exact.size)
-        scores, rows = index.search(embedding, fetched)
-        excluded = self.models.rows(exclude)
+        """The k best of a search, given how many to look for, that are not among rows [batch, any]."""
+        scores, rows = search(tf.minimum(k + tf.shape(excluded)[1], self.exact.size))
         hit = tf.reduce_any(rows[:, :, tf.newaxis] == excluded[:, tf.newaxis, :], axis=2)
         best, order = tf.math.top_k(tf.where(hit, -math.inf, scores), k=tf.minimum(k, self.exact.size))
         return best, tf.gather(rows, order, batch_dims=1)
+
+    def _filtered(self, embedding: tf.Tensor, count: tf.Tensor, asked: Asked) -> tuple[tf.Tensor, tf.Tensor]:
+        """The best candidates that pass the filters, as many as asked for unless fewer pass.
+
+        The index is asked for some more. Queries that are left with too few of these are answered by
+        scoring all candidates that pass: no number of more would be enough for every filter.
+        """
+
+        def among_all(embedding: tf.Tensor, asked: Asked) -> tuple[tf.Tensor, tf.Tensor]:
+            scores = tf.matmul(embedding, self.exact.embeddings, transpose_b=True)
+            best, rows = tf.math.top_k(tf.where(self.filters.passes_all(asked), scores, -math.inf), count)
+            return best, tf.cast(rows, tf.int64)
+
+        if self._index is self.exact:
+            return among_all(embedding, asked)
+        scores, rows = self._index.search(embedding, tf.minimum(_OVERFETCH * count, self.exact.size))
+        passed = tf.where(self.filters.passes(asked, rows), scores, -math.inf)
+        best, order = tf.math.top_k(passed, count)
+        rows = tf.gather(rows, order, batch_dims=1)
+        short = tf.where(tf.math.is_inf(best[:, -1]))
+
+        def completed() -> tuple[tf.Tensor, tf.Tensor]:
+            queries = tf.gather(embedding, short[:, 0])
+            own = {name: tf.gather(asked[name], short[:, 0]) for name in self.filters.specs}
+            exact_scores, exact_rows = among_all(queries, own)
+            return (
+                tf.tensor_scatter_nd_update(best, short, exact_scores),
+                tf.tensor_scatter_nd_update(rows, short, exact_rows),
+            )
+
+        return tf.cond(tf.size(short) > 0, completed, lambda: (best, rows))
+
+    def _best(
+        self, scores: tf.Tensor, rows: tf.Tensor, k: tf.Tensor, diversity: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores and places of the k best, or all; with diversity of those unlike each other."""
+        count = tf.minimum(k, self.exact.size)
+        return tf.cond(
+            diversity > 0,
+            lambda: most_relevant_and_different(
+                scores, tf.gather(self.exact.embeddings, rows), count, diversity
+            ),
+            lambda: tuple(tf.math.top_k(scores, count)),
+        )
 
     def _with_history(
         self,
         embedding: tf.Tensor,
         history: tf.Tensor,
-        exclude: tf.Tensor,
+        inputs: Tensors,
         found: tf.Tensor,
         rows: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Scores and rows with those of the history appended that are neither found nor excluded."""
+        """Scores and rows with those of the history appended that are neither found nor barred."""
         own = distinct_rows(history)
         # The row of an empty place means nothing.
         retrieved = tf.where(tf.math.is_inf(found), tf.cast(UNKNOWN_ROW, tf.int64), rows)
-        taken = tf.concat([retrieved, self.models.rows(exclude)], axis=1)
+        taken = tf.concat([retrieved, self.models.rows(inputs[EXCLUDE])], axis=1)
         missing = (own < 0) | tf.reduce_any(own[:, :, tf.newaxis] == taken[:, tf.newaxis, :], axis=2)
         own = tf.maximum(own, 0)
+        missing |= ~self.filters.passes(inputs, own)
         scores = tf.where(missing, -math.inf, self.exact.score(embedding, own))
         return tf.concat([found, scores], axis=1), tf.concat([rows, own], axis=1)
 
@@ -196,3 +295,12 @@ def _checked(k: tf.Tensor) -> tf.Tensor:
     """The request's k, refused below 1."""
     with tf.control_dependencies([tf.debugging.assert_positive(k, message="k must be at least 1")]):
         return tf.identity(k)
+
+
+def _checked_diversity(diversity: tf.Tensor) -> tf.Tensor:
+    """The request's diversity, refused outside [0, 1)."""
+    inside = tf.debugging.Assert(
+        (diversity >= 0) & (diversity < 1), ["diversity must be at least 0 and below 1, found", diversity]
+    )
+    with tf.control_dependencies([inside]):
+        return tf.identity(diversity)

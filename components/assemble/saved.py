@@ -5,18 +5,19 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from components.assemble.build_index import TuningQueries
-from components.assemble.config import AssembleConfig
+from components.assemble.config import HEADS_JSON, AssembleConfig
 from components.assemble.index_report import DESCRIPTION_FILE, EXTRA, IndexReport
 from components.assemble.recommender import Recommender
 from components.assemble.warmup import WARMUP_FILE, warmup_requests, write_warmup
 from components.ingest.declaration import Declaration
+from components.ranking.heads import Head
 
 TUNING_FILE = "tuning_queries.npz"
 """Name of the file in ``assets.extra`` with the queries the index was tuned on, for the next index."""
@@ -27,6 +28,7 @@ def write_model(
     recommender: Recommender,
     report: IndexReport,
     declaration: Declaration,
+    heads: Sequence[Head],
     config: AssembleConfig,
     queries: TuningQueries | None,
     others: Mapping[str, bytes],
@@ -38,6 +40,7 @@ def write_model(
         recommender: The model.
         report: On its index.
         declaration: The data half of the domain file.
+        heads: Of the ranker.
         config: The assemble section.
         queries: What the index was tuned on; None where there were no real queries.
         others: More files for ``assets.extra``, by name.
@@ -63,6 +66,7 @@ def write_model(
         "index": report.kind,
         "index_report": report.model_dump(mode="json"),
         "declaration": declaration.model_dump(mode="json"),
+        "heads": HEADS_JSON.dump_python(tuple(heads), mode="json"),
         "assemble": config.model_dump(mode="json"),
     }
     with tf.io.gfile.GFile(os.path.join(extra, DESCRIPTION_FILE), "w") as file:

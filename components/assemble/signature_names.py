@@ -9,11 +9,28 @@ from components.ingest.declaration import Declaration
 
 K = "k"
 EXCLUDE = "exclude"
+DIVERSITY = "diversity"
 CANDIDATE_IDS = "candidate_ids"
 
-_INPUTS = (K, EXCLUDE, CANDIDATE_IDS)
+_FILTER = "filter_"
+_INPUTS = (K, EXCLUDE, DIVERSITY, CANDIDATE_IDS)
 _TRAINING = ("candidate_row", "negative_rows")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def filter_input(feature: str) -> str:
+    """The name of the input that says which of a candidate feature's values a request takes."""
+    return f"{_FILTER}{feature}"
+
+
+def is_filter_input(name: str) -> bool:
+    """Whether an input is one of those."""
+    return name.lower().startswith(_FILTER)
+
+
+def is_reserved(name: str) -> bool:
+    """Whether the served model or its training needs a name for itself."""
+    return name in _INPUTS + _TRAINING or is_filter_input(name)
 
 
 def check_signature_names(declaration: Declaration) -> None:
@@ -38,7 +55,7 @@ def _check(names: Sequence[str], stream: str, key: str) -> None:
                 f"column {name!r} cannot be an input of the served model: expected letters of the English "
                 f"alphabet, digits, '_', '.' or '-'. {mend}: {{{_suggestion(name)}: {name}}}"
             )
-        if name in _INPUTS + _TRAINING:
+        if is_reserved(name):
             raise ValueError(f"column {name!r} has a name that the models need for themselves. {mend}")
         if name.lower() in seen:
             raise ValueError(

@@ -16,10 +16,16 @@ there are
 - ``retrieve_new``, ``recommend_new``, ``popularity_new``, ``ials_new``, ``item_knn_new``: the lists without
   what the history holds, over the interactions with candidates that are new to the query.
 
+Measured on a bounded sample of the interactions (``ranked_pairs``):
+
+- ``exact_ranker``: every candidate of the catalogue ordered by its final score, the cascade's upper bound;
+- ``funnel``: how much of its choice the cascade keeps, see :class:`components.evaluate.funnel.FunnelShare`.
+
 Rivals that judge one query and candidate:
 
 - ``rating``: the model's predicted rating; only where a rating is declared;
-- ``positive``: the model's probability that the interaction is positive; only where the log can hold others;
+- each head of the ranker that is a probability, under its own name, such as ``positive``: only where the log
+  can hold both what it says yes and what it says no to;
 - ``candidate_mean``: the candidate's mean rating in train; beside ``rating``.
 """
 
@@ -33,6 +39,7 @@ from pydantic import Field
 from components.baselines.config import IALS, ITEM_KNN, BaselinesConfig
 from components.ingest.declaration import Interactions
 from components.ingest.strict import Strict
+from components.ranking.heads import Head
 
 RETRIEVE: Final = "retrieve"
 RECOMMEND: Final = "recommend"
@@ -47,6 +54,9 @@ CANDIDATE_MEAN: Final = "candidate_mean"
 EXACT: Final = "exact"
 """Predictions only: retrieval without the index, the yardstick of ``retrieve/ann_recall@100``."""
 
+EXACT_RANKER: Final = "exact_ranker"
+FUNNEL: Final = "funnel"
+
 RETRIEVED: Final = 100
 """How many candidates every rival is asked for."""
 ALL_LATER: Final = (RETRIEVE, RECOMMEND, POPULARITY)
@@ -60,7 +70,26 @@ LIST_METRICS: Final = (*RANK_METRICS, "coverage@10", "novelty@10", "popularity_b
 LIFTED: Final = ("recall@10", "recall@100", "ndcg@10")
 """List metrics whose difference to a baseline is a metric too, named by :func:`lift_name`."""
 
-LOWER_IS_BETTER: Final = frozenset({"rating/rmse", "rating/rmse_ratio", "candidate_mean/rmse"})
+FUNNEL_METRICS: Final = (
+    "overlap@100",
+    "top10_delivered",
+    "top10_kept",
+    "positives_delivered",
+    "positives_kept",
+    "rank_correlation",
+)
+"""Of the funnel; see :class:`components.evaluate.funnel.FunnelShare` for what they are."""
+LOG_LOSS: Final = "log_loss"
+_HEAD_METRICS: Final = ("auc", "ndcg@10", LOG_LOSS, "calibration")
+RELIABILITY: Final = "reliability"
+"""A plot of how often what is given a probability comes true."""
+
+_LOWER_IS_BETTER: Final = frozenset({"rating/rmse", "rating/rmse_ratio", "candidate_mean/rmse"})
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether of two values of ``<rival>/<metric>`` the smaller one is better."""
+    return metric in _LOWER_IS_BETTER or metric.endswith(f"/{LOG_LOSS}")
 
 
 def over_new(rival: str) -> str:
@@ -106,17 +135,45 @@ def lift_name(metric: str, baseline: str) -> str:
     return f"{metric}_lift" if baseline == POPULARITY else f"{metric}_{baseline}_lift"
 
 
-def metric_names(interactions: Interactions, config: EvaluationConfig) -> tuple[str, ...]:
+def measured_heads(interactions: Interactions, heads: Sequence[Head]) -> tuple[Head, ...]:
+    """The probability heads whose label can be both 0 and 1 in a log."""
+    actions = set(interactions.actions.weights) if interactions.actions else set()
+    return tuple(
+        head
+        for head in heads
+        if head.kind == "probability"
+        and (not actions <= set(head.actions) if head.actions else interactions.has_negatives)
+    )
+
+
+def head_metrics(interactions: Interactions) -> tuple[str, ...]:
+    """The metrics of each probability head.
+
+    Where the log holds no negatives the ranker learns from drawn ones, what is most probably next: that
+    orders logged interactions, but is no share of them.
+    """
+    return _HEAD_METRICS if interactions.has_negatives else _HEAD_METRICS[:2]
+
+
+def metric_names(
+    interactions: Interactions, heads: Sequence[Head], config: EvaluationConfig
+) -> tuple[str, ...]:
     """All metrics of a domain: what a floor, a ceiling or the regression gate may name.
 
     Args:
         interactions: says whether there are ratings, and interactions that are not positive.
+        heads: of the ranker.
         config: says which makers of lists there are.
     """
     return (
         *_list_metric_names(config.repeats, config.baselines.kinds),
+        *(_FUNNEL_METRIC_NAMES if config.ranked_pairs else ()),
         *(_RATING_METRICS if interactions.rating else ()),
-        *(_POSITIVE_METRICS if interactions.has_negatives else ()),
+        *(
+            f"{head.name}/{metric}"
+            for head in measured_heads(interactions, heads)
+            for metric in head_metrics(interactions)
+        ),
     )
 
 
@@ -124,7 +181,15 @@ _RATING_METRICS: Final = (
     *(f"{rival}/{metric}" for rival in (RATING, CANDIDATE_MEAN) for metric in ("rmse", "ndcg@10")),
     f"{RATING}/rmse_ratio",
 )
-_POSITIVE_METRICS: Final = (f"{POSITIVE_PROBABILITY}/auc",)
+_FUNNEL_METRIC_NAMES: Final = (
+    *(f"{EXACT_RANKER}/{metric}" for metric in RANK_METRICS),
+    *(f"{FUNNEL}/{metric}" for metric in FUNNEL_METRICS),
+)
+
+
+_OTHER_RIVALS: Final = frozenset(
+    {*new_to_query(TRAINED), *all_later(True, TRAINED), EXACT, EXACT_RANKER, FUNNEL, CANDIDATE_MEAN}
+)
 
 
 def _list_metric_names(repeats: bool, trained: Sequence[str]) -> tuple[str, ...]:
@@ -153,6 +218,13 @@ class EvaluationConfig(Strict):
         description="Evaluate at most so many interactions of a split, drawn by a hash of query, candidate "
         "and time: always the same ones.",
     )
+    ranked_pairs: int = Field(
+        default=5_000_000,
+        ge=0,
+        description="The ranker over the exact catalogue is asked for as many interactions as make so many "
+        "pairs of a query and a candidate, drawn by a hash; for all of them where the catalogue is small. 0: "
+        "not at all, and there is no funnel.",
+    )
     baselines: BaselinesConfig = BaselinesConfig()
     floors: dict[str, float] = Field(
         default={
@@ -171,6 +243,8 @@ class EvaluationConfig(Strict):
     )
     regression_gates: tuple[str, ...] = Field(
         default=(
+            "recommend/recall@10",
+            "recommend/ndcg@10",
             "retrieve/recall@10",
             "retrieve/recall@100",
             "retrieve/ndcg@10",
@@ -186,17 +260,24 @@ class EvaluationConfig(Strict):
         "whose value is exactly 0 admits no share of it, so that such a gate always fails.",
     )
 
-    def check(self, interactions: Interactions) -> None:
+    def check(self, interactions: Interactions, heads: Sequence[Head]) -> None:
         """Holds the bounds against what a domain measures.
 
         Args:
             interactions: of the domain.
+            heads: of the ranker.
 
         Raises:
-            ValueError: If a bound that was given, not a default, names a metric the domain has not; or if
-                no floor and no ceiling is left.
+            ValueError: If a bound that was given, not a default, names a metric the domain has not; if no
+                floor and no ceiling is left; or if a head is called like another rival.
         """
-        known = metric_names(interactions, self)
+        for head in heads:
+            if head.name in _OTHER_RIVALS:
+                raise ValueError(
+                    f"ranking.heads: a head cannot be called {head.name!r}, which is what else is evaluated; "
+                    f"expected none of {', '.join(sorted(_OTHER_RIVALS))}"
+                )
+        known = metric_names(interactions, heads, self)
         given: Mapping[str, object] = {
             field: getattr(self, field)
             for field in ("floors", "ceilings", "regression_gates")
@@ -206,7 +287,7 @@ class EvaluationConfig(Strict):
             for name in names if isinstance(names, (dict, tuple)) else ():
                 if name not in known:
                     raise ValueError(
-                        f"{field}: there is no metric {name!r}{_why_absent(name, self.repeats)}; "
+                        f"{field}: there is no metric {name!r}{_why_absent(name, self)}; "
                         f"expected one of: {', '.join(sorted(known))}"
                     )
         if not set(known).intersection([*self.floors, *self.ceilings]):
@@ -216,13 +297,15 @@ class EvaluationConfig(Strict):
             )
 
 
-def _why_absent(name: str, repeats: bool) -> str:
+def _why_absent(name: str, config: EvaluationConfig) -> str:
     """Why a metric that other domains have is none of this one; empty where none has it."""
     if name in _RATING_METRICS:
         return " where interactions.rating is not declared"
-    if name in _POSITIVE_METRICS:
+    if name in [f"{POSITIVE_PROBABILITY}/{metric}" for metric in _HEAD_METRICS]:
         return " where every interaction is positive"
-    if name in _list_metric_names(repeats, TRAINED):
+    if name in _FUNNEL_METRIC_NAMES:
+        return " where evaluation.ranked_pairs is 0"
+    if name in _list_metric_names(config.repeats, TRAINED):
         return " where evaluation.baselines turns that one off"
     if name in _list_metric_names(True, TRAINED):
         return " where evaluation.repeats is false"

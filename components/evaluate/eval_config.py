@@ -9,31 +9,44 @@ from typing import Any, Final
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluate import list_metrics, metrics
+from components.assemble.config import HEADS_JSON
+from components.evaluate import funnel, list_metrics, metrics
 from components.evaluate.config import (
     CANDIDATE_MEAN,
     EXACT,
+    EXACT_RANKER,
+    FUNNEL,
+    FUNNEL_METRICS,
     LIFTED,
-    LOWER_IS_BETTER,
+    LOG_LOSS,
     OWN_FREQUENT,
-    POSITIVE_PROBABILITY,
     RATING,
     RECOMMEND,
+    RELIABILITY,
     RETRIEVE,
     RETRIEVE_NEW,
     RETRIEVED,
     TRAINED,
     EvaluationConfig,
     baselines,
+    head_metrics,
     lift_name,
     list_rivals,
+    lower_is_better,
+    measured_heads,
 )
-from components.evaluate.predictions import SLICES, Questions
-from components.ingest.declaration import POSITIVE, Declaration
+from components.evaluate.predictions import SLICES, Questions, gain_feature
+from components.ingest.declaration import ACTION, POSITIVE, Declaration
+from components.ranking.heads import Head
 
-_QUERY: Final = "query"
-_BASELINES: Final = "baselines"
-"""Beside the rivals in ``label_keys``: TFMA hands the extractors this message and nothing else."""
+# Beside the rivals in ``label_keys``: TFMA hands the extractors this message and nothing else. No name of a
+# rival or a head has a slash.
+_QUERY: Final = "/query"
+_MOMENT: Final = "/moment"
+_HEADS: Final = "/heads"
+_PAIRS: Final = "/ranked_pairs"
+_INTERACTIONS: Final = "/max_interactions"
+_BASELINES: Final = "/baselines"
 
 
 def questions(config: config_pb2.EvalConfig) -> Questions:
@@ -42,8 +55,11 @@ def questions(config: config_pb2.EvalConfig) -> Questions:
     return Questions(
         query_id=labels[_QUERY],
         candidate_id=labels[RETRIEVE],
+        timestamp=labels[_MOMENT],
         rating=labels.get(RATING),
-        probability=POSITIVE_PROBABILITY in labels,
+        heads=HEADS_JSON.validate_json(labels[_HEADS]),
+        ranked_pairs=int(labels[_PAIRS]),
+        interactions=int(labels[_INTERACTIONS]),
         repeats=OWN_FREQUENT in labels,
         trained=tuple(rival for rival in TRAINED if rival in labels),
         baselines=labels.get(_BASELINES, ""),
@@ -60,12 +76,13 @@ def with_baselines(config: config_pb2.EvalConfig, folder: str) -> config_pb2.Eva
 
 
 def eval_config(
-    declaration: Declaration, config: EvaluationConfig, *, gate: bool = True
+    declaration: Declaration, heads: Sequence[Head], config: EvaluationConfig, *, gate: bool = True
 ) -> config_pb2.EvalConfig:
     """Returns all metrics of all rivals, overall and by slice.
 
     Args:
         declaration: names the columns, and says whether there are ratings and negatives.
+        heads: of the ranker.
         config: whether there are repeats; the bounds a model must keep to be blessed.
         gate: whether these bounds are applied; else the evaluation only measures. Bounds on metrics that
             the domain has not are left out: :meth:`EvaluationConfig.check` refuses those that were given.
@@ -82,16 +99,27 @@ def eval_config(
         labels |= ratings
         specs += [_rating_metrics(rival, bounds) for rival in ratings]
         specs += [_query_metrics(rival, log.query_id, log.rating.column, bounds) for rival in ratings]
-    if log.has_negatives:
-        labels[POSITIVE_PROBABILITY] = POSITIVE
-        auc = _metric(POSITIVE_PROBABILITY, bounds, "AUC", module="", name="auc")
-        specs.append(config_pb2.MetricsSpec(output_names=[POSITIVE_PROBABILITY], metrics=[auc]))
+    judged = measured_heads(log, heads)
+    for head in judged:
+        labels[head.name] = ACTION if head.actions else POSITIVE
+        specs.append(_head_metrics(head.name, head_metrics(log), bounds))
+        specs.append(_query_metrics(head.name, log.query_id, gain_feature(head.name), bounds))
+    if config.ranked_pairs:
+        labels |= dict.fromkeys((EXACT_RANKER, FUNNEL), log.candidate_id)
+        specs += [_list_metrics(EXACT_RANKER, bounds), _funnel_metrics(bounds)]
     return config_pb2.EvalConfig(
         model_specs=[
             config_pb2.ModelSpec(
                 signature_name=RECOMMEND,
                 model_type=tfma.TF_GENERIC,
-                label_keys={_QUERY: log.query_id, **labels},
+                label_keys={
+                    _QUERY: log.query_id,
+                    _MOMENT: log.timestamp.column,
+                    _HEADS: HEADS_JSON.dump_json(judged).decode(),
+                    _PAIRS: str(config.ranked_pairs),
+                    _INTERACTIONS: str(config.max_interactions),
+                    **labels,
+                },
             )
         ],
         slicing_specs=[
@@ -112,11 +140,15 @@ def _list_metrics(rival: str, gate: EvaluationConfig | None) -> config_pb2.Metri
         metric("RankGain", "recall@100", cutoff=100, gain="hit"),
         metric("RankGain", "ndcg@10", cutoff=10, gain="discounted"),
         metric("RankGain", "mrr", cutoff=RETRIEVED, gain="reciprocal"),
-        metric("Coverage", "coverage@10"),
-        metric("Novelty", "novelty@10"),
-        metric("PopularityBias", "popularity_bias@10"),
     ]
-    if rival in (RETRIEVE, RETRIEVE_NEW):
+    if rival != EXACT_RANKER:
+        # Of a sample, these would be something else than of everything.
+        configured += [
+            metric("Coverage", "coverage@10"),
+            metric("Novelty", "novelty@10"),
+            metric("PopularityBias", "popularity_bias@10"),
+        ]
+    if rival in (RETRIEVE, RETRIEVE_NEW, EXACT_RANKER):
         configured.append(metric("Positives", "positives"))
     if rival == RETRIEVE:
         configured += [
@@ -146,10 +178,30 @@ def _rating_metrics(rival: str, gate: EvaluationConfig | None) -> config_pb2.Met
     return config_pb2.MetricsSpec(output_names=[rival], metrics=configured)
 
 
+def _funnel_metrics(gate: EvaluationConfig | None) -> config_pb2.MetricsSpec:
+    metrics_of = [_metric(FUNNEL, gate, "FunnelShare", funnel.__name__, name=name) for name in FUNNEL_METRICS]
+    return config_pb2.MetricsSpec(output_names=[FUNNEL], metrics=metrics_of)
+
+
+_HEAD_CLASSES: Final = {"auc": "AUC", LOG_LOSS: "BinaryCrossEntropy", "calibration": "Calibration"}
+
+
+def _head_metrics(head: str, names: Sequence[str], gate: EvaluationConfig | None) -> config_pb2.MetricsSpec:
+    """TFMA's own metrics of a probability, and the reliability diagram of one that can be calibrated."""
+    configured = [
+        _metric(head, gate, _HEAD_CLASSES[name], module="", name=name)
+        for name in names
+        if name in _HEAD_CLASSES
+    ]
+    if "calibration" in names:
+        configured.append(_metric(head, None, "CalibrationPlot", module="", name=RELIABILITY))
+    return config_pb2.MetricsSpec(output_names=[head], metrics=configured)
+
+
 def _query_metrics(
-    rival: str, query_id: str, rating: str, gate: EvaluationConfig | None
+    rival: str, query_id: str, gain: str, gate: EvaluationConfig | None
 ) -> config_pb2.MetricsSpec:
-    ndcg = _metric(rival, gate, "NDCG", module="", threshold_name="ndcg@10", name="ndcg", gain_key=rating)
+    ndcg = _metric(rival, gate, "NDCG", module="", threshold_name="ndcg@10", name="ndcg", gain_key=gain)
     return config_pb2.MetricsSpec(
         output_names=[rival],
         query_key=query_id,
@@ -186,14 +238,12 @@ def _threshold(name: str, gate: EvaluationConfig) -> config_pb2.MetricThreshold:
     if name in gate.ceilings:
         threshold.value_threshold.upper_bound.value = gate.ceilings[name]
     if name in gate.regression_gates:
-        lower_is_better = name in LOWER_IS_BETTER
+        falls = lower_is_better(name)
         direction = (
             config_pb2.MetricDirection.LOWER_IS_BETTER
-            if lower_is_better
+            if falls
             else config_pb2.MetricDirection.HIGHER_IS_BETTER
         )
         threshold.change_threshold.direction = direction
-        threshold.change_threshold.relative.value = (
-            gate.max_regression if lower_is_better else -gate.max_regression
-        )
+        threshold.change_threshold.relative.value = gate.max_regression if falls else -gate.max_regression
     return threshold

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from tensorflow_model_analysis.proto import config_pb2
@@ -18,6 +19,7 @@ from components.evaluate.config import EvaluationConfig
 from components.evaluate.eval_config import eval_config, questions, with_baselines
 from components.evaluate.sample import Sample
 from components.ingest.declaration import Declaration
+from components.ranking.heads import Head
 
 SAMPLE_KEY = "sample"
 """Execution parameter: a :class:`Sample`, as JSON."""
@@ -139,6 +141,7 @@ def evaluator(
     baselines: types.BaseChannel | None,
     schema: types.BaseChannel,
     declaration: Declaration,
+    heads: Sequence[Head],
     config: EvaluationConfig,
 ) -> Evaluator:
     """Returns the node ``Evaluator``: measures on the split ``eval``, and blesses.
@@ -150,6 +153,7 @@ def evaluator(
         baselines: the BaselineTrainer's output; None where the config turns all off.
         schema: of the interactions.
         declaration: names the columns.
+        heads: of the ranker.
         config: what to measure, and the bounds.
     """
     return Evaluator(
@@ -159,7 +163,7 @@ def evaluator(
         baselines=baselines,
         schema=schema,
         split="eval",
-        eval_config=eval_config(declaration, config),
+        eval_config=eval_config(declaration, heads, config),
         sample=Sample.of(declaration, config),
     )
 
@@ -170,6 +174,7 @@ def reporting_evaluator(
     baselines: types.BaseChannel | None,
     schema: types.BaseChannel,
     declaration: Declaration,
+    heads: Sequence[Head],
     config: EvaluationConfig,
 ) -> Evaluator:
     """Returns the node ``TestEvaluator``: measures on the split ``test``; blesses nothing.
@@ -180,6 +185,7 @@ def reporting_evaluator(
         baselines: the BaselineTrainer's output; None where the config turns all off.
         schema: of the interactions.
         declaration: names the columns.
+        heads: of the ranker.
         config: what to measure.
     """
     return Evaluator(
@@ -188,6 +194,6 @@ def reporting_evaluator(
         baselines=baselines,
         schema=schema,
         split="test",
-        eval_config=eval_config(declaration, config, gate=False),
+        eval_config=eval_config(declaration, heads, config, gate=False),
         sample=Sample.of(declaration, config),
     ).with_id("TestEvaluator")

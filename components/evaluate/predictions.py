@@ -14,12 +14,15 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
+from components.evaluate import funnel
 from components.evaluate.config import (
     CANDIDATE_MEAN,
     EXACT,
+    EXACT_RANKER,
+    FUNNEL,
+    FUNNEL_METRICS,
     OWN_FREQUENT,
     POPULARITY,
-    POSITIVE_PROBABILITY,
     RATING,
     RECOMMEND,
     RETRIEVE,
@@ -34,7 +37,8 @@ from components.evaluate.list_metrics import (
 )
 from components.evaluate.served import COLD, ServedModel, tensor
 from components.evaluate.trained import TrainedRivals, listed
-from components.ingest.declaration import HISTORY, POSITIVE, REPEAT
+from components.ingest.declaration import ACTION, HISTORY, POSITIVE, REPEAT
+from components.ranking.heads import Head
 
 QUERY_ACTIVITY: Final = "query_activity"
 """Slice by length of the history: ``0``, ``1-5``, ``6-20``, ``21+``."""
@@ -50,6 +54,7 @@ BATCH: Final = 256
 _STRING = tf.TensorSpec([None], tf.string)
 _STRINGS = tf.TensorSpec([None, None], tf.string)
 _FLOAT = tf.TensorSpec([None], tf.float32)
+_INTEGER = tf.TensorSpec([None], tf.int64)
 
 Ask = Callable[[ServedModel, dict[str, np.ndarray], np.ndarray, np.ndarray], np.ndarray]
 """From a model, query inputs, ids to exclude [batch, m], and which of the batch are asked, bool [batch], to
@@ -63,7 +68,10 @@ class Questions(NamedTuple):
         query_id: column of the query's id.
         candidate_id: column of the candidate's id.
         rating: column of the rating; None without ratings, which then are not asked for.
-        probability: whether the probability that an interaction is positive is asked for.
+        timestamp: column of the moment.
+        heads: the probabilities that are asked for.
+        ranked_pairs: how many pairs of a query and a candidate the ranker over the exact catalogue may take.
+        interactions: how many interactions there are at most.
         repeats: whether a query may meet a candidate again.
         trained: the trained baselines that are asked, too.
         baselines: where they are; of no meaning without any.
@@ -71,8 +79,11 @@ class Questions(NamedTuple):
 
     query_id: str
     candidate_id: str
+    timestamp: str
     rating: str | None
-    probability: bool
+    heads: tuple[Head, ...]
+    ranked_pairs: int
+    interactions: int
     repeats: bool
     trained: tuple[str, ...] = ()
     baselines: str = ""
@@ -83,7 +94,7 @@ class ServedPredictions(beam.DoFn):
 
     Each batch becomes one batch of extracts with
 
-    - features: the slices; with ratings, the query's id and the rating (for ranking metrics by query);
+    - features: the slices; the query's id, the rating and each head's label (for ranking metrics by query);
     - predictions and labels by rival, under the model's name where there are two models: lists as
       :func:`components.evaluate.list_metrics.encode_lists` packs them, ratings, probabilities.
 
@@ -139,8 +150,7 @@ class ServedPredictions(beam.DoFn):
         }
 
     def _features(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
-        evaluated = next(shared.model_name for shared in self._shared if not shared.is_baseline)
-        model, asked = self._models[evaluated], self._questions
+        model, asked = self._models[self._evaluated], self._questions
         queries = tensor(batch, asked.query_id, _STRING)
         rows = model.catalogue.rows(tensor(batch, asked.candidate_id, _STRING))
         events = (tensor(batch, HISTORY, _STRINGS) != b"").sum(axis=1)
@@ -152,8 +162,9 @@ class ServedPredictions(beam.DoFn):
             QUERY_KNOWN: np.where(known, b"known", b"cold").astype(object),
         }
         if asked.rating:
-            features |= {asked.query_id: queries, asked.rating: tensor(batch, asked.rating, _FLOAT)}
-        return features
+            features[asked.rating] = tensor(batch, asked.rating, _FLOAT)
+        gains = {gain_feature(head.name): _labels(batch, head) for head in asked.heads}
+        return {**features, asked.query_id: queries, **gains}
 
     def _ask(
         self, model: ServedModel, batch: pa.RecordBatch, trained: dict[str, np.ndarray]
@@ -164,15 +175,75 @@ class ServedPredictions(beam.DoFn):
         rows = model.catalogue.rows(ids)
         labels, predictions = self._judgements(model, inputs, batch, ids, rows)
         held_out = np.where(rows == UNFILLED, OUTSIDE_CATALOGUE, rows)
+
+        def add(rival: str, lists: np.ndarray, asked: np.ndarray) -> None:
+            predictions[rival], labels[rival] = encode_lists(
+                lists, np.where(asked, held_out, NOTHING_HELD_OUT), model.catalogue.positives
+            )
+
         for rival, ask, asked, exclude in self._rivals(batch, ids, trained):
             # Those not asked are all UNFILLED.
             lists = np.full((batch.num_rows, RETRIEVED), UNFILLED)
             if asked.any():
                 lists[asked] = ask(model, inputs, exclude, asked)
-            predictions[rival], labels[rival] = encode_lists(
-                lists, np.where(asked, held_out, NOTHING_HELD_OUT), model.catalogue.positives
-            )
+            add(rival, lists, asked)
+        if self._questions.ranked_pairs:
+            sampled = self._sampled(batch, ids)
+            recommended = predictions[RECOMMEND][:, :RETRIEVED]
+            exact, shares = self._funnel(model, inputs, batch, recommended, held_out, sampled)
+            add(EXACT_RANKER, exact, sampled)
+            predictions[FUNNEL], labels[FUNNEL] = shares, np.zeros(batch.num_rows)
         return labels, predictions
+
+    def _sampled(self, batch: pa.RecordBatch, ids: np.ndarray) -> np.ndarray:
+        """Which interactions the ranker over the exact catalogue is asked for: bool [batch]."""
+        asked = self._questions
+        moments = tensor(batch, asked.timestamp, _INTEGER).astype("S").astype(object)
+        identity = [tensor(batch, asked.query_id, _STRING), ids, moments]
+        size = self._models[self._evaluated].catalogue.size
+        positive = tensor(batch, POSITIVE, _FLOAT) > 0.5
+        return positive & funnel.drawn(asked.ranked_pairs, size, asked.interactions, identity)
+
+    def _funnel(
+        self,
+        model: ServedModel,
+        inputs: dict[str, np.ndarray],
+        batch: pa.RecordBatch,
+        recommended: np.ndarray,
+        held_out: np.ndarray,
+        sampled: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lists of the ranker over the exact catalogue, and the funnel's shares; no number elsewhere."""
+        lists = np.full((batch.num_rows, RETRIEVED), UNFILLED)
+        shares = np.full((batch.num_rows, len(FUNNEL_METRICS)), np.nan)
+        if not sampled.any():
+            return lists, shares
+        inputs = {name: value[sampled] for name, value in inputs.items()}
+        exclude = self._excluded(batch)[sampled]
+        excluded = model.catalogue.rows(exclude)
+        retrieval, final = model.score_catalogue(inputs)
+        lists[sampled] = funnel.exact_lists(final, excluded)
+        shares[sampled] = funnel.funnel(
+            retrieval,
+            final,
+            excluded,
+            lists[sampled],
+            model.delivered(inputs, exclude),
+            recommended[sampled],
+            held_out[sampled],
+        )
+        return lists, shares
+
+    def _excluded(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Ids that lists over all later interactions leave out, [batch, m]."""
+        if self._questions.repeats:
+            return np.full((batch.num_rows, 1), b"", object)
+        return tensor(batch, HISTORY, _STRINGS)
+
+    @property
+    def _evaluated(self) -> str:
+        """The name of the model under evaluation."""
+        return next(shared.model_name for shared in self._shared if not shared.is_baseline)
 
     def _rivals(
         self, batch: pa.RecordBatch, ids: np.ndarray, trained: dict[str, np.ndarray]
@@ -180,8 +251,7 @@ class ServedPredictions(beam.DoFn):
         """Yields each maker of lists, how it is asked, for which examples, and ids to exclude, [batch, m]."""
         positive = tensor(batch, POSITIVE, _FLOAT) > 0.5
         history = tensor(batch, HISTORY, _STRINGS)
-        nothing = np.full((batch.num_rows, 1), b"", object)
-        exclude = nothing if self._questions.repeats else history
+        exclude = self._excluded(batch)
         served = {
             RETRIEVE: _served(ServedModel.retrieve),
             RECOMMEND: _served(ServedModel.recommend),
@@ -192,7 +262,7 @@ class ServedPredictions(beam.DoFn):
             yield rival, ask, positive, exclude
         yield EXACT, _served(ServedModel.retrieve_exact), positive, exclude
         if self._questions.repeats:
-            yield OWN_FREQUENT, _served(ServedModel.own_frequent), positive, nothing
+            yield OWN_FREQUENT, _served(ServedModel.own_frequent), positive, exclude
             # The history may hold more than positive interactions, and what is excluded cannot be found.
             repeated = (tensor(batch, REPEAT, _FLOAT) > 0.5) | (history == ids[:, None]).any(axis=1)
             new = positive & ~repeated
@@ -210,7 +280,7 @@ class ServedPredictions(beam.DoFn):
         """Returns labels and predictions of the rivals that judge one query and candidate."""
         labels: dict[str, np.ndarray] = {}
         predictions: dict[str, np.ndarray] = {}
-        if not self._questions.rating and not self._questions.probability:
+        if not self._questions.rating and not self._questions.heads:
             return labels, predictions
         catalogue, heads = model.catalogue, model.rank(inputs, ids)
         nowhere = np.full(len(ids), np.nan)
@@ -218,12 +288,25 @@ class ServedPredictions(beam.DoFn):
             labels[RATING] = labels[CANDIDATE_MEAN] = tensor(batch, self._questions.rating, _FLOAT)
             means = np.where(rows == UNFILLED, catalogue.global_mean, catalogue.mean_rating[rows])
             predictions[RATING], predictions[CANDIDATE_MEAN] = heads.get(RATING, nowhere), means
-        if self._questions.probability:
-            positive = labels[POSITIVE_PROBABILITY] = tensor(batch, POSITIVE, _FLOAT)
-            probability = heads.get(POSITIVE_PROBABILITY, nowhere)
+        for head in self._questions.heads:
+            label = labels[head.name] = _labels(batch, head)
+            probability = heads.get(head.name, nowhere)
             # TFMA's AUC does not take NaN; who gives no probability is as wrong as can be.
-            predictions[POSITIVE_PROBABILITY] = np.where(np.isnan(probability), 1 - positive, probability)
+            predictions[head.name] = np.where(np.isnan(probability), 1 - label, probability)
         return labels, predictions
+
+
+def gain_feature(head: str) -> str:
+    """The feature under which TFMA finds a head's label as the gain of a ranking."""
+    return f"label of {head}"
+
+
+def _labels(batch: pa.RecordBatch, head: Head) -> np.ndarray:
+    """A probability head's label, 0 or 1: float32 [batch]."""
+    if not head.actions:
+        return tensor(batch, POSITIVE, _FLOAT)
+    actions = [action.encode() for action in head.actions]
+    return np.isin(tensor(batch, ACTION, _STRING).astype("S"), actions).astype(np.float32)
 
 
 def _served(method: Callable[[ServedModel, dict[str, np.ndarray], np.ndarray], np.ndarray]) -> Ask:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
+
+from components.evaluate.config import EXACT_RANKER, RELIABILITY
 
 OVERALL: Final = "overall"
 """The slice of all interactions."""
@@ -15,6 +18,8 @@ EVALUATED: Final = "retrieve/interactions"
 """Number of interactions that were evaluated."""
 EVALUATED_POSITIVES: Final = "retrieve/positives"
 """How many of them are positive: what the list metrics are means over."""
+EVALUATED_RANKED: Final = f"{EXACT_RANKER}/positives"
+"""Of how many of these every candidate was ranked: the funnel's sample."""
 EVALUATED_NEW: Final = "retrieve_new/positives"
 """How many of these are of candidates new to the query; only with repeats."""
 
@@ -98,6 +103,61 @@ def read_metrics(evaluation_uri: str) -> list[MetricValue]:
     return sorted(
         values, key=lambda v: (v.slice != OVERALL, v.slice, v.model != "candidate", v.rival, v.name)
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Reliability:
+    """How often what a head gives a probability comes true, over a whole split.
+
+    Attributes:
+        head: whose probabilities.
+        predicted: float64 [bins], the mean probability of a bin's interactions, ascending.
+        observed: float64 [bins], the share of them that the head's label is 1 of.
+        counts: int64 [bins], how many there are: about the same in each.
+    """
+
+    head: str
+    predicted: np.ndarray
+    observed: np.ndarray
+    counts: np.ndarray
+
+
+def read_reliability(evaluation_uri: str, bins: int = 10) -> list[Reliability]:
+    """Returns what a reliability diagram shows of each head that can be calibrated, by name.
+
+    TFMA's thousand buckets of equal width are put together to bins of about equal counts.
+
+    Args:
+        evaluation_uri: of the ModelEvaluation artifact.
+        bins: how many at most.
+    """
+    found = []
+    for plots in tfma.load_plots(evaluation_uri):
+        if plots.slice_key.single_slice_keys:
+            continue
+        for entry in plots.plot_keys_and_values:
+            if entry.key.name == RELIABILITY and entry.key.model_name != tfma.BASELINE_KEY:
+                buckets = entry.value.calibration_histogram_buckets.buckets
+                found.append(_binned(entry.key.output_name, buckets, bins))
+    return sorted(found, key=lambda one: one.head)
+
+
+def _binned(head: str, buckets: Any, bins: int) -> Reliability:
+    """Neighbouring buckets as bins; one that is fuller than a bin is one by itself."""
+    counts, labels, predictions = (
+        np.array([getattr(bucket, name).value for bucket in buckets])
+        for name in ("num_weighted_examples", "total_weighted_label", "total_weighted_refined_prediction")
+    )
+    filled = counts > 0
+    counts, labels, predictions = counts[filled], labels[filled], predictions[filled]
+    middle = np.cumsum(counts) - counts / 2
+    place = np.floor(middle / max(counts.sum(), 1) * bins).astype(int)
+    _, starts = np.unique(place, return_index=True)
+    if not len(starts):
+        return Reliability(head, *(np.empty(0) for _ in range(3)))
+    sums = (np.add.reduceat(values, starts) for values in (counts, labels, predictions))
+    counts, labels, predictions = sums
+    return Reliability(head, predictions / counts, labels / counts, counts.astype(np.int64))
 
 
 def read_validation(evaluation_uri: str) -> list[Failure]:

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 from tfx.dsl.io import fileio
 
-from components.evaluate.config import POSITIVE_PROBABILITY, RATING, RETRIEVED
+from components.assemble.signature_names import CANDIDATE_IDS, EXCLUDE, K, is_filter_input
+from components.evaluate.config import RATING, RETRIEVED
 from components.evaluate.list_metrics import UNFILLED
 from components.ingest.declaration import HISTORY
 
@@ -24,6 +25,8 @@ HEAD, MIDDLE, TAIL, COLD = b"head", b"middle", b"tail", b"cold"
 """Values of the ``candidate_popularity`` slice."""
 
 _RATING_MEAN = "train_rating_mean"
+_RANKED_AT_ONCE = 1 << 16
+"""Pairs of a query and a candidate a call: each may take thousands of floats in the ranker."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,16 +188,20 @@ class ServedModel:
             query_id: the column of the query's id; its vocabulary tells known queries from cold ones.
         """
         with fileio.open(os.path.join(path, "assets.extra", "model.json"), "rb") as file:
-            if json.load(file).get("index") == "scann":
-                # Registers the index's op, without which the graph cannot be loaded.
-                importlib.import_module("scann.scann_ops.py.scann_ops")
+            description = json.load(file)
+        if description.get("index") == "scann":
+            # Registers the index's op, without which the graph cannot be loaded.
+            importlib.import_module("scann.scann_ops.py.scann_ops")
+        # Not as the assemble section: a model pushed by an earlier version may know other keys.
+        self._retrieved = max(description["assemble"]["retrieve"], RETRIEVED)
+        self._ranks_history = description["assemble"]["rank_history"]
         self._model = tf.saved_model.load(path)
         with fileio.open(os.path.join(path, "assets.extra", "candidates.parquet"), "rb") as file:
             self.catalogue = Catalogue.from_table(pq.read_table(pa.BufferReader(file.read())))
         with fileio.open(os.path.join(path, "assets", f"query_{query_id}"), "rb") as file:
             self.known_queries = pd.Index(file.read().splitlines(), dtype=object)
-        arguments = self._model.signatures["retrieve"].structured_input_signature[1]
-        self._inputs = {name: spec for name, spec in arguments.items() if name not in ("k", "exclude")}
+        arguments = self._model.signatures["rank"].structured_input_signature[1]
+        self._inputs = {name: spec for name, spec in arguments.items() if name != CANDIDATE_IDS}
 
     def query_inputs(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
         """Returns what the signatures ask of a query, taken from examples."""
@@ -202,17 +209,44 @@ class ServedModel:
 
     def retrieve(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> np.ndarray:
         """Returns int64 [batch, RETRIEVED] rows from the signature ``retrieve``; exclude: ids [batch, m]."""
-        return self._listed(self._model.signatures["retrieve"](**self._query(inputs, exclude)))
+        return self._listed(self._searched("retrieve", inputs, exclude, RETRIEVED))
 
     def recommend(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> np.ndarray:
         """Returns int64 [batch, RETRIEVED] rows from the signature ``recommend``; exclude: ids [batch, m]."""
-        return self._listed(self._model.signatures["recommend"](**self._query(inputs, exclude)))
+        return self._listed(self._searched("recommend", inputs, exclude, RETRIEVED))
+
+    def delivered(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> np.ndarray:
+        """Returns int64 [batch, any] rows that :meth:`recommend` ranks; exclude: ids [batch, m].
+
+        With ``rank_history`` those of the history come after the retrieved ones. UNFILLED is no row.
+        """
+        found = self._searched("retrieve", inputs, exclude, self._retrieved)
+        rows = self.catalogue.rows(found[CANDIDATE_IDS].numpy())
+        if not self._ranks_history:
+            return rows
+        own, excluded = self.catalogue.rows(inputs[HISTORY]), self.catalogue.rows(exclude)
+        barred = (own[:, :, None] == excluded[:, None, :]).any(axis=2)
+        return np.concatenate([rows, np.where(barred, UNFILLED, own)], axis=1)
+
+    def score_catalogue(self, inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the towers' and the final scores of every candidate, float32 [batch, catalogue] each."""
+        batch = len(next(iter(inputs.values())))
+        turn = max(1, _RANKED_AT_ONCE // self.catalogue.size)
+        answers = [
+            self._model.score_catalogue(
+                _constants({name: value[start : start + turn] for name, value in inputs.items()})
+            )
+            for start in range(0, batch, turn)
+        ]
+        retrieval, final = (
+            np.concatenate([answer[name].numpy() for answer in answers]) for name in ("retrieval", "final")
+        )
+        return retrieval, final
 
     def retrieve_exact(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> np.ndarray:
         """Returns int64 [batch, RETRIEVED] rows by scoring the whole catalogue; exclude: ids [batch, m]."""
-        query = self._query(inputs, exclude)
-        k, excluded = query.pop("k"), query.pop("exclude")
-        return self._listed(self._model.retrieve_exact(query, k, excluded))
+        k, excluded = tf.constant(RETRIEVED, tf.int32), tf.constant(exclude, tf.string)
+        return self._listed(self._model.retrieve_exact(_constants(inputs), k, excluded))
 
     def most_popular(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> np.ndarray:
         """Returns :meth:`Catalogue.most_popular`, int64 [batch, RETRIEVED] rows; exclude: ids [batch, m]."""
@@ -223,27 +257,37 @@ class ServedModel:
         return self.catalogue.own_frequent(self.catalogue.rows(inputs[HISTORY]))
 
     def rank(self, inputs: dict[str, np.ndarray], ids: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the heads the model has, of ``rating`` and ``positive``: float [batch] each; ids: [batch].
+        """Returns the heads the model has: float [batch] each; ids: [batch].
 
-        The signature answers NaN where the catalogue lacks the candidate. Its train-wide average stands
-        in there, so that two models with different catalogues are measured on the same interactions.
-        A NaN for a candidate the model has is kept: it must show in the metrics.
+        The signature answers NaN where the catalogue lacks the candidate. The train-wide average stands in
+        there, of ratings or, for every probability, of positives, so that two models with different
+        catalogues are measured on the same interactions. A NaN for a candidate the model has is kept: it
+        must show in the metrics.
         """
         answer = self._model.signatures["rank"](**_constants(inputs), candidate_ids=tf.constant(ids[:, None]))
         outside = self.catalogue.rows(ids) == UNFILLED
-        average = {RATING: self.catalogue.global_mean, POSITIVE_PROBABILITY: self.catalogue.positive_share}
+        mean, share = self.catalogue.global_mean, self.catalogue.positive_share
         return {
-            head: np.where(outside, average[head], answer[head].numpy()[:, 0])
-            for head in average
-            if head in answer
+            head: np.where(outside, mean if head == RATING else share, values.numpy()[:, 0])
+            for head, values in answer.items()
         }
 
-    def _query(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> dict[str, tf.Tensor]:
-        return {
+    def _searched(
+        self, signature: str, inputs: dict[str, np.ndarray], exclude: np.ndarray, k: int
+    ) -> dict[str, tf.Tensor]:
+        """Asks ``retrieve`` or ``recommend``, without filters and diversity."""
+        function = self._model.signatures[signature]
+        asked = {
             **_constants(inputs),
-            "k": tf.constant(RETRIEVED, tf.int32),
-            "exclude": tf.constant(exclude, tf.string),
+            K: tf.constant(k, tf.int32),
+            EXCLUDE: tf.constant(exclude, tf.string),
         }
+        for name, spec in function.structured_input_signature[1].items():
+            if name not in asked:
+                shape = [len(exclude) if place == 0 else size or 0 for place, size in enumerate(spec.shape)]
+                nothing = "" if spec.dtype == tf.string else np.nan if is_filter_input(name) else 0.0
+                asked[name] = tf.fill(shape, tf.constant(nothing, spec.dtype))
+        return function(**asked)
 
     def _listed(self, answer: dict[str, tf.Tensor]) -> np.ndarray:
         rows = self.catalogue.rows(answer["candidate_ids"].numpy())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from components.assemble.signature_names import is_reserved
 from components.ingest.declaration import DERIVED
 from pipeline.propose import words
 from pipeline.propose.judgement import Judgement, find_judgement, split_column
@@ -13,8 +14,6 @@ from pipeline.propose.log_facts import LogFacts, look_at_log
 from pipeline.propose.profile import ColumnProfile, TableProfile
 from pipeline.propose.roles import Roles, find_roles
 
-_SERVED_NAMES = ("k", "exclude", "candidate_ids")
-"""Inputs of the served signatures beside the query's own; a feature needs another name."""
 _MOST_MISSING_CANDIDATES = 0.01
 _COARSE_MOMENTS = 20
 
@@ -107,7 +106,7 @@ def _context(
         choice
         for column in roles.log.columns
         if column not in taken and column.declared in shared and column.declared not in DERIVED
-        and column.declared not in _SERVED_NAMES
+        and not is_reserved(column.declared)
         if (choice := choose_feature(column, roles.log.sample.total)).kind
     ]  # fmt: skip
     known = [choice for choice in rest if words.CONTEXT.intersection(choice.column.words)]
@@ -117,8 +116,9 @@ def _context(
 
 def _renamed(column: ColumnProfile, names: set[str]) -> ColumnProfile:
     """The column under a name that no column of the log, nothing ingestion adds and no input has."""
-    taken = names | set(DERIVED) | set(_SERVED_NAMES)
-    return replace(column, declared=f"query_{column.declared}") if column.declared in taken else column
+    name = column.declared
+    taken = name in names or name in DERIVED or is_reserved(name)
+    return replace(column, declared=f"query_{name}") if taken else column
 
 
 def _features(columns: Sequence[ColumnProfile], table: TableProfile) -> tuple[FeatureChoice, ...]:

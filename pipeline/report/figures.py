@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,12 +12,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import matplotlib
+import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from components.evaluate.results import Reliability
 from pipeline.report.statistics import Bar
 
 # Matplotlib knows no CSS variables: it draws in these colours, which are then replaced.
@@ -29,6 +32,7 @@ _COLOURS: Final[Mapping[str, str]] = {
     "knn": "#01020c",
     "text": "#010204",
     "muted": "#010205",
+    "surface": "#01020d",
     "grid": "#010206",
     "train": "#010207",
     "eval": "#010208",
@@ -59,6 +63,11 @@ _STYLE: Final[dict[Any, Any]] = {
 _METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _WIDTH: Final = 4.4
 """Inches. Plots are shown about this wide, on any screen, so that their text stays legible."""
+
+_APART: Final = 1.14
+"""Between the middles of two funnels, whose widest bars are 1."""
+_THICK: Final = 0.62
+"""Of a funnel's bars, whose middles are 1 apart."""
 
 Series = tuple[str, str, Sequence[float]]
 """Label, name of a colour, and values."""
@@ -163,6 +172,91 @@ def tradeoff(
         axes.xaxis.set_minor_locator(NullLocator())
         _grid(axes)
     return _svg(figure, title)
+
+
+def reliability(title: str, reliability: Reliability) -> Markup:
+    """What was predicted against what came true, a point a bin, with its 95% confidence interval.
+
+    The interval is Wilson's (JASA 1927), which stays within 0 and 1 and says something of a bin without any.
+
+    Args:
+        title: Of the plot.
+        reliability: The bins.
+    """
+    with _figure(title, _WIDTH, 3.2) as (figure, axes):
+        low, high = _wilson(reliability.observed, reliability.counts)
+        most = max(1e-6, *reliability.predicted, *high) if len(reliability.counts) else 1.0
+        # Probabilities that reach past a half are shown on the whole scale.
+        most = 1.0 if most > 0.5 else 1.05 * most
+        axes.plot([0, most], [0, most], color=_COLOURS["muted"], linewidth=1, linestyle="dashed")
+        axes.vlines(reliability.predicted, low, high, color=_COLOURS["recommend"], linewidth=1.4, alpha=0.6)
+        axes.plot(
+            reliability.predicted, reliability.observed, "o-", markersize=4.5, linewidth=1.2,
+            color=_COLOURS["recommend"],
+        )  # fmt: skip
+        axes.set_xlim(0, most)
+        axes.set_ylim(0, most)
+        axes.set_xlabel("predicted probability")
+        axes.set_ylabel("share that came true")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+        _grid(axes)
+    return _svg(figure, title)
+
+
+def _wilson(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The bounds of shares' 95% confidence intervals."""
+    z = 1.96
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return middle - half, middle + half
+
+
+def funnel(title: str, stages: Sequence[str], series: Sequence[Series]) -> Markup:
+    """What is left at each stage, as bars in the middle of which the next stage's begins.
+
+    Args:
+        title: Of the plot.
+        stages: Labels from the top, of one or two lines.
+        series: Shares that are left at the stages, of each a funnel beside the others.
+    """
+    with _figure(title, _WIDTH, 0.8 + 0.68 * len(stages)) as (figure, axes):
+        for number, (_, colour, shares) in enumerate(series):
+            middle = _APART * number
+            for place, share in enumerate(shares):
+                axes.barh(place, share, _THICK, left=middle - share / 2, color=_COLOURS[colour])
+                _write_share(axes, share, middle, place)
+            for place, (share, left_of_it) in enumerate(itertools.pairwise(shares)):
+                halves = np.array([share, left_of_it]) / 2
+                between = [place + _THICK / 2, place + 1 - _THICK / 2]
+                axes.fill_betweenx(
+                    between, middle - halves, middle + halves, color=_COLOURS[colour], alpha=0.25, linewidth=0
+                )
+        axes.set_yticks(range(len(stages)), stages, color=_COLOURS["text"])
+        axes.set_xticks([_APART * n for n in range(len(series))], [label for label, _, _ in series])
+        axes.set_xlim(-0.54, _APART * (len(series) - 1) + 0.54)
+        axes.xaxis.tick_top()
+        axes.invert_yaxis()
+        axes.tick_params(axis="both", length=0)
+        axes.tick_params(axis="x", labelcolor=_COLOURS["text"])
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    return _svg(figure, title)
+
+
+def _write_share(axes: Axes, share: float, middle: float, place: int) -> None:
+    """A share into its bar, or beside one that is too small for it."""
+    inside = share > 0.35
+    axes.annotate(
+        f"{share:.1%}",
+        (middle if inside else middle + share / 2, place),
+        xytext=(0 if inside else 4, 0),
+        textcoords="offset points",
+        va="center",
+        ha="center" if inside else "left",
+        color=_COLOURS["surface" if inside else "text"],
+        fontweight="bold" if inside else "normal",
+    )
 
 
 def timeline(title: str, splits: Mapping[str, Sequence[Bar]]) -> Markup:

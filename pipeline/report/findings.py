@@ -15,7 +15,13 @@ from components.assemble.index_report import IndexReport, read_index_report
 from components.baselines.artifact import RECORD_FILE
 from components.baselines.artifact import Record as BaselinesRecord
 from components.baselines.artifact import read_record as read_baselines
-from components.evaluate.results import Failure, read_metrics, read_validation
+from components.evaluate.results import (
+    Failure,
+    Reliability,
+    read_metrics,
+    read_reliability,
+    read_validation,
+)
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
 from components.ingest.errors import UserError
 from components.ingest.gate.verdict import read_verdict
@@ -55,6 +61,7 @@ class Findings:
         interactions: Statistics of the interactions by split.
         candidates: Statistics of the catalogue.
         scores: Evaluation by split.
+        reliability: What the heads' probabilities are worth, by split.
         failures: Bounds that were not kept.
         servable: What the check before the push found; None where the run did not get to it.
         warnings: What the gate on the data let pass, but wants to be looked at.
@@ -78,6 +85,7 @@ class Findings:
     interactions: Mapping[str, SplitProfile]
     candidates: SplitProfile | None
     scores: Mapping[str, Scores]
+    reliability: Mapping[str, list[Reliability]]
     failures: tuple[Failure, ...]
     servable: ServingVerdict | None
     warnings: tuple[str, ...]
@@ -101,7 +109,11 @@ def gather(root: RunRoot) -> Findings:
     outcome, stopped_at = _outcome(record, pushed)
     folder = pushed and Path(str(pushed.properties.get("pushed_destination", "")))
     ingestion = outputs.folder("InteractionGen", "examples", SUMMARY_FILE)
-    gate = outputs.folder("Evaluator", "evaluation")
+    evaluations = {
+        split: str(evaluation)
+        for split, step in _EVALUATORS.items()
+        if (evaluation := outputs.folder(step, "evaluation"))
+    }
     verdict = outputs.folder("AnomalyGate", "verdict")
     servable = outputs.folder("InfraValidator", "blessing")
     title, declaration = _declared(record)
@@ -118,12 +130,9 @@ def gather(root: RunRoot) -> Findings:
         ingestion=read_ingestion_summary(str(ingestion)) if ingestion else None,
         interactions=outputs.profiles("InteractionStatistics", _INTERACTION_SPLITS),
         candidates=outputs.profiles("CandidateStatistics", (CATALOGUE_SPLIT,)).get(CATALOGUE_SPLIT),
-        scores={
-            split: Scores.of(read_metrics(str(evaluation)))
-            for split, step in _EVALUATORS.items()
-            if (evaluation := outputs.folder(step, "evaluation"))
-        },
-        failures=tuple(read_validation(str(gate))) if gate else (),
+        scores={split: Scores.of(read_metrics(uri)) for split, uri in evaluations.items()},
+        reliability={split: read_reliability(uri) for split, uri in evaluations.items()},
+        failures=tuple(read_validation(evaluations["eval"])) if "eval" in evaluations else (),
         servable=read_serving_verdict(str(servable)) if servable else None,
         warnings=read_verdict(str(verdict)).warnings if verdict else (),
         baselines=outputs.baselines(),

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from components.baselines.config import IALS, ITEM_KNN
 from components.evaluate.config import (
+    FUNNEL,
     OWN_FREQUENT,
     POPULARITY,
     RANK_METRICS,
@@ -18,7 +19,12 @@ from components.evaluate.config import (
     RETRIEVE,
     over_new,
 )
-from components.evaluate.results import EVALUATED, EVALUATED_NEW, EVALUATED_POSITIVES
+from components.evaluate.results import (
+    EVALUATED,
+    EVALUATED_NEW,
+    EVALUATED_POSITIVES,
+    Reliability,
+)
 from pipeline.report import figures, formats
 from pipeline.report.metric_tables import MEAN_RMSE, NAMES, RMSE, label
 from pipeline.report.scores import Scores
@@ -77,6 +83,37 @@ def _bars(scores: Scores, title: str, metrics: Sequence[str], rivals: Sequence[s
         for rival in rivals
     ]
     return figures.bars(title, [label(metric) for metric in metrics], series)
+
+
+def funnel_plot(scores: Scores, split: str, candidates: int | None) -> Markup | None:
+    """What is left of the held-out positives, and of the ranker's best ten; None if not measured.
+
+    Args:
+        scores: Of the split.
+        split: Which.
+        candidates: Size of the catalogue, where it is known.
+    """
+    if not scores.has(f"{FUNNEL}/top10_kept"):
+        return None
+    size = f"\n{formats.count(candidates)} candidates" if candidates else ""
+    stages = (f"Catalogue{size}", "Delivered\nby retrieval", "Shown\nthe first 10")
+    series = [
+        (
+            text,
+            colour,
+            [1.0, scores.value(f"{FUNNEL}/{kind}_delivered"), scores.value(f"{FUNNEL}/{kind}_kept")],
+        )
+        for text, colour, kind in (
+            ("Held-out\npositives", "retrieve", "positives"),
+            ("The ranker's best\nten of everything", "recommend", "top10"),
+        )
+    ]
+    return figures.funnel(f"{split.capitalize()} split", stages, series)
+
+
+def reliability_plots(found: Sequence[Reliability], split: str) -> list[Markup]:
+    """A diagram for each head's probabilities."""
+    return [figures.reliability(f"{one.head}, {split} split", one) for one in found if len(one.counts)]
 
 
 def slice_groups(scores: Scores) -> list[SliceGroup]:

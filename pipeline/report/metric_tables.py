@@ -10,7 +10,10 @@ from typing import Final
 from components.baselines.config import IALS, ITEM_KNN
 from components.evaluate.config import (
     CANDIDATE_MEAN,
+    EXACT_RANKER,
+    FUNNEL,
     LIST_METRICS,
+    LOG_LOSS,
     OWN_FREQUENT,
     POPULARITY,
     POSITIVE_PROBABILITY,
@@ -22,7 +25,12 @@ from components.evaluate.config import (
     RETRIEVE_NEW,
     over_new,
 )
-from components.evaluate.results import EVALUATED, EVALUATED_NEW, EVALUATED_POSITIVES
+from components.evaluate.results import (
+    EVALUATED,
+    EVALUATED_NEW,
+    EVALUATED_POSITIVES,
+    EVALUATED_RANKED,
+)
 from pipeline.report import formats
 from pipeline.report.scores import Scores, is_better
 
@@ -50,11 +58,24 @@ _UNJUDGED: Final = frozenset(LIST_METRICS) - frozenset(RANK_METRICS)
 _ANN_RECALL: Final = "ann_recall@100"
 RMSE, MEAN_RMSE = f"{RATING}/rmse", f"{CANDIDATE_MEAN}/rmse"
 AUC: Final = f"{POSITIVE_PROBABILITY}/auc"
-_JUDGEMENTS: Final = (
+_RATING_JUDGEMENTS: Final = (
     ("Rating RMSE (lower is better)", RMSE, MEAN_RMSE),
     ("Rating NDCG@10", f"{RATING}/ndcg@10", f"{CANDIDATE_MEAN}/ndcg@10"),
-    ("Positive AUC", AUC, ""),
 )
+_HEAD_LABELS: Final = {
+    "auc": "AUC",
+    "ndcg@10": "NDCG@10",
+    LOG_LOSS: "log loss (lower is better)",
+    "calibration": "predicted / observed",
+}
+_FUNNEL_LABELS: Final = {
+    "overlap@100": "Of the ranker's best 100, delivered by retrieval",
+    "top10_delivered": "Of the ranker's best 10, delivered by retrieval",
+    "top10_kept": "Of the ranker's best 10, shown",
+    "positives_delivered": "Of the held-out positives, delivered by retrieval",
+    "positives_kept": "Of the held-out positives, shown",
+    "rank_correlation": "Rank correlation of retrieval and ranker",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,9 +209,35 @@ def _list_table(scores: Scores, caption: str, rivals: Sequence[str], counted: st
     return MetricTable(f"{caption}, over {of} positive interactions", tuple(headers), tuple(rows))
 
 
+def funnel_table(scores: Mapping[str, Scores]) -> MetricTable | None:
+    """What the cascade keeps of the ranker's choice; None where that was not measured.
+
+    Args:
+        scores: By split.
+    """
+    known = {split: s for split, s in scores.items() if s.has(f"{FUNNEL}/overlap@100")}
+    if not known:
+        return None
+    rows = [(text, f"{FUNNEL}/{name}") for name, text in _FUNNEL_LABELS.items()]
+    rows[5:5] = [
+        ("Of the held-out positives, in the ranker's best 10", f"{EXACT_RANKER}/recall@10"),
+        ("NDCG@10 of the ranker's best 10", f"{EXACT_RANKER}/ndcg@10"),
+    ]
+    headers = (
+        f"{split.capitalize()}, of {formats.count(s.value(EVALUATED_RANKED))}" for split, s in known.items()
+    )
+    cells = ((text, _cells([s.value(name) for s in known.values()], name, 0)) for text, name in rows)
+    return MetricTable("The cascade, over sampled positive interactions", tuple(headers), tuple(cells))
+
+
 def judgement_table(scores: Scores, split: str) -> MetricTable | None:
     """Metrics of the predicted rating and probability; only of those the model has, None without any."""
-    known = [judgement for judgement in _JUDGEMENTS if scores.has(judgement[1])]
+    heads = [
+        (f"{head.capitalize()} {text}", f"{head}/{name}", "")
+        for head in scores.heads
+        for name, text in _HEAD_LABELS.items()
+    ]
+    known = [judgement for judgement in (*_RATING_JUDGEMENTS, *heads) if scores.has(judgement[1])]
     if not known:
         return None
     rated = scores.has(RMSE)

@@ -104,7 +104,7 @@ def _metrics(findings: Findings) -> dict[str, Any]:
         "headlines": metric_tables.headlines(first) if first else [],
         "has_repeats": first.has_repeats if first else False,
         "has_ratings": first.has(metric_tables.RMSE) if first else False,
-        "has_negatives": first.has(metric_tables.AUC) if first else False,
+        "has_heads": bool(first.heads) if first else False,
         "legend": metric_plots.legend(first) if first else [],
         "new_legend": metric_plots.new_legend(first) if first else [],
         "slice_legend": metric_plots.legend(first, judged=True) if first else [],
@@ -119,7 +119,23 @@ def _metrics(findings: Findings) -> dict[str, Any]:
         ],
         "new_plots": [metric_plots.new_plot(s, split) for split, s in scores.items() if s.has_repeats],
         "slices": metric_plots.slice_groups(first) if first else [],
+        **_cascade(findings, scores),
         "has_baseline": any(s.has_baseline for s in scores.values()),
+    }
+
+
+def _cascade(findings: Findings, scores: Mapping[str, Scores]) -> dict[str, Any]:
+    """What becomes of the ranker's choice, and what its probabilities are worth."""
+    size = findings.index.candidates if findings.index else None
+    plots = (metric_plots.funnel_plot(s, split, size) for split, s in scores.items())
+    return {
+        "funnels": [plot for plot in plots if plot],
+        "funnel_table": metric_tables.funnel_table(scores),
+        "reliability": [
+            plot
+            for split in scores
+            for plot in metric_plots.reliability_plots(findings.reliability.get(split, []), split)
+        ],
     }
 
 

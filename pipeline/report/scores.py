@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from components.evaluate.config import LOWER_IS_BETTER, all_later, new_to_query
+from components.evaluate.config import POSITIVE_PROBABILITY, all_later, lower_is_better, new_to_query
 from components.evaluate.results import OVERALL, MetricValue
 from pipeline.against_baselines import has_repeats, trained_in
 
@@ -66,6 +66,13 @@ class Scores:
         return new_to_query(trained_in(self.overall()))
 
     @property
+    def heads(self) -> tuple[str, ...]:
+        """The probability heads that were measured, ``positive`` first."""
+        overall = self.overall()
+        found = sorted(name.removesuffix("/auc") for name in overall if name.endswith("/auc"))
+        return tuple(sorted(found, key=lambda head: head != POSITIVE_PROBABILITY))
+
+    @property
     def has_baseline(self) -> bool:
         """Whether the model pushed before was measured, too."""
         return any(model == "baseline" for _, model, _ in self.values)
@@ -91,4 +98,4 @@ def _rank(value: str) -> tuple[int, int, str]:
 
 def is_better(metric: str, value: float, other: float) -> bool:
     """Whether a value of ``<rival>/<metric>`` beats another; never where either is NaN."""
-    return value < other if metric in LOWER_IS_BETTER else value > other
+    return value < other if lower_is_better(metric) else value > other

@@ -86,6 +86,7 @@ function values(k) {
     history_action: asked.history.map(({ action }) => action ?? ""),
     exclude: [...new Set([...asked.excluded, ...met])],
     k,
+    diversity: 0,
   };
 }
 

@@ -16,11 +16,13 @@ from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io, sche
 
 from components.assemble.build_index import build_index
 from components.assemble.config import AssembleConfig
+from components.assemble.filters import Filters, read_filter_values
 from components.assemble.models import Models
 from components.assemble.recommender import Recommender
 from components.ingest.declaration import Declaration
 from components.ranking import trainer as ranking
 from components.ranking.config import RankingConfig
+from components.ranking.heads import resolved_heads
 from components.retrieval import trainer as retrieval
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.training_inputs import TrainingInputs, encoded_query_signature
@@ -30,6 +32,7 @@ from components.transform.encoding import encoded_features, vocabulary_size
 from components.transform.interaction_dataset import read_interactions
 
 GOODS = 24
+LABELS = ("organic", "fair", "new", "local")
 DECLARATION = Declaration.model_validate(
     {
         "interactions": {
@@ -50,6 +53,9 @@ DECLARATION = Declaration.model_validate(
             "features": {
                 "aisle": {"kind": "vocabulary", "oov_buckets": 2},
                 "picture": {"kind": "embedding", "dim": 3},
+                "labels": {"kind": "multivalent"},
+                "price": {"kind": "numeric"},
+                "since": {"kind": "timestamp"},
             },
         },
         "history": {"length": 4},
@@ -62,7 +68,10 @@ _LOG_SPEC = {
     **{"history": _STRINGS, "history_age": _FLOATS, "history_action": _STRINGS},
     **{"positive": _FLOAT, "weight": _FLOAT, "action": _STRING},
 }
-_GOODS_SPEC = {"sku": _STRING, "aisle": _STRINGS, "picture": _FLOATS}
+_GOODS_SPEC = {
+    **{"sku": _STRING, "aisle": _STRINGS, "picture": _FLOATS, "labels": _STRINGS, "price": _FLOATS},
+    "since": tf.io.VarLenFeature(tf.int64),
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,8 @@ class Grocer:
 
     Attributes:
         rows: The log as ingestion leaves it, feature to list of values; a missing value is an empty list.
+        goods: The catalogue likewise.
+        goods_file: It as examples.
         inputs: What the trainers read.
         query_graph: The interactions' transform.
         candidate_graph: The catalogue's transform.
@@ -79,6 +90,8 @@ class Grocer:
     """
 
     rows: list[dict[str, list[Any]]]
+    goods: list[dict[str, list[Any]]]
+    goods_file: str
     inputs: TrainingInputs
     query_graph: tft.TFTransformOutput
     candidate_graph: tft.TFTransformOutput
@@ -120,6 +133,8 @@ def grocer(tmp_path_factory: pytest.TempPathFactory) -> Grocer:
     ranking.fit(ranker, train, train, ranker_config, str(folder / "logs"))
     return Grocer(
         rows=log,
+        goods=goods,
+        goods_file=str(folder / "goods.raw.gz"),
         inputs=inputs,
         query_graph=query_graph,
         candidate_graph=candidate_graph,
@@ -150,7 +165,11 @@ def assemble(grocer: Grocer, grocer_models: Models) -> Callable[..., Recommender
         config = AssembleConfig(**{"index": "exact"} | settings)
         built = build_index(embeddings, None, config)
         ids = tf.constant(grocer.table.ids)
-        return Recommender(grocer.inputs.declaration, grocer_models, ids, built.exact, built.index, config)
+        declaration = grocer.inputs.declaration
+        values = read_filter_values(grocer.table, declaration, [grocer.goods_file], config.filters)
+        filters = Filters.of(declaration, values)
+        heads = resolved_heads(declaration.interactions, RankingConfig())
+        return Recommender(declaration, grocer_models, ids, built.exact, built.index, filters, heads, config)
 
     return make
 
@@ -162,6 +181,9 @@ def _goods() -> list[dict[str, list[Any]]]:
             "sku": [f"g{n:02d}"],
             "aisle": [("bread", "fruit", "wine")[n % 3]] if n % 5 else [],
             "picture": random.normal(size=3).tolist() if n % 4 else [],
+            "labels": [label for place, label in enumerate(LABELS) if (n * 7 + place * n) % 3 == 0],
+            "price": [n / 2] if n % 6 else [],
+            "since": [1_700_000_000 + n] if n % 7 else [],
         }
         for n in range(GOODS)
     ]
@@ -200,7 +222,7 @@ def _log() -> list[dict[str, list[Any]]]:
 def _transform(
     rows: list[dict[str, list[Any]]], spec: dict[str, Any], preprocessing_fn: Any, path: Path
 ) -> tft.TFTransformOutput:
-    """Analyses and transforms rows; leaves the graph in ``path``, the examples in ``path`` + .gz."""
+    """Analyses and transforms rows; the graph is left in ``path``, examples in .gz and .raw.gz beside it."""
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
     config = {interactions.DECLARATION_KEY: DECLARATION.model_dump_json()}
     with tft_beam.Context(temp_dir=str(path) + ".tmp"):
@@ -209,8 +231,12 @@ def _transform(
         )
         graph | tft_beam.WriteTransformFn(str(path))
     metadata_io.write_metadata(metadata, str(path / tft.TFTransformOutput.RAW_METADATA_DIR))
-    coder = tft.coders.ExampleProtoCoder(transformed.schema)
-    with tf.io.TFRecordWriter(f"{path}.gz", "GZIP") as writer:
-        for row in data:
-            writer.write(coder.encode(row))
+    for name, written, schema in (
+        (f"{path}.gz", data, transformed.schema),
+        (f"{path}.raw.gz", rows, metadata.schema),
+    ):
+        coder = tft.coders.ExampleProtoCoder(schema)
+        with tf.io.TFRecordWriter(name, "GZIP") as writer:
+            for row in written:
+                writer.write(coder.encode(row))
     return tft.TFTransformOutput(str(path))

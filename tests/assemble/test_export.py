@@ -12,11 +12,14 @@ from components.assemble.catalogue_file import CATALOGUE_FILE
 from components.assemble.config import AssembleConfig
 from components.assemble.executor import tuning_queries
 from components.assemble.export import switch_index
+from components.assemble.filters import Filters, read_filter_values
 from components.assemble.index_report import IndexReport
 from components.assemble.op_census import read_meta_graph, take_census
 from components.assemble.recommender import Recommender
 from components.assemble.saved import read_tuning_queries, write_model
 from components.ingest.errors import UserError
+from components.ranking.config import RankingConfig
+from components.ranking.heads import resolved_heads
 from pipeline.export import export_model
 from serving.model_files import ModelFiles
 
@@ -28,6 +31,7 @@ SCANN = {
     "ann_recall": 0.5,
     "rank_history": True,
     "retrieve": 6,
+    "filters": ["aisle", "labels", "since"],
 }
 
 
@@ -37,12 +41,16 @@ def models(grocer, grocer_models, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     scann, ivf = folder / "scann", folder / "ivf"
     declaration, config = grocer.inputs.declaration, AssembleConfig(**SCANN)
+    values = read_filter_values(grocer.table, declaration, [grocer.goods_file], config.filters)
     queries = tuning_queries(grocer_models, grocer.inputs.train)
     built = build_index(grocer_models.embed_catalogue(), queries, config)
     ids = tf.constant(grocer.table.ids)
-    recommender = Recommender(declaration, grocer_models, ids, built.exact, built.index, config)
+    filters = Filters.of(declaration, values)
+    heads = resolved_heads(declaration.interactions, RankingConfig())
+    parts = (declaration, grocer_models, ids, built.exact, built.index, filters, heads, config)
+    recommender = Recommender(*parts)
     goods = {CATALOGUE_FILE: b"goods"}
-    write_model(str(scann), recommender, built.report, declaration, config, queries, goods)
+    write_model(str(scann), recommender, built.report, declaration, heads, config, queries, goods)
     switch_index(str(scann), str(ivf), {"index": "ivf"})
     exact, _ = export_model(ivf, folder / "serving", {"index": "exact", "retrieve": 24})
     return {"scann": scann, "ivf": ivf, "exact": exact}
@@ -88,12 +96,19 @@ def test_the_tuning_queries_are_the_embeddings_of_real_queries(grocer, grocer_mo
 
 
 def test_every_signature_answers_the_same_but_for_the_index(signatures):
-    search = {"k": tf.constant(24), "exclude": tf.constant([["g03"], [""]])}
+    search = {
+        "k": tf.constant(24),
+        "exclude": tf.constant([["g03"], [""]]),
+        "filter_aisle": tf.constant([["wine", "bread"], ["", ""]]),
+        "filter_labels": tf.constant([[""], ["fair"]]),
+        "filter_since": tf.constant([[np.nan] * 2, [1_700_000_003, np.nan]], tf.float64),
+    }
     for name, inputs in (
         ("retrieve", search),
         ("embed_query", {}),
         ("rank", {"candidate_ids": tf.constant([["g01", "none"], ["g05", "g06"]])}),
-        ("recommend", search),
+        ("recommend", {**search, "diversity": tf.constant(0.0)}),
+        ("recommend", {**search, "diversity": tf.constant(0.4)}),
     ):
         first, last = (asked(model[name], **inputs) for model in signatures)
         for output, values in first.items():
@@ -108,6 +123,9 @@ def test_a_candidate_is_embedded_by_an_exported_model_as_before(signatures):
         "sku": tf.constant(["g01", "new"]),
         "aisle": tf.constant(["wine", ""]),
         "picture": tf.constant([[1.0, 2.0, 3.0], [np.nan] * 3], tf.float32),
+        "labels": tf.constant([["fair"], [""]]),
+        "price": tf.constant([1.0, np.nan]),
+        "since": tf.constant([1_700_000_000, 0], tf.int64),
     }
     first, last = (model["embed_candidate"](**goods)["embedding"] for model in signatures)
     np.testing.assert_allclose(first, last, rtol=1e-5)
@@ -151,6 +169,10 @@ def test_only_scann_s_index_has_ops_that_stock_tensorflow_has_not(models):
 def test_wrong_settings_and_foreign_models_are_refused_in_words(models, tmp_path):
     with pytest.raises(UserError, match=r"assemble.ann_recall: found 2; Input should be less than or equal"):
         switch_index(str(models["ivf"]), str(tmp_path / "x"), {"ann_recall": 2})
+    with pytest.raises(UserError, match=r"assemble.filters: it holds no values of 'price'; expected .*aisle"):
+        switch_index(str(models["ivf"]), str(tmp_path / "x"), {"filters": ["price"]})
+    with pytest.raises(UserError, match=r"assemble.weights: there is no head 'rating'; .*: retrieval"):
+        switch_index(str(models["ivf"]), str(tmp_path / "x"), {"weights": {"rating": 1}})
     with pytest.raises(UserError, match=r"is not a model whose index can be changed: .*model.json cannot be"):
         switch_index(str(tmp_path), str(tmp_path / "x"), {"index": "ivf"})
     extra = tmp_path / "foreign" / "assets.extra"

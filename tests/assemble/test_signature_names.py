@@ -39,6 +39,7 @@ def test_names_that_tensorflow_takes_are_accepted():
         ({"features": ["größe"]}, r"'größe' cannot be .*candidates.columns.*{gr_e: größe}"),
         ({"context": ["_private"]}, r"'_private' cannot be .*{private: _private}"),
         ({"context": ["exclude"]}, "'exclude' has a name that the models need"),
+        ({"context": ["Filter_price"]}, "'Filter_price' has a name that the models need"),
         ({"context": ["candidate_row"]}, "'candidate_row' has a name that the models need"),
         (
             {"context": ["Age", "age"]},

@@ -30,6 +30,19 @@ def query(attributes, history, batch=1):
     return inputs
 
 
+def ask(signature, inputs, k, exclude=(), genres=(), years=(float("nan"), float("nan"))):
+    """Asks ``retrieve`` or ``recommend``, for one query."""
+    diversity = {"diversity": tf.constant(0.0)} if "positive" in signature.structured_outputs else {}
+    return signature(
+        **inputs,
+        **diversity,
+        k=tf.constant(k),
+        exclude=tf.constant([list(exclude)], tf.string, [1, len(exclude)]),
+        filter_genres=tf.constant([list(genres)], tf.string, [1, len(genres)]),
+        filter_year=tf.constant([years], tf.float32),
+    )
+
+
 def readable(outputs):
     """Tensors as JSON knows them: NaN and infinities as None."""
 
@@ -47,7 +60,6 @@ def main(model_dir, out):
     """Asks every signature everything the tests look at."""
     model = tf.saved_model.load(model_dir)
     signatures = model.signatures
-    none = tf.constant([[""]])
     queries = {
         "known": query(KNOWN, LIKED),
         "unknown user": query(STRANGER, LIKED),
@@ -62,27 +74,22 @@ def main(model_dir, out):
     answers = {"size": size, "signatures": sorted(signatures)}
     for search in ("retrieve", "recommend", "serving_default"):
         for name, inputs in queries.items():
-            answers[f"{search}: {name}"] = readable(
-                signatures[search](**inputs, k=tf.constant(10), exclude=none)
-            )
+            answers[f"{search}: {name}"] = readable(ask(signatures[search], inputs, 10))
         for k in (1, size, size + 500):
-            answers[f"{search}: k={k}"] = readable(
-                signatures[search](**queries["known"], k=tf.constant(k), exclude=none)
-            )
+            answers[f"{search}: k={k}"] = readable(ask(signatures[search], queries["known"], k))
         first = answers[f"{search}: known"]["candidate_ids"][0]
-        excluded = tf.constant([[*first[:5], "no such film", ""]])
-        answers[f"{search}: exclude"] = readable(
-            signatures[search](**queries["known"], k=tf.constant(10), exclude=excluded)
+        excluded = [*first[:5], "no such film", ""]
+        answers[f"{search}: exclude"] = readable(ask(signatures[search], queries["known"], 10, excluded))
+        answers[f"{search}: animation since 1990"] = readable(
+            ask(signatures[search], queries["known"], 10, genres=["Animation"], years=(1990.0, float("nan")))
         )
         try:
-            signatures[search](**queries["known"], k=tf.constant(0), exclude=none)
+            ask(signatures[search], queries["known"], 0)
             answers[f"{search}: k=0"] = "answered"
         except tf.errors.InvalidArgumentError as error:
             answers[f"{search}: k=0"] = str(error)
-    everything = tf.constant([answers[f"retrieve: k={size}"]["candidate_ids"][0]])
-    answers["retrieve: all excluded"] = readable(
-        signatures["retrieve"](**queries["known"], k=tf.constant(5), exclude=everything)
-    )
+    everything = answers[f"retrieve: k={size}"]["candidate_ids"][0]
+    answers["retrieve: all excluded"] = readable(ask(signatures["retrieve"], queries["known"], 5, everything))
     for name, inputs in queries.items():
         answers[f"rank: {name}"] = readable(
             signatures["rank"](**inputs, candidate_ids=tf.constant([["50", "no such film", "181"]]))
@@ -107,12 +114,12 @@ def agreement(model, k=100):
     """Mean share of the exact top k that the index finds, over 200 random histories."""
     random = np.random.default_rng(5)
     none = tf.constant([[""]])
-    ids = model.signatures["retrieve"](**query(KNOWN, LIKED), k=tf.constant(10_000), exclude=none)
+    ids = ask(model.signatures["retrieve"], query(KNOWN, LIKED), 10_000)
     pool = ids["candidate_ids"].numpy()[0].astype(str)
     shares = []
     for _ in range(200):
         inputs = query(STRANGER, list(random.choice(pool, 12, replace=False)))
-        found = model.signatures["retrieve"](**inputs, k=tf.constant(k), exclude=none)["candidate_ids"]
+        found = ask(model.signatures["retrieve"], inputs, k)["candidate_ids"]
         exact = model.retrieve_exact(inputs, tf.constant(k), none)["candidate_ids"]
         shares.append(len(set(found.numpy()[0]) & set(exact.numpy()[0])) / k)
     return float(np.mean(shares))

@@ -13,7 +13,7 @@ from running_server import running
 
 from serving.client import Recommender, ranked
 from serving.local_model import LocalModel
-from serving.queries import batch_of
+from serving.queries import search_of
 from serving.runner import Batching
 
 K = 10
@@ -53,11 +53,11 @@ def test_requests_that_share_a_run_get_what_they_get_alone(recommender, movielen
     with ThreadPoolExecutor(len(queries)) as pool:
         served = list(pool.map(lambda query: ask(query, K, query["history"]), queries))
     local = LocalModel(movielens.model)
-    specs = {name: spec for name, spec in local.signature(search).inputs.items() if spec.has_rows}
+    signature = local.signature(search)
     for query, answer in zip(queries, served, strict=True):
         assert answer.version == movielens.model.name
-        inputs = batch_of(specs, [{**query, "exclude": query["history"]}])
-        alone = {item.id: item for item in ranked(local.ask(search, {**inputs, "k": K}), 0).items}
+        inputs = search_of(signature, [query], K, [query["history"]])
+        alone = {item.id: item for item in ranked(local.ask(search, inputs), 0).items}
         assert len(answer.items) == K and not {item.id for item in answer.items} & set(query["history"])
         both = [(item, alone[item.id]) for item in answer.items if item.id in alone]
         # ScaNN may find other candidates at the end of the list for another number to fetch.

@@ -1,6 +1,7 @@
 """The pushed SavedModel, asked in a fresh process by TensorFlow and ScaNN alone."""
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from components.assemble.index_report import read_index_report
@@ -58,6 +59,19 @@ def test_excluded_ids_never_come_back(answers, search):
     (after,) = answers[f"{search}: exclude"]["candidate_ids"]
     assert len(after) == 10
     assert not set(before[:5]) & set(after)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_what_comes_back_passes_the_filters(answers, movielens, search):
+    films = pq.read_table(movielens.root / "data" / "candidates.parquet").to_pylist()
+    passing = {
+        film["movie_id"]
+        for film in films
+        if "Animation" in (film["genres"] or "").split() and (film["year"] or 0) >= 1990
+    }
+    (found,) = answers[f"{search}: animation since 1990"]["candidate_ids"]
+    assert len(passing) > 10 and len(set(found)) == 10
+    assert set(found) <= passing
 
 
 def test_with_everything_excluded_the_places_stay_empty(answers):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from components.evaluate.eval_config import eval_config
 from components.evaluate.evaluator import Executor
 from components.evaluate.sample import Sample
 from components.ingest.declaration import Declaration
+from components.ranking.config import RankingConfig
+from components.ranking.heads import Head, resolved_heads
 
 DECLARATION: dict[str, Any] = {
     "interactions": {
@@ -47,6 +49,7 @@ feature { name: "book" type: BYTES presence { min_fraction: 1 } shape { dim { si
 feature { name: "at" type: INT presence { min_fraction: 1 } shape { dim { size: 1 } } }
 feature { name: "age" type: FLOAT }
 feature { name: "stars" type: FLOAT presence { min_fraction: 1 } shape { dim { size: 1 } } }
+feature { name: "action" type: BYTES }
 feature { name: "positive" type: FLOAT presence { min_fraction: 1 } shape { dim { size: 1 } } }
 feature { name: "repeat" type: FLOAT presence { min_fraction: 1 } shape { dim { size: 1 } } }
 feature { name: "history" type: BYTES }
@@ -66,6 +69,8 @@ class Toy:
         train: (positives, interactions, mean rating or None) a book.
         unindexed: books the index fails to find.
         rated: whether ratings are predicted.
+        heads: further probabilities that are predicted, sigmoid(stars - number) each.
+        cascade: what the model says of its own assembly.
     """
 
     books: Sequence[str]
@@ -75,6 +80,10 @@ class Toy:
     train: Sequence[tuple[int, int, float | None]]
     unindexed: Sequence[str] = ()
     rated: bool = True
+    heads: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    cascade: Mapping[str, Any] = dataclasses.field(
+        default_factory=lambda: {"retrieve": 200, "rank_history": False}
+    )
 
 
 class ToyModule(tf.Module):
@@ -87,7 +96,7 @@ class ToyModule(tf.Module):
         self.reader_rows = self._rows(toy.readers, len(toy.readers))
         self.scores = tf.constant(toy.scores, tf.float32)
         self.stars = tf.constant(toy.stars, tf.float32)
-        self.rated = toy.rated
+        self.rated, self.heads = toy.rated, dict(toy.heads)
         unindexed = [book in toy.unindexed for book in toy.books]
         self.unindexed = tf.constant(unindexed)
         query = {
@@ -100,9 +109,18 @@ class ToyModule(tf.Module):
         k = tf.TensorSpec([], tf.int32, "k")
         ids = tf.TensorSpec([None, None], tf.string)
         self.retrieve_exact = tf.function(self._exact, input_signature=[query, k, ids])
-        listed = {**query, "k": k, "exclude": tf.TensorSpec([None, None], tf.string, "exclude")}
+        self.score_catalogue = tf.function(self._score_catalogue, input_signature=[query])
+        # Both filter inputs are there to be left open.
+        listed = {
+            **query,
+            "k": k,
+            "exclude": tf.TensorSpec([None, None], tf.string, "exclude"),
+            "filter_shelf": tf.TensorSpec([None, None], tf.string, "filter_shelf"),
+            "filter_pages": tf.TensorSpec([None, 2], tf.float32, "filter_pages"),
+        }
         ranked = {**query, "candidate_ids": tf.TensorSpec([None, None], tf.string, "candidate_ids")}
-        recommend = tf.function(self._recommend, input_signature=[listed])
+        diverse = {**listed, "diversity": tf.TensorSpec([], tf.float32, "diversity")}
+        recommend = tf.function(self._recommend, input_signature=[diverse])
         self.served = {
             "serving_default": recommend,
             "recommend": recommend,
@@ -130,20 +148,30 @@ class ToyModule(tf.Module):
     def _exact(self, query: dict[str, tf.Tensor], k: tf.Tensor, exclude: tf.Tensor) -> Any:
         return self._top(self.scores, query, k, exclude)
 
+    def _score_catalogue(self, query: dict[str, tf.Tensor]) -> Any:
+        rows = self.reader_rows.lookup(query["reader"])
+        return {"retrieval": tf.gather(self.scores, rows), "final": tf.gather(self.stars, rows)}
+
     def _retrieve(self, inputs: dict[str, tf.Tensor]) -> Any:
+        unfiltered = tf.reduce_all(inputs["filter_shelf"] == "") & tf.reduce_all(
+            tf.math.is_nan(inputs["filter_pages"])
+        )
+        tf.debugging.assert_equal(unfiltered, True)
         return self._top(
             tf.where(self.unindexed, -np.inf, self.scores), inputs, inputs["k"], inputs["exclude"]
         )
 
     def _recommend(self, inputs: dict[str, tf.Tensor]) -> Any:
+        tf.debugging.assert_equal(inputs["diversity"], 0.0)
         return self._top(self.stars, inputs, inputs["k"], inputs["exclude"])
 
     def _rank(self, inputs: dict[str, tf.Tensor]) -> Any:
         rows = self.book_rows.lookup(inputs["candidate_ids"])
         stars = tf.gather(self.stars, self.reader_rows.lookup(inputs["reader"]))
         rating = tf.where(rows < 0, np.nan, tf.gather(stars, tf.maximum(rows, 0), batch_dims=1))
-        heads = {"rating": rating, "positive": tf.sigmoid(rating - 3.5)}
-        return heads if self.rated else {"positive": heads["positive"]}
+        numbers = {"positive": 3.5, **self.heads}
+        heads = {name: tf.sigmoid(rating - number) for name, number in numbers.items()}
+        return {"rating": rating, **heads} if self.rated else heads
 
 
 def save_toy(toy: Toy, model_uri: Path) -> None:
@@ -154,7 +182,9 @@ def save_toy(toy: Toy, model_uri: Path) -> None:
     (path / "assets").mkdir(exist_ok=True)
     (path / "assets" / "query_reader").write_text("\n".join(toy.readers) + "\n")
     (path / "assets.extra").mkdir()
-    (path / "assets.extra" / "model.json").write_text(json.dumps({"index": "exact"}))
+    (path / "assets.extra" / "model.json").write_text(
+        json.dumps({"index": "exact", "assemble": dict(toy.cascade)})
+    )
     positives, counts, means = zip(*toy.train, strict=True)
     columns = {
         "id": pa.array(toy.books),
@@ -168,7 +198,12 @@ def save_toy(toy: Toy, model_uri: Path) -> None:
 
 
 def example(
-    reader: str, book: str, stars: float | None, history: Sequence[str] = (), repeat: bool | None = None
+    reader: str,
+    book: str,
+    stars: float | None,
+    history: Sequence[str] = (),
+    repeat: bool | None = None,
+    action: str | None = None,
 ) -> bytes:
     """Returns an interaction as ingestion writes it, without an age.
 
@@ -178,6 +213,7 @@ def example(
         stars: the rating; None without ratings, where every interaction is positive.
         history: books liked before.
         repeat: whether the book was; None to look it up in the history.
+        action: what was done; ``look`` is no positive interaction.
     """
 
     def strings(values: Sequence[str]) -> tf.train.Feature:
@@ -190,13 +226,15 @@ def example(
         "reader": strings([reader]),
         "book": strings([book]),
         "at": tf.train.Feature(int64_list=tf.train.Int64List(value=[1000])),
-        "positive": floats([float(stars is None or stars >= 4)]),
+        "positive": floats([float((stars is None or stars >= 4) and action != "look")]),
         "repeat": floats([float(book in history if repeat is None else repeat)]),
         "history": strings(history),
         "history_age": floats([1.0] * len(history)),
     }
     if stars is not None:
         features["stars"] = floats([stars])
+    if action is not None:
+        features["action"] = strings([action])
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
@@ -284,6 +322,12 @@ def declaration() -> Declaration:
 
 
 @pytest.fixture(scope="session")
+def heads(declaration: Declaration) -> tuple[Head, ...]:
+    """Of a ranker for it."""
+    return resolved_heads(declaration.interactions, RankingConfig())
+
+
+@pytest.fixture(scope="session")
 def unrated() -> Declaration:
     """The same without ratings."""
     return Declaration.model_validate(UNRATED)
@@ -305,6 +349,7 @@ def run_evaluator(
     if trained is None:
         config = config.model_copy(update={"baselines": NO_BASELINES})
     declaration = declaration or Declaration.model_validate(DECLARATION)
+    heads = resolved_heads(declaration.interactions, RankingConfig())
     lay_out(root, toy, interactions)
     (root / "baseline").mkdir()
     if baseline is not None:
@@ -337,7 +382,7 @@ def run_evaluator(
             "blessing": [blessing],
         },
         {
-            "eval_config": proto_utils.proto_to_json(eval_config(declaration, config, gate=gate)),
+            "eval_config": proto_utils.proto_to_json(eval_config(declaration, heads, config, gate=gate)),
             "sample": Sample.of(declaration, config).model_dump_json(),
             "example_splits": json_utils.dumps(["eval"]),
             "module_path": "components.evaluate.extractors",

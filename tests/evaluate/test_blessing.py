@@ -43,9 +43,10 @@ def test_a_model_within_all_bounds_is_blessed_beside_one_with_another_catalogue(
 
 
 def test_each_metric_can_carry_each_bound_and_is_named_where_it_fails(
-    evaluate, toy, declaration, no_baselines
+    evaluate, toy, declaration, heads, no_baselines
 ):
-    names = metric_names(declaration.interactions, EvaluationConfig(repeats=True, baselines=no_baselines))
+    measured = EvaluationConfig(repeats=True, baselines=no_baselines)
+    names = metric_names(declaration.interactions, heads, measured)
     config = EvaluationConfig(
         repeats=True,
         floors=dict.fromkeys(names[::2], 1e6),

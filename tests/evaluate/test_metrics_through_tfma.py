@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+from scipy.stats import spearmanr
 
 from components.baselines.artifact import Baselines, Record, Tuned
 from components.baselines.ials import IALS
@@ -16,6 +17,7 @@ from components.baselines.popularity import PopularityOrder
 from components.baselines.search import Trial
 from components.evaluate.config import EvaluationConfig, metric_names
 from components.evaluate.results import read_metrics
+from components.ingest.declaration import Declaration
 
 BOOKS = ["a", "b", "c", "d", "e", "f"]
 READERS = ["ann", "bob"]
@@ -136,10 +138,11 @@ def test_without_a_gate_nothing_is_blessed(measured):
     assert not measured.blessed
 
 
-def test_every_metric_that_can_be_bounded_is_computed(values, declaration):
+def test_every_metric_that_can_be_bounded_is_computed(values, declaration, heads):
     computed = {name for _, name in values}
-    expected = set(metric_names(declaration.interactions, EvaluationConfig()))
-    assert computed - expected == {"retrieve/positives", "retrieve/interactions"}
+    expected = set(metric_names(declaration.interactions, heads, EvaluationConfig()))
+    counts = {"retrieve/positives", "retrieve/interactions", "exact_ranker/positives"}
+    assert computed - expected == counts
     assert expected <= computed
 
 
@@ -215,25 +218,75 @@ def test_rating_error_equals_that_by_hand(values):
 
 
 def test_auc_is_the_share_of_pairs_in_the_right_order(values):
-    scores = 1 / (1 + np.exp(-(predicted() - 3.5)))
-    # Outside the catalogue the probability is train's share of positives.
-    scores[-1] = 16 / 22
-    positive = np.array([stars >= 4 for _, _, stars, _ in INTERACTIONS])
+    scores, positive = probabilities(), LABELS > 0
     pairs = scores[positive][:, None] - scores[~positive][None, :]
     assert values["overall", "positive/auc"] == pytest.approx(
         np.mean((pairs > 0) + 0.5 * (pairs == 0)), abs=1e-3
     )
 
 
-def test_ndcg_is_the_mean_over_queries_with_the_rating_as_gain(values):
-    per_query = []
+def probabilities() -> np.ndarray:
+    """Of a positive; outside the catalogue train's share of them."""
+    return np.append(1 / (1 + np.exp(-(predicted()[:-1] - 3.5))), 16 / 22)
+
+
+LABELS = np.array([stars >= 4 for _, _, stars, _ in INTERACTIONS], float)
+
+
+def test_log_loss_and_calibration_are_those_of_the_probabilities(values):
+    likely = probabilities()
+    loss = -np.mean(LABELS * np.log(likely) + (1 - LABELS) * np.log(1 - likely))
+    assert values["overall", "positive/log_loss"] == pytest.approx(loss, rel=1e-5)
+    assert values["overall", "positive/calibration"] == pytest.approx(likely.sum() / LABELS.sum(), rel=1e-5)
+    known = [i for i, one in enumerate(INTERACTIONS) if one[0] != "cid"]
+    assert values["query_known:known", "positive/calibration"] == pytest.approx(
+        likely[known].sum() / LABELS[known].sum(), rel=1e-5
+    )
+
+
+def ndcg_by_reader(scores: np.ndarray, gains: np.ndarray) -> float:
+    """The mean over readers who have any gain."""
+    found = []
     for reader in ("ann", "bob", "cid"):
-        mine = np.array([i for i, one in enumerate(INTERACTIONS) if one[0] == reader])
-        gains = np.array([INTERACTIONS[i][2] for i in mine])
+        mine = [i for i, one in enumerate(INTERACTIONS) if one[0] == reader]
         discounts = 1 / np.log2(np.arange(2, len(mine) + 2))
-        shown = gains[np.argsort(-predicted()[mine])]
-        per_query.append((shown * discounts).sum() / (np.sort(gains)[::-1] * discounts).sum())
-    assert values["overall", "rating/ndcg@10"] == pytest.approx(float(np.mean(per_query)), rel=1e-5)
+        shown = gains[mine][np.argsort(-scores[mine])]
+        if gains[mine].any():
+            found.append((shown * discounts).sum() / (np.sort(gains[mine])[::-1] * discounts).sum())
+    return float(np.mean(found))
+
+
+def test_each_query_s_interactions_are_ranked_by_the_probability(values):
+    expected = ndcg_by_reader(probabilities(), LABELS)
+    assert values["overall", "positive/ndcg@10"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_funnel_is_that_of_the_ranker_over_the_exact_catalogue(values):
+    shares = []
+    for reader, book, _, history in POSITIVES:
+        exact = ranked(STARS, reader, history)
+        delivered = ranked(SCORES, reader, history, "b")
+        row = READERS.index(reader) if reader in READERS else 2
+        left = [i for i, other in enumerate(BOOKS) if other not in history]
+        correlation = 0.0
+        if len(left) > 1:
+            correlation = spearmanr(SCORES[row][left], STARS[row][left]).statistic
+        held = float(np.mean([other in delivered for other in exact])) if exact else 1.0
+        # The catalogue has fewer than ten books, and the toy shows all of them.
+        shares.append([held, held, 1.0, book in delivered, book in exact, correlation])
+    names = ("overlap@100", "top10_delivered", "top10_kept", "positives_delivered", "positives_kept")
+    for name, expected in zip((*names, "rank_correlation"), np.mean(shares, axis=0), strict=True):
+        assert values["overall", f"funnel/{name}"] == pytest.approx(expected), name
+    lists = [ranked(STARS, reader, history) for reader, _, _, history in POSITIVES]
+    expected = by_hand(lists, [book for _, book, _, _ in POSITIVES])
+    for name in ("recall@10", "recall@100", "ndcg@10", "mrr"):
+        assert values["overall", f"exact_ranker/{name}"] == pytest.approx(expected[name])
+
+
+def test_ndcg_is_the_mean_over_queries_with_the_rating_as_gain(values):
+    stars = np.array([stars for _, _, stars, _ in INTERACTIONS])
+    expected = ndcg_by_reader(predicted(), stars)
+    assert values["overall", "rating/ndcg@10"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -352,6 +405,37 @@ def test_each_of_the_models_lists_has_a_lift_over_its_own_baselines(repeated):
 def test_a_log_without_ratings_and_negatives_has_no_metrics_of_them(repeated, unrated):
     computed = {name for _, name in repeated}
     config = EvaluationConfig(repeats=True)
-    expected = set(metric_names(unrated.interactions, config))
-    assert computed - expected == {"retrieve/positives", "retrieve/interactions", "retrieve_new/positives"}
+    expected = set(metric_names(unrated.interactions, (), config))
+    counts = {f"{rival}/positives" for rival in ("retrieve", "retrieve_new", "exact_ranker")}
+    assert computed - expected == {*counts, "retrieve/interactions"}
     assert expected <= computed
+
+
+# reader, book, action
+WEIGHTS = {"look": 0, "borrow": 1, "buy": 5}
+ACTED = [
+    *(("ann", "c", "look"), ("ann", "a", "borrow"), ("ann", "d", "buy"), ("bob", "f", "borrow")),
+    *(("bob", "d", "buy"), ("bob", "b", "look"), ("cid", "e", "buy"), ("cid", "f", "look")),
+]
+
+
+def test_each_head_is_measured_by_its_own_actions(evaluate_once, unrated):
+    """Who bought has borrowed, too."""
+    log = unrated.interactions.model_dump() | {"actions": {"column": "what", "weights": WEIGHTS}}
+    declaration = Declaration.model_validate(unrated.model_dump() | {"interactions": log})
+    toy = {**TOY, "rated": False, "heads": {"borrow": 3.0, "buy": 4.0}}
+    interactions = [(reader, book, None, [], False, action) for reader, book, action in ACTED]
+    evaluated = evaluate_once(toy, interactions, EvaluationConfig(), declaration=declaration)
+    values = by_name(evaluated.uri)
+    row = {reader: READERS.index(reader) if reader in READERS else 2 for reader, _, _ in ACTED}
+    stars = np.array([STARS[row[reader], BOOKS.index(book)] for reader, book, _ in ACTED])
+    did = np.array([action for _, _, action in ACTED])
+    for head, number, label in (("borrow", 3, did != "look"), ("buy", 4, did == "buy")):
+        likely = 1 / (1 + np.exp(number - stars))
+        pairs = likely[label][:, None] - likely[~label][None, :]
+        auc = np.mean((pairs > 0) + 0.5 * (pairs == 0))
+        assert values["overall", f"{head}/auc"] == pytest.approx(auc, abs=1e-3)
+        loss = -np.mean(np.where(label, np.log(likely), np.log(1 - likely)))
+        assert values["overall", f"{head}/log_loss"] == pytest.approx(loss, rel=1e-5)
+        calibration = likely.sum() / label.sum()
+        assert values["overall", f"{head}/calibration"] == pytest.approx(calibration, rel=1e-5)

@@ -18,7 +18,7 @@ INTERACTIONS = [("ann", "a", 5.0, []), ("ann", "c", 2.0, []), ("bob", "c", 5.0, 
 
 
 @pytest.fixture
-def last_steps(tmp_path, declaration, no_baselines):
+def last_steps(tmp_path, declaration, heads, no_baselines):
     """Returns a function (inputs) that makes the pipeline of these nodes, on given artifacts."""
 
     def make(inputs) -> tfx.dsl.Pipeline:
@@ -39,6 +39,7 @@ def last_steps(tmp_path, declaration, no_baselines):
             baseline=baseline.outputs["baseline"],
             baselines=None,
             declaration=declaration,
+            heads=heads,
             config=EvaluationConfig(floors={"retrieve/recall@10": 0.0}, ceilings={}, baselines=no_baselines),
         )
         report = reporting_evaluator(
@@ -46,6 +47,7 @@ def last_steps(tmp_path, declaration, no_baselines):
             model=model.outputs["result"],
             baselines=None,
             declaration=declaration,
+            heads=heads,
             config=EvaluationConfig(baselines=no_baselines),
         )
         servable = tfx.dsl.Importer(
@@ -114,7 +116,7 @@ def test_both_evaluators_and_the_push_compile_for_kubeflow(last_steps, laid_out,
         assert path in executors[f"{node}_executor"]
 
 
-def test_baselines_that_are_asked_have_to_be_given(declaration, no_baselines):
+def test_baselines_that_are_asked_have_to_be_given(declaration, heads, no_baselines):
     channel = tfx.dsl.Channel(type=standard_artifacts.Model)
     examples = tfx.dsl.Channel(type=standard_artifacts.Examples)
     schema = tfx.dsl.Channel(type=standard_artifacts.Schema)
@@ -127,4 +129,4 @@ def test_baselines_that_are_asked_have_to_be_given(declaration, no_baselines):
         ),
     ):
         with pytest.raises(ValueError, match=said):
-            reporting_evaluator(examples, channel, baselines, schema, declaration, config)
+            reporting_evaluator(examples, channel, baselines, schema, declaration, heads, config)

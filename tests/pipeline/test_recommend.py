@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+import yaml
 from rich.console import Console
 
 from components.ingest.declaration import Declaration
@@ -26,6 +27,7 @@ from pipeline.recommend import (
     declaration_of,
     example_user,
     load,
+    parsed_filters,
     query_values,
     recommend,
 )
@@ -86,6 +88,42 @@ def test_seen_candidates_are_excluded_on_demand_and_fewer_are_returned(ask):
 
 def test_k_larger_than_the_catalogue_gives_the_catalogue(ask):
     assert len(ask("ada", k=1000).recommendations) == 8
+
+
+def test_filters_are_alternatives_of_one_feature_and_bounds_of_a_number(ask):
+    def found(*filters):
+        return [item.id for item in ask("nobody", k=8, filters=filters).recommendations]
+
+    assert found("shelves=travel", "shelves=cooking") == ["102", "106", "107"]
+    assert found("pages=150..300") == ["103", "104"]
+    assert found("pages=..100") == ["102", "107"]
+    assert found("pages=300..", "shelves=novels") == ["101", "105"]
+    assert found("shelves=poetry") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("shelves", "expected FEATURE=VALUE or FEATURE=LEAST..GREATEST"),
+        ("pages=100", "found '100', expected LEAST..GREATEST, numbers"),
+        ("pages=few..many", "found 'few..many', expected LEAST..GREATEST, numbers"),
+        ("price=1", "found filter 'price', which the model has not; expected some of pages, shelves"),
+    ],
+)
+def test_a_filter_that_is_none_is_refused(ask, text, message):
+    with pytest.raises(UserError, match=message):
+        ask("ada", filters=[text])
+
+
+def test_bounds_of_a_moment_are_days_or_times():
+    content = yaml.safe_load((FIXTURES / "tiny" / "domain.yaml").read_text())
+    content["candidates"]["features"]["printed"] = {"kind": "timestamp"}
+    declaration = Declaration(**{key: content[key] for key in content if key in Declaration.model_fields})
+    bounds = parsed_filters(declaration, ["printed=1970-01-02..1970-01-02T00:00:30"])
+    assert bounds == {"printed": [86_400.0, 86_430.0]}
+    assert parsed_filters(declaration, ["printed=1970-01-02T01:00+01:00.."]) == {"printed": [86_400.0, None]}
+    with pytest.raises(UserError, match=r"found 'soon..', expected LEAST..GREATEST, days or times"):
+        parsed_filters(declaration, ["printed=soon.."])
 
 
 def test_an_unknown_user_is_recommended_to_from_the_context_alone(ask):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from components.evaluate.results import read_reliability
 from components.ingest.errors import UserError
 from pipeline.report import page as report_page
 from pipeline.report import write_report
@@ -20,7 +21,17 @@ from pipeline.run_root import RunRoot
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "fixtures"))
 
-from finished_run import CACHED, FAILED, HOSTILE, RUNNING, WARNING, Store, _write_statistics, run
+from finished_run import (
+    CACHED,
+    FAILED,
+    HOSTILE,
+    RUNNING,
+    WARNING,
+    Store,
+    _write_evaluation,
+    _write_statistics,
+    run,
+)
 
 
 class Page(HTMLParser):
@@ -121,6 +132,30 @@ def test_a_pushed_model_is_said_to_be_with_its_version_and_numbers(pushed):
     assert "Positive AUC 0.9000" in pushed.text
 
 
+def test_the_cascade_is_drawn_and_told_beside_the_ranker_over_everything(pushed):
+    metrics = pushed.part("metrics")
+    assert all(text in metrics for text in ("60.0%", "28.0%", "95.0%", "90.0%"))
+    assert "Test, of 40 Eval, of 40" in pushed.text
+    assert "Of the ranker's best 100, delivered by retrieval 0.7000 0.7000" in pushed.text
+    assert "Of the held-out positives, in the ranker's best 10 0.3000 0.3000" in pushed.text
+    assert "NDCG@10 of the ranker's best 10 0.2000 0.2000" in pushed.text
+
+
+def test_each_head_s_probabilities_have_a_reliability_diagram_for_each_split(pushed):
+    for split in ("test", "eval"):
+        assert f"<title>positive, {split} split</title>" in pushed.part("metrics")
+    assert "Positive log loss (lower is better) 0.4500" in pushed.text
+    assert "Positive predicted / observed 1.0500" in pushed.text
+
+
+def test_bins_of_a_reliability_diagram_hold_about_as_many(tmp_path):
+    _write_evaluation(str(tmp_path), blessed=True, repeats=False)
+    (found,) = read_reliability(str(tmp_path), bins=6)
+    assert (found.head, found.counts.tolist()) == ("positive", [50] * 6)
+    assert found.predicted == pytest.approx([0.25, 0.35, 0.45, 0.55, 0.65, 0.75])
+    assert found.observed == pytest.approx(0.9 * found.predicted)
+
+
 def test_metrics_stand_beside_the_baselines_for_both_splits(pushed):
     for split in ("Test", "Eval"):
         table = pushed.text.split(f"{split} split: lists, over 50 positive interactions")[1]
@@ -131,7 +166,7 @@ def test_metrics_stand_beside_the_baselines_for_both_splits(pushed):
         assert "Popularity bias@10 1.7500" in table
         best = "Recall@10 Retrieval, Recall@100 Retrieval, NDCG@10 Retrieval, MRR Retrieval"
         assert f"Best on the {split.lower()} split: {best}." in pushed.text
-    assert pushed.part("metrics").count('class="plot"') == 2
+    assert pushed.part("metrics").count('class="plot"') == 6, "lists, funnel and reliability, twice"
 
 
 def test_the_best_of_two_errors_is_the_smaller_one(pushed):

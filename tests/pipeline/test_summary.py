@@ -84,6 +84,17 @@ def test_a_domain_without_ratings_and_negatives_has_no_table_of_them(serving):
     assert re.search(r"Ranking +\n +test +\nmetric +model +\n[^\n]+\npositive AUC +0\.7000", only_auc)
 
 
+def test_the_cascade_is_said_where_it_was_measured(serving):
+    assert "\ncascade" not in _print(_summary(), serving)
+    shares = {"top10_delivered": 0.91, "top10_kept": 0.875, "positives_kept": 0.125}
+    funnel = {f"funnel/{name}": share for name, share in shares.items()}
+    values = {**METRICS, **funnel, "exact_ranker/recall@10": 0.2}
+    shown = _print(_summary(metrics={"test": values}), serving)
+    assert (
+        "retrieval delivers 91.0%, and 87.5% are shown; recall@10 0.1250, were everything delivered" in shown
+    )
+
+
 REPEATS = {
     f"{rival}/{metric}": value
     for metric in ("recall@10", "mrr")

@@ -56,6 +56,18 @@ def test_retrieval_and_embeddings_have_calls_of_their_own(recommender):
     assert recommender.embed_candidate({"price": 2.5}).tolist() == [2.5, -2.5]
 
 
+def test_what_comes_back_passes_the_filters(recommender):
+    def found(**filters):
+        return [item.id for item in recommender.retrieve({"user": "ada"}, k=3, filters=filters).items]
+
+    assert found() == ["c0", "c1", "c2"]
+    assert found(id=["c7", "c9", "nothing"]) == ["c7", "c9"]
+    assert found(number=(48, None)) == ["c48", "c49"]
+    assert found(id=["c7"], number=(None, 6)) == []
+    with pytest.raises(RequestError, match=r"found filter 'colour', which the model has not; expected .*id"):
+        found(colour=["red"])
+
+
 def test_any_signature_can_be_asked(recommender):
     answered = recommender.ask("echo", {"text": ["a", "b"]}, outputs=["said_bytes"])
     assert answered.outputs["said_bytes"].tolist() == [b"a", b"b"]

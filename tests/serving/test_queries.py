@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from serving.errors import RequestError
-from serving.queries import batch_of
+from serving.queries import batch_of, filters_of
 from serving.tensors import Spec
 
 SPECS = {
@@ -59,3 +59,31 @@ def test_lists_that_are_all_empty_have_no_width():
 def test_a_value_that_is_none_of_the_dtype_is_refused(query, message):
     with pytest.raises(RequestError, match=message):
         batch_of(SPECS, [query])
+
+
+FILTERS = {
+    **SPECS,
+    "filter_genres": Spec("filter_genres", tf.string, (None, None), "g:0"),
+    "filter_year": Spec("filter_year", tf.float32, (None, 2), "y:0"),
+}
+
+
+def test_filters_become_inputs_and_those_left_out_are_open():
+    asked = filters_of(FILTERS, {"genres": ["Comedy", "Crime"], "year": (1990, None)})
+    batch = batch_of(FILTERS, [asked, filters_of(FILTERS, {})])
+    assert batch["filter_genres"].tolist() == [["Comedy", "Crime"], ["", ""]]
+    np.testing.assert_array_equal(batch["filter_year"], [[1990, math.nan], [math.nan, math.nan]])
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"price": (1, 2)}, "found filter 'price', which the model has not; expected some of genres, year"),
+        ({"year": (1990,)}, r"filter 'year': found \(1990,\), expected \(least, greatest\)"),
+        ({"year": "1990"}, "filter 'year': found '1990', expected"),
+        ({"genres": "Comedy"}, "'filter_genres': found 'Comedy', expected a list of string"),
+    ],
+)
+def test_a_filter_that_is_none_is_refused(filters, message):
+    with pytest.raises(RequestError, match=message):
+        batch_of(FILTERS, [filters_of(FILTERS, filters)])

@@ -17,6 +17,7 @@ _QUERY = {
     "history_age": tf.TensorSpec([None, None], tf.float32),
 }
 _SEARCH = {**_QUERY, "k": tf.TensorSpec([], tf.int32), "exclude": _STRINGS}
+_FILTERED = {**_SEARCH, "filter_id": _STRINGS, "filter_number": tf.TensorSpec([None, 2], tf.float32)}
 
 
 class Tiny(tf.Module):
@@ -48,6 +49,19 @@ class Tiny(tf.Module):
             "scores": scores,
             "positive": tf.where(missing, float("nan"), (age + tagged)[:, None]),
         }
+
+    def retrieve(self, inputs):
+        """As :meth:`recommend`, of the ids asked for and the numbers within the bounds."""
+        wanted = inputs["filter_id"]
+        of_ids = tf.reduce_any(self.ids[None, :, None] == wanted[:, None, :], axis=2)
+        passes = of_ids | ~tf.reduce_any(wanted != "", axis=1, keepdims=True)
+        bounds = inputs["filter_number"]
+        least = tf.where(tf.math.is_nan(bounds[:, :1]), 0.0, bounds[:, :1])
+        most = tf.where(tf.math.is_nan(bounds[:, 1:]), float(CATALOGUE), bounds[:, 1:])
+        numbers = tf.range(float(CATALOGUE))[None]
+        passes &= (numbers >= least) & (numbers <= most)
+        barred = tf.where(passes, "", self.ids[None])
+        return self.recommend({**inputs, "exclude": tf.concat([inputs["exclude"], barred], axis=1)})
 
     def slow(self, inputs):
         """Multiplies matrices so many times: some milliseconds each."""
@@ -91,7 +105,7 @@ def save(path: Path, version: int, warm_k: int | None = 5, ours: bool = True) ->
     signatures = {
         "serving_default": recommend,
         "recommend": recommend,
-        "retrieve": recommend,
+        "retrieve": _signature(model.retrieve, _FILTERED),
         "rank": _signature(model.rank, {**_QUERY, "candidate_ids": _STRINGS}),
         "embed_query": _signature(model.embed_query, _QUERY),
         "embed_candidate": _signature(model.embed_candidate, {"price": tf.TensorSpec([None], tf.float32)}),

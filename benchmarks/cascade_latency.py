@@ -1,0 +1,164 @@
+"""Times the cascade beside retrieval alone, in one process and in turns.
+
+    python benchmarks/cascade_latency.py --model runs/movielens/serving/1795288632
+
+gives a copy of the model so many candidates to rank, asks `retrieve` and `recommend` (plain, filtered by the
+commonest value of each category it can be filtered by, diverse) one query at a time, each kind in its turn,
+and prints for each the median and 95th percentile, the processor's time, which other programs disturb less,
+and the ratios of medians and of processor times to those of `retrieve`. Queries are random
+histories of the model's catalogue; what else it takes is missing. With --ops, what takes the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+# Before TensorFlow is imported.
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pyarrow.parquet as pq
+import tensorflow as tf
+
+from components.assemble.catalogue_file import CATALOGUE_FILE
+from components.assemble.config import IndexKind
+from components.assemble.export import switch_index
+from serving.contract import HISTORY, HISTORY_AGE
+from serving.loaded_model import LoadedModel
+from serving.queries import search_of
+from serving.tensors import as_inputs
+
+_SEED = 5
+_MOST_SHOWN = 16
+
+
+def main() -> None:
+    """Exports, asks, prints."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, required=True, help="a version's directory")
+    parser.add_argument("--retrieved", type=int, default=500, help="candidates that are ranked")
+    parser.add_argument("--index", choices=get_args(IndexKind), help="default: the model's own")
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--history", type=int, default=50, help="longest history")
+    parser.add_argument("--rounds", type=int, default=300, help="queries of each kind")
+    parser.add_argument("--diversity", type=float, default=0.3)
+    parser.add_argument("--ops", action="store_true", help="print the ops that take most of the time")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "1"
+        changes = {"retrieve": given.retrieved}
+        if given.index:
+            changes |= {"index": given.index, "exact_below": 0}
+        print(switch_index(str(given.model), str(path), changes).in_words())
+        model, filters = LoadedModel(path), _commonest(path)
+        kinds = {
+            f"retrieve {given.k}": ("retrieve", given.k, {}, 0.0),
+            f"retrieve {given.retrieved}": ("retrieve", given.retrieved, {}, 0.0),
+            "recommend": ("recommend", given.k, {}, 0.0),
+            **({"recommend, filtered": ("recommend", given.k, filters, 0.0)} if filters else {}),
+            "recommend, diverse": ("recommend", given.k, {}, given.diversity),
+        }
+        queries = _queries(path, given.history, given.rounds)
+        asked = {name: [_arrays(model, *kind, query) for query in queries] for name, kind in kinds.items()}
+        times = _timed(model, {name: kind[0] for name, kind in kinds.items()}, asked)
+        print(f"{given.retrieved} candidates ranked, filters {filters or 'none'}, {given.rounds} rounds")
+        alone, alone_processor = _middle(times[f"retrieve {given.k}"])
+        for name, taken in times.items():
+            (middle, processor), most = _middle(taken), np.percentile(taken[:, 0], 95)
+            print(
+                f"{name:22s} p50 {middle:6.2f} ms, {middle / alone:5.2f} x retrieve   p95 {most:6.2f} ms   "
+                f"processor {processor:6.2f} ms, {processor / alone_processor:5.2f} x retrieve"
+            )
+        if given.ops:
+            for name, kind in kinds.items():
+                _print_ops(model, name, kind[0], asked[name][:20])
+
+
+def _commonest(path: Path) -> dict[str, list[str]]:
+    """The commonest value of each category that the model can be filtered by."""
+    found = {}
+    loaded = tf.saved_model.load(str(path))
+    for name, one in loaded.filters.by_feature.items():
+        if hasattr(one, "codes"):
+            values, numbers = (part.numpy() for part in one.vocabulary())
+            codes = one.codes.numpy()
+            commonest = np.bincount(codes[codes > 0]).argmax()
+            found[name] = [values[numbers == commonest][0].decode()]
+    return found
+
+
+def _queries(path: Path, longest: int, count: int) -> list[dict[str, Any]]:
+    """Random histories of the catalogue."""
+    random = np.random.default_rng(_SEED)
+    ids = pq.read_table(path / "assets.extra" / CATALOGUE_FILE)["id"].to_pylist()
+    queries = []
+    for length in random.integers(1, longest + 1, count):
+        history = [ids[place] for place in random.integers(0, len(ids), length)]
+        queries.append({HISTORY: history, HISTORY_AGE: [3600.0 * (length - n) for n in range(length)]})
+    return queries
+
+
+def _arrays(
+    model: LoadedModel, signature: str, k: int, filters: dict[str, list[str]], diversity: float, query: dict
+) -> dict[str, np.ndarray]:
+    asked = model.signature(signature)
+    return as_inputs(asked, search_of(asked, [query], k, [query[HISTORY]], [filters], diversity))
+
+
+def _timed(
+    model: LoadedModel, signatures: dict[str, str], asked: dict[str, list[dict]]
+) -> dict[str, np.ndarray]:
+    """By kind, [queries, 2] milliseconds that passed and of the processor; the kinds are asked in turns."""
+    times: dict[str, list[tuple[float, float]]] = collections.defaultdict(list)
+    for number, queries in enumerate(zip(*asked.values(), strict=True)):
+        for name, query in zip(asked, queries, strict=True):
+            signature = model.signature(signatures[name])
+            if number == 0:
+                for _ in range(5):
+                    model.run(signature, query, tuple(signature.outputs))
+            start, processor = time.perf_counter(), time.process_time()
+            model.run(signature, query, tuple(signature.outputs))
+            passed = time.perf_counter() - start, time.process_time() - processor
+            times[name].append(passed)
+    return {name: 1000 * np.array(taken) for name, taken in times.items()}
+
+
+def _middle(taken: np.ndarray) -> tuple[float, float]:
+    """The medians of what :func:`_timed` measures."""
+    return tuple(np.median(taken, axis=0).tolist())
+
+
+def _print_ops(model: LoadedModel, name: str, signature: str, queries: list[dict]) -> None:
+    """Microseconds a query by op, from a trace; tracing itself slows every op."""
+    found = model.signature(signature)
+    fetches = [spec.tensor for spec in found.outputs.values()]
+    options = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
+    taken: collections.Counter = collections.Counter()
+    times: collections.Counter = collections.Counter()
+    for query in queries:
+        metadata = tf.compat.v1.RunMetadata()
+        feeds = {found.inputs[key].tensor: value for key, value in query.items()}
+        model._session.run(fetches, feeds, options=options, run_metadata=metadata)
+        for device in metadata.step_stats.dev_stats:
+            for node in device.node_stats:
+                op = node.timeline_label.partition(" = ")[2].partition("(")[0] or node.node_name
+                taken[op] += node.op_end_rel_micros - node.op_start_rel_micros
+                times[op] += 1
+    print(f"\n{name}: {sum(times.values()) / len(queries):.0f} ops")
+    for op, micros in taken.most_common(_MOST_SHOWN):
+        print(f"  {op:32s} {micros / len(queries):8.0f} us  x {times[op] / len(queries):.0f}")
+
+
+if __name__ == "__main__":
+    main()
