@@ -11,8 +11,8 @@ from serving.errors import invalid
 from serving.tensors import Signature
 
 _PADDED = (HISTORY, HISTORY_AGE, HISTORY_ACTION, EXCLUDE)
-"""Inputs of Westwork's signatures that mean the same with more padding on their right ("" or 0), as do the values
-to filter by."""
+"""Inputs of Westwork's signatures that mean the same with more padding on their right ("" or 0); so do those
+with values to filter by."""
 _NARROWEST = 64
 
 Arrays = Mapping[str, np.ndarray]
