@@ -32,7 +32,7 @@ class SplitDense(keras.layers.Layer):
         """
         super().__init__(name=name)
         self.units = units
-        self._query, self._candidate, _ = widths
+        self._query, self._candidate, self._pairs = widths
         self._kernel = self.add_weight(name="kernel", shape=(sum(widths), units), initializer=initializer)
         self._bias = self.add_weight(name="bias", shape=(units,), initializer="zeros")
 
@@ -52,15 +52,21 @@ class SplitDense(keras.layers.Layer):
             float32 [batch x candidates, units].
         """
         of_queries = tf.matmul(queries, self._kernel[: self._query]) + self._bias
-        of_pairs = tf.matmul(pairs, self._kernel[self._query + self._candidate :])
-        return of_candidates + of_pairs + repeated(of_queries, of_candidates)
+        shape = [tf.shape(queries)[0], _candidates_each(queries, of_candidates), self.units]
+        total = tf.reshape(of_candidates, shape) + of_queries[:, tf.newaxis]
+        total = tf.reshape(total, tf.shape(of_candidates))
+        if not self._pairs:
+            return total
+        return total + tf.matmul(pairs, self._kernel[self._query + self._candidate :])
 
 
-def repeated(queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+def _repeated(queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
     """Each query's row, float32 [batch, width], beside each of its candidates, [batch x candidates, any]."""
-    batch = tf.shape(queries)[0]
-    each = tf.math.floordiv(tf.shape(candidates)[0], tf.maximum(batch, 1))
-    return tf.repeat(queries, each, axis=0)
+    return tf.repeat(queries, _candidates_each(queries, candidates), axis=0)
+
+
+def _candidates_each(queries: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+    return tf.math.floordiv(tf.shape(candidates)[0], tf.maximum(tf.shape(queries)[0], 1))
 
 
 class RankingNetwork(keras.layers.Layer):
@@ -165,7 +171,7 @@ class RankingNetwork(keras.layers.Layer):
         for layer in self._split():
             projected.append(layer(queries, of_candidates[:, start : start + layer.units], pairs))
             start += layer.units
-        inputs = crossed = tf.concat([repeated(queries, candidates), candidates, pairs], axis=1)
+        inputs = crossed = tf.concat([_repeated(queries, candidates), candidates, pairs], axis=1)
         if self._first_cross:
             crossed = inputs * self._first_back(projected[0]) + inputs
         for cross in self._crosses:
