@@ -215,9 +215,11 @@ class Recommender(tf.Module):
         self, excluded: tf.Tensor, k: tf.Tensor, search: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The k best of a search, given how many to look for, that are not among rows [batch, any]."""
+        # The size is a bound of k's own first: the largest k and what is excluded are beyond int32.
+        k = tf.minimum(k, self.exact.size)
         scores, rows = search(tf.minimum(k + tf.shape(excluded)[1], self.exact.size))
         hit = tf.reduce_any(rows[:, :, tf.newaxis] == excluded[:, tf.newaxis, :], axis=2)
-        best, order = tf.math.top_k(tf.where(hit, -math.inf, scores), k=tf.minimum(k, self.exact.size))
+        best, order = tf.math.top_k(tf.where(hit, -math.inf, scores), k)
         return best, tf.gather(rows, order, batch_dims=1)
 
     def _filtered(self, embedding: tf.Tensor, count: tf.Tensor, asked: Asked) -> tuple[tf.Tensor, tf.Tensor]:

@@ -147,6 +147,12 @@ def test_weights_say_how_towers_and_ranker_combine(grocer, assemble):
             assert by_id(mixed, "scores", i)[key] == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_largest_k_there_is_asks_for_all_that_is_not_excluded(grocer, assemble):
+    answer = assemble().recommend(search(request(grocer.rows[-1:]), 2**31 - 1, ["g03"]))
+    found = answer["candidate_ids"].numpy()[0]
+    assert len(found) == 24 and len({*found}) == 24 and found[-1] == b"" and b"g03" not in found
+
+
 def test_what_is_saved_answers_its_own_warm_up_requests(grocer, assemble, tmp_path):
     model = assemble(rank_history=True, filters=["labels", "price"])
     signatures = model.signatures()
