@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from serving.contract import CANDIDATE_IDS, SCORES, K
+from serving.contract import CANDIDATE_IDS, DIVERSITY, FILTER, SCORES, K
 from serving.tensors import Signature, Spec, described
 
 _MOST_NAMED = 3
@@ -21,8 +21,9 @@ Arrays = Mapping[str, np.ndarray]
 def complaints(signature: Signature, inputs: Arrays, outputs: Arrays, catalogue: pa.Array) -> list[str]:
     """What is wrong with an answer.
 
-    Lists (``candidate_ids`` among the outputs) hold known candidates, each once and the best first, with
-    finite numbers; places that could not be filled come last, with "" and -inf. Of given candidates
+    Lists (``candidate_ids`` among the outputs) hold known candidates, each once and, unless a diversity is
+    asked for, the best first, with finite numbers; places that could not be filled come last, with "" and
+    -inf, and only a filter may leave all of them so. Of given candidates
     (``candidate_ids`` among the inputs) only unknown ones may get NaN. All other numbers are finite.
 
     Args:
@@ -38,7 +39,7 @@ def complaints(signature: Signature, inputs: Arrays, outputs: Arrays, catalogue:
     if misshapen:
         return misshapen
     if CANDIDATE_IDS in outputs:
-        return list(_wrong_lists(outputs, catalogue))
+        return list(_wrong_lists(inputs, outputs, catalogue))
     if CANDIDATE_IDS in inputs:
         return list(_not_finite(outputs, _known(inputs[CANDIDATE_IDS], catalogue)))
     return list(_not_finite(outputs, None))
@@ -65,7 +66,7 @@ def _both_take(declared: Spec, expected: Spec, shape: tuple[int, ...]) -> bool:
     return declared.takes(shape) and expected.takes(shape)
 
 
-def _wrong_lists(outputs: Arrays, catalogue: pa.Array) -> Iterator[str]:
+def _wrong_lists(inputs: Arrays, outputs: Arrays, catalogue: pa.Array) -> Iterator[str]:
     ids, scores = outputs[CANDIDATE_IDS], outputs[SCORES]
     filled = ids != b""
     unknown = ids[filled & ~_known(ids, catalogue)]
@@ -73,14 +74,25 @@ def _wrong_lists(outputs: Arrays, catalogue: pa.Array) -> Iterator[str]:
         yield f"{CANDIDATE_IDS}: {_named(unknown)} not in the catalogue of {len(catalogue):,} candidates"
     if any(len(set(row[taken])) < taken.sum() for row, taken in zip(ids, filled, strict=True)):
         yield f"{CANDIDATE_IDS}: a list has a candidate twice"
-    if not filled.any(axis=1).all():
+    if not (filled.any(axis=1) | _filtered(inputs, len(ids))).all():
         yield f"{CANDIDATE_IDS}: a list is empty, though nothing was excluded"
     if (filled[:, 1:] & ~filled[:, :-1]).any() or not np.isneginf(scores[~filled]).all():
         yield f"{CANDIDATE_IDS}: places that are not filled do not come last with a score of -inf"
     not_finite = list(_not_finite(outputs, filled))
     yield from not_finite
-    if not not_finite and (scores[:, 1:] > scores[:, :-1]).any():
+    diverse = DIVERSITY in inputs and inputs[DIVERSITY] > 0
+    if not not_finite and not diverse and (scores[:, 1:] > scores[:, :-1]).any():
         yield f"{SCORES}: a list is not in their order, the best first"
+
+
+def _filtered(inputs: Arrays, rows: int) -> np.ndarray:
+    """Which queries filter by anything: bool [rows]."""
+    given = [
+        ((values != b"") if values.dtype == object else ~np.isnan(values)).any(axis=1)
+        for name, values in inputs.items()
+        if name.startswith(FILTER)
+    ]
+    return np.logical_or.reduce([np.zeros(rows, bool), *given])
 
 
 def _not_finite(outputs: Arrays, where: np.ndarray | None) -> Iterator[str]:

@@ -29,6 +29,8 @@ def _request(**changes) -> dict:
         "postcode": [""],
         "joined": [0],
         "born": [np.nan],
+        "filter_shelves": [[""]],
+        "filter_pages": [[np.nan, np.nan]],
         "history": nothing.astype(object),
         "history_age": nothing,
         "exclude": nothing.astype(object),

@@ -45,11 +45,14 @@ def floats(*rows):
     return np.array(rows, np.float32)
 
 
-def lists(ids=("c", "a"), scores=(2.0, 1.0), positive=(0.5, 0.25), k=2):
+def lists(ids=("c", "a"), scores=(2.0, 1.0), positive=(0.5, 0.25), k=2, **asked):
     """What is wrong with one list."""
-    inputs = {"user": np.array([b""], object), "k": np.array(k, np.int32)}
+    inputs = {"user": np.array([b""], object), "k": np.array(k, np.int32), **asked}
     outputs = {"candidate_ids": strings(ids), "scores": floats(scores), "positive": floats(positive)}
     return complaints(LISTS, inputs, outputs, CATALOGUE)
+
+
+EMPTY = {"ids": ("", ""), "scores": (-INF, -INF), "positive": (NAN, NAN)}
 
 
 @pytest.mark.parametrize(
@@ -59,8 +62,19 @@ def lists(ids=("c", "a"), scores=(2.0, 1.0), positive=(0.5, 0.25), k=2):
         {"scores": (1.0, 1.0)},
         {"ids": ("b", "c", "a"), "scores": (3, 2, 1), "positive": (0, 0, 0), "k": 9},
         {"ids": ("b", ""), "scores": (3, -INF), "positive": (0.5, NAN)},
+        {**EMPTY, "filter_color": strings(["red"])},
+        {**EMPTY, "filter_price": floats((NAN, 3.0))},
+        {"scores": (1.0, 2.0), "diversity": np.array(0.5, np.float32)},
     ],
-    ids=["full", "equal scores", "k above the catalogue", "a place that could not be filled"],
+    ids=[
+        "full",
+        "equal scores",
+        "k above the catalogue",
+        "a place that could not be filled",
+        "nothing has the value",
+        "nothing is within the bounds",
+        "diverse",
+    ],
 )
 def test_a_good_list_is_not_complained_of(answer):
     assert lists(**answer) == []
@@ -78,8 +92,9 @@ def test_a_good_list_is_not_complained_of(answer):
         ({"scores": (1.0, 2.0)}, "scores: a list is not in their order, the best first"),
         ({"k": 3}, "output 'scores': found float32 [1, 2], expected float32 [1, 3]"),
         ({"k": 1}, "output 'scores': found float32 [1, 2], expected float32 [1, 1]"),
+        (EMPTY, "candidate_ids: a list is empty, though nothing was excluded"),
         (
-            {"ids": ("", ""), "scores": (-INF, -INF), "positive": (NAN, NAN)},
+            {**EMPTY, "filter_color": strings([""]), "filter_price": floats((NAN, NAN))},
             "candidate_ids: a list is empty, though nothing was excluded",
         ),
         (
