@@ -115,6 +115,7 @@ def test_the_pushed_model_recommends_from_the_shelf_a_reader_loves(
     answer = recommend(
         k=tf.constant(10),
         exclude=tf.constant([history]),
+        diversity=tf.constant(0.0),
         history=tf.constant([history]),
         history_age=tf.constant([[86_400.0] * len(history)]),
         reader=tf.constant(["somebody new"]),
