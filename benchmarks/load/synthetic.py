@@ -24,12 +24,14 @@ from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io, sche
 from components.assemble.build_index import build_index
 from components.assemble.config import AssembleConfig, IndexKind
 from components.assemble.executor import tuning_queries
+from components.assemble.filters import Filters
 from components.assemble.models import Models
 from components.assemble.recommender import Recommender
 from components.assemble.saved import write_model
 from components.ingest.declaration import Declaration
 from components.ranking import trainer as ranking
 from components.ranking.config import RankingConfig
+from components.ranking.heads import resolved_heads
 from components.retrieval import trainer as retrieval
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.model import id_embedding_indices
@@ -124,8 +126,11 @@ def save_synthetic(cache: Path, items: int, index: IndexKind) -> Path:
         if built.report.kind != index:
             raise RuntimeError(f"expected the index to become {index}, found {built.report.in_words()}")
         ids = tf.constant(inputs.table.ids)
-        recommender = Recommender(_DECLARATION, models, ids, built.exact, built.index, config)
-        write_model(str(part), recommender, built.report, _DECLARATION, config, None, {})
+        heads = resolved_heads(_DECLARATION.interactions, RankingConfig())
+        recommender = Recommender(
+            _DECLARATION, models, ids, built.exact, built.index, Filters({}), heads, config
+        )
+        write_model(str(part), recommender, built.report, _DECLARATION, heads, config, None, {})
     os.rename(part, version)
     return base_path
 
