@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+from tensorflow_serving.apis import model_pb2, predict_pb2
 
 from serving.client import MODEL_NAME
 from serving.contract import EXCLUDE
@@ -18,7 +18,7 @@ from serving.loaded_model import EXTRA, LoadedModel
 from serving.queries import search_of
 from serving.tensors import Signature, as_inputs, from_proto, to_proto
 from serving.versions import ModelConfig, ServedModel
-from serving.warmup import WARMUP_FILE
+from serving.warmup import WARMUP_FILE, recorded_requests
 
 SIGNATURE = "recommend"
 _EVAL = "artifacts/InteractionGen/examples/*/Split-eval/*.gz"
@@ -98,11 +98,9 @@ def inputs_of_warmup(model: LoadedModel) -> list[dict[str, np.ndarray]]:
     Raises:
         FileNotFoundError: If there are none.
     """
-    file = model.path / EXTRA / WARMUP_FILE
     signature = model.signature(SIGNATURE)
     found = []
-    for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator() if file.is_file() else ():
-        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+    for _, request in recorded_requests(model.path):
         if request.model_spec.signature_name == SIGNATURE:
             inputs = {
                 name: from_proto(spec, request.inputs[name], _MOST_ELEMENTS)
@@ -111,6 +109,7 @@ def inputs_of_warmup(model: LoadedModel) -> list[dict[str, np.ndarray]]:
             if len(inputs[EXCLUDE]) == 1:
                 found.append(inputs)
     if not found:
+        file = model.path / EXTRA / WARMUP_FILE
         raise FileNotFoundError(f"{file} has no request for {SIGNATURE}; expected a model of Westwork's")
     return found
 

@@ -46,7 +46,7 @@ def complaints(signature: Signature, inputs: Arrays, outputs: Arrays, catalogue:
 
 
 def _misshapen(signature: Signature, inputs: Arrays, outputs: Arrays, candidates: int) -> Iterator[str]:
-    rows = max((len(inputs[name]) for name, spec in signature.inputs.items() if spec.has_rows), default=0)
+    rows = max((len(inputs[name]) for name in signature.row_inputs), default=0)
     for name, spec in signature.outputs.items():
         if name not in outputs:
             yield f"output {name!r} is missing"
