@@ -36,6 +36,7 @@ class Numbers(NamedTuple):
         new10: NDCG@10 of candidates new to the query, without those of its history; under repeats.
         overlap100: the funnel's overlap@100.
         delivered10: share of the ranker's best ten of the whole catalogue that are delivered to it.
+        correlation: Spearman's, of the towers' scores and the final ones over the catalogue.
         latency: of a query, over that of the cascade's ``retrieve``.
         slowdown: of a query, over that of the cascade's ``recommend``.
     """
@@ -46,6 +47,7 @@ class Numbers(NamedTuple):
     new10: float | None
     overlap100: float | None
     delivered10: float | None
+    correlation: float | None
     latency: float
     slowdown: float
 
@@ -67,6 +69,7 @@ def numbers(measured: Measured, *, retrieval_only: bool) -> Numbers:
         new10=found.get(f"{new}/ndcg@10"),
         overlap100=None if retrieval_only else found.get(f"{FUNNEL}/overlap@100"),
         delivered10=None if retrieval_only else found.get(f"{FUNNEL}/top10_delivered"),
+        correlation=None if retrieval_only else found.get(f"{FUNNEL}/rank_correlation"),
         latency=milliseconds / taken.ranker_retrieve,
         slowdown=milliseconds / taken.ranker_recommend,
     )
@@ -147,6 +150,7 @@ _COLUMNS: Final[Mapping[str, Callable[[Numbers], float | None]]] = {
     "NDCG@10, new": lambda found: found.new10,
     "overlap@100": lambda found: found.overlap100,
     "top 10 delivered": lambda found: found.delivered10,
+    "rank correlation": lambda found: found.correlation,
 }
 
 

@@ -161,7 +161,7 @@ def test_a_file_of_something_else_is_not_overwritten(tmp_path):
 
 
 def numbers(ndcg: float, overlap: float | None = 0.9, slowdown: float = 1.0) -> Numbers:
-    return Numbers(0.16, 0.56, ndcg, None, overlap, 1.0, latency=1.5 * slowdown, slowdown=slowdown)
+    return Numbers(0.16, 0.56, ndcg, None, overlap, 1.0, 0.9, latency=1.5 * slowdown, slowdown=slowdown)
 
 
 BASE = {17: numbers(0.080), 18: numbers(0.082), 19: numbers(0.078)}
