@@ -28,12 +28,13 @@ class Variant(Strict):
     settings: dict[str, Any] = Field(description="Dotted key of the domain file to value: what it sets.")
     data: tuple[str, ...] | None = Field(default=None, description="Data sets it makes sense for; all.")
     against: str = Field(default=RANKER, description="The variant it is added to.")
+    seeds: tuple[str, ...] = Field(default=(), description="Dotted keys that a seed sets, too.")
 
 
 class Configuration(Strict):
     """Which data sets and variants there are."""
 
-    seeds: tuple[str, ...] = Field(description="Dotted keys that a seed sets.")
+    seeds: tuple[str, ...] = Field(description="Dotted keys that a seed sets, of every measurement.")
     everywhere: dict[str, Any] = Field(
         default_factory=dict, description="Dotted key to value: what every measurement sets."
     )
@@ -72,12 +73,16 @@ class Configuration(Strict):
             data: The data set.
             wanted: Some of the variants; None for all. What those are added to is measured too.
         """
-        names = {RANKER}
-        for name in self.variants if wanted is None else wanted:
-            if name != RANKER and data in (self.variants[name].data or self.data):
-                while name != RANKER:
-                    names.add(name)
-                    name = self.variants[name].against
+        named = [
+            name
+            for name in (self.variants if wanted is None else wanted)
+            if name != RANKER and data in (self.variants[name].data or self.data)
+        ]
+        names = {RANKER, *named}
+        for name in named:
+            while name != RANKER:
+                name = self.variants[name].against
+                names.add(name)
         return [name for name in (RANKER, *self.variants) if name in names]
 
     def overrides(self, data: str, variant: str, seed: int, sample: int | None) -> tuple[str, ...]:
@@ -89,11 +94,13 @@ class Configuration(Strict):
             seed: Of everything that is drawn.
             sample: Evaluate at most so many interactions; None for as many as the domain says.
         """
+        chain = self._chain(variant)
+        seeds = [*self.seeds, *(key for added in chain for key in added.seeds)]
         settings = {
             **self.everywhere,
             **self.data[data],
-            **dict.fromkeys(self.seeds, seed),
-            **({} if variant == RANKER else self._settings(variant)),
+            **{key: value for added in chain for key, value in added.settings.items()},
+            **dict.fromkeys(seeds, seed),
             **({} if sample is None else {"evaluation.max_interactions": sample}),
         }
         return (*_demo_overrides(data), *_overrides(settings))
@@ -106,9 +113,11 @@ class Configuration(Strict):
         """
         return load_domain(data, self.overrides(data, variant, seed, sample))
 
-    def _settings(self, variant: str) -> dict[str, Any]:
-        added = self.variants[variant]
-        return {**({} if added.against == RANKER else self._settings(added.against)), **added.settings}
+    def _chain(self, variant: str) -> list[Variant]:
+        """A variant after all that it is added to."""
+        if variant == RANKER:
+            return []
+        return [*self._chain(self.variants[variant].against), self.variants[variant]]
 
 
 @functools.cache

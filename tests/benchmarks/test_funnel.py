@@ -26,7 +26,11 @@ SMALL = Configuration.model_validate(
         "variants": {
             "attention": {"settings": {"ranking.history": "target_attention"}},
             "mmoe": {"settings": {"ranking.sharing": "mmoe"}, "data": ["movielens"]},
-            "wide": {"settings": {"ranking.attention_dim": 32}, "against": "attention"},
+            "wide": {
+                "settings": {"ranking.attention_dim": 32},
+                "against": "attention",
+                "seeds": ["tune.seed"],
+            },
         },
     }
 )
@@ -87,6 +91,8 @@ def test_a_variant_comes_after_what_it_is_added_to_and_sets_all_of_it():
     assert [pair.variant for pair in pairs] == [RANKER, "attention", "wide"], "mmoe is for movielens alone"
     assert {"ranking.attention_dim=32", 'ranking.history="target_attention"'} <= {*pairs[2].settings}
     assert {"retrieval.seed=3", "ranking.seed=3", "evaluation.ranked_pairs=7"} <= {*pairs[0].settings}
+    assert "tune.seed=3" in pairs[2].settings, "of this one alone"
+    assert "tune.seed=3" not in pairs[1].settings
     assert 'interactions.since="2017-10-01"' in pairs[0].settings, "the data of the demo"
     domain = SMALL.domain("retail", "wide", 3, 50)
     assert (domain.ranking.seed, domain.evaluation.max_interactions) == (3, 50)
