@@ -89,7 +89,7 @@ def _arguments() -> argparse.Namespace:
         metavar="N",
         help="evaluate at most N interactions (default: as the domain says)",
     )
-    parser.add_argument("--rounds", type=int, default=300, help="queries that are timed (default: 300)")
+    parser.add_argument("--rounds", type=int, default=500, help="queries that are timed (default: 500)")
     parser.add_argument(
         "--root", type=Path, default=Path("runs/funnel"), help="where runs are kept (default: runs/funnel)"
     )
