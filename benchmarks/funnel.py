@@ -21,8 +21,8 @@ variant are asked in turns in one process, with random histories.
 
 An addition earns its place where, seed by seed beside what it is added to and at the same latency (at most a
 tenth above it; of the ranker at most 2.5 times `retrieve`), NDCG@10 or overlap@100 is greater with every
-seed and the other of the two not less with every seed. Else it stays an option. With fewer than three seeds
-nothing is decided.
+seed, in the mean by a hundredth of what it was, and the other of the two is not less in the same way. Else
+it stays an option. With fewer than three seeds nothing is decided.
 
 Whatever is measured is in --output at once. A run that was interrupted goes on there: what has been measured
 with the same settings is not measured again.

@@ -20,6 +20,8 @@ EQUAL: Final = 1.1
 """Up to so many times the latency of what it is added to, an addition counts as just as quick."""
 RANKED: Final = 2.5
 """The same of the ranker, which is added to retrieval alone: what a whole cascade may take."""
+NOTICED: Final = 0.01
+"""Differences below such a share of what there was before count for nothing, whatever the seeds agree on."""
 FEWEST_SEEDS: Final = 3
 """With fewer nothing is decided."""
 
@@ -95,7 +97,8 @@ def judged(variant: str, own: Mapping[int, Numbers], other: Mapping[int, Numbers
     """Holds an addition against what it is added to, seed by seed.
 
     It earns its place where, at the same latency (:data:`EQUAL`; of the ranker :data:`RANKED`), NDCG@10 or
-    overlap@100 is greater with every seed, while the other of the two is not less with every seed.
+    overlap@100 is greater with every seed, by :data:`NOTICED` in the mean, while the other of the two is not
+    in the same way less.
 
     Args:
         variant: What is added.
@@ -108,9 +111,9 @@ def judged(variant: str, own: Mapping[int, Numbers], other: Mapping[int, Numbers
     seeds = sorted(own.keys() & other.keys())
     if not seeds:
         raise ValueError(f"no seed of {variant!r} is one of what it is added to: nothing can be compared")
-    differences = {
+    changes = {
         name: [
-            after - before
+            (before, after)
             for seed in seeds
             if (after := of(own[seed])) is not None and (before := of(other[seed])) is not None
         ]
@@ -120,8 +123,8 @@ def judged(variant: str, own: Mapping[int, Numbers], other: Mapping[int, Numbers
     slowdown = mean(
         own[seed].latency if ranker else own[seed].slowdown / other[seed].slowdown for seed in seeds
     )
-    words = _words(differences, slowdown, RANKED if ranker else EQUAL, len(seeds))
-    ndcg10, overlap100 = differences.values()
+    words = _words(changes, slowdown, RANKED if ranker else EQUAL, len(seeds))
+    ndcg10, overlap100 = ([after - before for before, after in by_seed] for by_seed in changes.values())
     return Judged(ndcg10, overlap100, slowdown, words)
 
 
@@ -129,18 +132,31 @@ _JUDGED_BY: Final[Mapping[str, Callable[[Numbers], float | None]]] = {
     "NDCG@10": lambda found: found.ndcg10,
     "overlap@100": lambda found: found.overlap100,
 }
+_Changes = Sequence[tuple[float, float]]
+"""Before and after, by seed."""
 
 
-def _words(differences: Mapping[str, Sequence[float]], slowdown: float, bound: float, seeds: int) -> str:
+def _words(changes: Mapping[str, _Changes], slowdown: float, bound: float, seeds: int) -> str:
     if seeds < FEWEST_SEEDS:
         return f"undecided: {seeds} of {FEWEST_SEEDS} seeds"
-    gained = [name for name, by_seed in differences.items() if by_seed and min(by_seed) > 0]
-    lost = [name for name, by_seed in differences.items() if by_seed and max(by_seed) < 0]
+    gained = [name for name, by_seed in changes.items() if _is_greater(by_seed)]
+    lost = [
+        name
+        for name, by_seed in changes.items()
+        if _is_greater([(-before, -after) for before, after in by_seed])
+    ]
     reasons = [f"loses {' and '.join(lost)}"] if lost else []
     reasons += [f"{slowdown:.2f} × the latency"] if slowdown > bound else []
     if gained and not reasons:
         return f"earns its place: {', '.join(gained)}"
-    return f"option: {'; '.join(reasons) or 'no gain with every seed'}"
+    return f"option: {'; '.join(reasons) or f'no gain of {NOTICED:.0%} with every seed'}"
+
+
+def _is_greater(by_seed: _Changes) -> bool:
+    if not by_seed or any(after <= before for before, after in by_seed):
+        return False
+    grown = mean(after - before for before, after in by_seed)
+    return grown >= NOTICED * abs(mean(before for before, _ in by_seed))
 
 
 _COLUMNS: Final[Mapping[str, Callable[[Numbers], float | None]]] = {
