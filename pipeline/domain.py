@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from components.alignment.config import AlignmentConfig, AlignmentTrainerConfig
 from components.assemble.config import AssembleConfig
 from components.assemble.signature_names import check_signature_names
 from components.evaluate.config import EvaluationConfig
@@ -36,6 +37,9 @@ class Domain(Declaration):
     distributions: Distributions = Distributions()
     retrieval: RetrievalConfig = RetrievalConfig()
     ranking: RankingConfig = RankingConfig()
+    alignment: AlignmentConfig | None = Field(
+        default=None, description="What the towers learn from the ranker. Absent: nothing."
+    )
     assemble: AssembleConfig = AssembleConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     serving: ServingConfig = ServingConfig()
@@ -82,10 +86,32 @@ class Domain(Declaration):
         self.assemble.check(self.declaration, self.heads)
         return self
 
+    @model_validator(mode="after")
+    def _ranker_has_something_to_teach(self) -> Domain:
+        if self.alignment:
+            self.alignment.check(self.assemble.weights)
+        return self
+
     @property
     def heads(self) -> tuple[Head, ...]:
         """What the ranker predicts."""
         return resolved_heads(self.interactions, self.ranking)
+
+    @property
+    def aligned(self) -> AlignmentTrainerConfig | None:
+        """What the towers learn from the ranker, and what that follows from; None where they do not."""
+        if self.alignment is None:
+            return None
+        return AlignmentTrainerConfig(
+            **self.alignment.model_dump(),
+            retrieval=self.retrieval,
+            repeats=self.evaluation.repeats,
+            rank_history=self.assemble.rank_history,
+            heads=self.heads,
+            weights=self.assemble.weights,
+            combination=self.assemble.combination,
+            ranked=self.assemble.retrieve,
+        )
 
     @property
     def declaration(self) -> Declaration:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
+from components.alignment.node import alignment_trainer
 from components.assemble.node import Assembler
 from components.baselines.node import baseline_trainer
 from components.evaluate.baseline import BaselineResolver
@@ -139,6 +140,20 @@ def create_pipeline(
         domain.ranking,
         retrieval.outputs["model"],
     )
+    alignment = (
+        alignment_trainer(
+            interaction_transform,
+            candidate_transform,
+            query_schema,
+            data,
+            domain.aligned,
+            retrieval.outputs["model"],
+            ranking.outputs["model"],
+        )
+        if domain.aligned
+        else None
+    )
+    towers = alignment or retrieval
     trained = domain.evaluation.baselines
     baselines = (
         baseline_trainer(
@@ -155,7 +170,7 @@ def create_pipeline(
     rivals = baselines.outputs["model"] if baselines else None
 
     assembler = Assembler(
-        retrieval_model=retrieval.outputs["model"],
+        retrieval_model=towers.outputs["model"],
         ranking_model=ranking.outputs["model"],
         query_graph=interaction_transform.outputs["transform_graph"],
         candidate_graph=candidate_transform.outputs["transform_graph"],
@@ -204,6 +219,7 @@ def create_pipeline(
             candidate_transform,
             retrieval,
             ranking,
+            *([alignment] if alignment else []),
             *([baselines] if baselines else []),
             assembler,
             servable,

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, field_validator
 
 from components.ingest.declaration import POSITIVE, Declaration
 from components.ingest.strict import Strict
-from components.ranking.heads import Head
+from components.ranking.heads import RETRIEVAL, Combination, Head
 
 HEADS_JSON: Final = TypeAdapter(tuple[Head, ...])
 """The ranker's heads to JSON and back, for a step's parameters and a model's description."""
@@ -17,10 +17,6 @@ _UNFILTERED: Final = ("text", "embedding")
 """Kinds of features whose values nobody asks for."""
 
 IndexKind = Literal["scann", "ivf", "exact"]
-Combination = Literal["log_linear", "expected_value"]
-
-RETRIEVAL: Final = "retrieval"
-"""What the towers' score is called beside the ranker's heads."""
 
 
 class AssembleConfig(Strict):

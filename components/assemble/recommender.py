@@ -11,7 +11,6 @@ import tensorflow as tf
 from components.assemble.config import AssembleConfig
 from components.assemble.diversity import most_relevant_and_different
 from components.assemble.filters import Asked, Filters
-from components.assemble.final_score import FinalScore
 from components.assemble.index import CandidateIndex, ExactIndex
 from components.assemble.inputs import (
     candidate_specs,
@@ -23,6 +22,7 @@ from components.assemble.inputs import (
 from components.assemble.models import Models, Tensors
 from components.assemble.signature_names import CANDIDATE_IDS, DIVERSITY, EXCLUDE, K
 from components.ingest.declaration import HISTORY, Declaration
+from components.ranking.final_score import FinalScore
 from components.ranking.heads import Head
 from components.ranking.repeats import distinct_rows
 from components.transform.candidate_table import UNKNOWN_ROW
@@ -74,7 +74,7 @@ class Recommender(tf.Module):
         """
         super().__init__(name="recommender")
         self._declaration, self._config = declaration, config
-        self._final_score = FinalScore(heads, config)
+        self._final_score = FinalScore(heads, config.weights, config.combination)
         self._query_names = tuple(query_specs(declaration))
         self.models = models
         self.ids = tf.Variable(ids, trainable=False, name="candidate_ids")
@@ -134,7 +134,7 @@ class Recommender(tf.Module):
     def recommend(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Retrieves more than k candidates, ranks them and returns the k best.
 
-        The order is by :class:`components.assemble.final_score.FinalScore`: by default the sum of the towers'
+        The order is by :class:`components.ranking.final_score.FinalScore`: by default the sum of the towers'
         score, which says how likely a candidate is to be met and liked next, and of the logarithm of the
         ranker's probability that it is liked once met (or, trained on drawn negatives, of the former too).
         With ``rank_history`` the candidates of the query's history are ranked beside the retrieved ones.

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from components.ingest.declaration import POSITIVE, Interactions
 from components.ranking.config import RankingConfig
 
 RATING = "rating"
 """Name of the head that predicts the rating, whatever the user's column is called."""
+
+RETRIEVAL: Final = "retrieval"
+"""What the towers' score is called beside the ranker's heads."""
+
+Combination = Literal["log_linear", "expected_value"]
+"""How a final score is made of what the heads say, see :class:`components.ranking.final_score.FinalScore`."""
 
 _TAKEN = (POSITIVE, RATING, "candidate_ids", "scores")
 """What else the served model answers, or always does."""

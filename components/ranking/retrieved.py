@@ -20,6 +20,13 @@ _BATCH = 256
 _ENCODED_AT_A_TIME = 4096
 
 
+def embedded_catalogue(retrieval: tf.Module, catalogue: int) -> tf.Tensor:
+    """float32 [catalogue, width], by row: what a loaded export of the towers makes of all candidates."""
+    starts = range(0, catalogue, _ENCODED_AT_A_TIME)
+    rows = [tf.range(s, min(s + _ENCODED_AT_A_TIME, catalogue), dtype=tf.int64) for s in starts]
+    return tf.concat([retrieval.embed_rows(batch)["embedding"] for batch in rows], axis=0)
+
+
 def with_retrieved(
     interactions: EncodedInteractions,
     retrieval: tf.Module,
@@ -43,15 +50,7 @@ def with_retrieved(
     Returns:
         The split with ``RETRIEVED_ROWS`` and ``RETRIEVED_POSITIVE``.
     """
-    candidates = tf.concat(
-        [
-            retrieval.embed_rows(tf.range(s, min(s + _ENCODED_AT_A_TIME, catalogue), dtype=tf.int64))[
-                "embedding"
-            ]
-            for s in range(0, catalogue, _ENCODED_AT_A_TIME)
-        ],
-        axis=0,
-    )
+    candidates = embedded_catalogue(retrieval, catalogue)
 
     @tf.function
     def search(queries: dict[str, tf.Tensor]) -> tf.Tensor:

@@ -32,19 +32,23 @@ RETRIEVAL_MODEL = "retrieval_model"
 RETRIEVAL_MODEL_KEY = "retrieval_model_path"
 """Key of the custom config: path of a trained retrieval model, where the trainer takes one; filled in by the
 executor."""
+RANKING_MODEL = "ranking_model"
+RANKING_MODEL_KEY = "ranking_model_path"
+"""The same of a trained ranking model."""
+_MODELS = {RETRIEVAL_MODEL: RETRIEVAL_MODEL_KEY, RANKING_MODEL: RANKING_MODEL_KEY}
 
 RESUME_DIR_KEY = "resume_dir"
 """Key of the custom config: where an unfinished training is kept; filled in by the executor."""
 
 
 class CatalogueTrainerSpec(standard_component_specs.TrainerSpec):
-    """TFX's Trainer with more inputs: the transformed catalogue, its transform graph, and perhaps a model."""
+    """TFX's Trainer with more inputs: the transformed catalogue, its transform graph, and perhaps models."""
 
     INPUTS = {
         **standard_component_specs.TrainerSpec.INPUTS,
         CANDIDATES: ChannelParameter(type=standard_artifacts.Examples),
         CANDIDATE_GRAPH: ChannelParameter(type=standard_artifacts.TransformGraph),
-        RETRIEVAL_MODEL: ChannelParameter(type=standard_artifacts.Model, optional=True),
+        **{name: ChannelParameter(type=standard_artifacts.Model, optional=True) for name in _MODELS},
     }
 
 
@@ -57,9 +61,8 @@ class CatalogueTrainerExecutor(GenericExecutor):
         output_dict: dict[str, list[artifact.Artifact]],
         exec_properties: dict[str, Any],
     ) -> fn_args_utils.FnArgs:
-        standard = {
-            k: v for k, v in input_dict.items() if k not in (CANDIDATES, CANDIDATE_GRAPH, RETRIEVAL_MODEL)
-        }
+        own = (CANDIDATES, CANDIDATE_GRAPH, *_MODELS)
+        standard = {k: v for k, v in input_dict.items() if k not in own}
         fn_args = super()._GetFnArgs(standard, output_dict, exec_properties)
         catalogue = artifact_utils.get_split_uris(input_dict[CANDIDATES], CATALOGUE_SPLIT)[0]
         fn_args.custom_config = {
@@ -68,9 +71,10 @@ class CatalogueTrainerExecutor(GenericExecutor):
             CANDIDATE_GRAPH_KEY: artifact_utils.get_single_uri(input_dict[CANDIDATE_GRAPH]),
             RESUME_DIR_KEY: _resume_dir(input_dict, output_dict, exec_properties),
         }
-        if input_dict.get(RETRIEVAL_MODEL):
-            uri = artifact_utils.get_single_uri(input_dict[RETRIEVAL_MODEL])
-            fn_args.custom_config[RETRIEVAL_MODEL_KEY] = path_utils.serving_model_path(uri)
+        for name, key in _MODELS.items():
+            if input_dict.get(name):
+                uri = artifact_utils.get_single_uri(input_dict[name])
+                fn_args.custom_config[key] = path_utils.serving_model_path(uri)
         return fn_args
 
 
@@ -107,6 +111,7 @@ class CatalogueTrainer(base_component.BaseComponent):
         declaration: Declaration,
         config_json: str,
         retrieval_model: channel.BaseChannel | None = None,
+        ranking_model: channel.BaseChannel | None = None,
     ):
         """Makes the node.
 
@@ -118,7 +123,9 @@ class CatalogueTrainer(base_component.BaseComponent):
             declaration: Passed to ``run_fn`` under ``DECLARATION_KEY``.
             config_json: The model's section of the domain file, passed under ``CONFIG_KEY``.
             retrieval_model: A trained retrieval model, whose path is passed under ``RETRIEVAL_MODEL_KEY``.
+            ranking_model: A trained ranking model, whose path is passed under ``RANKING_MODEL_KEY``.
         """
+        models = {RETRIEVAL_MODEL: retrieval_model, RANKING_MODEL: ranking_model}
         custom_config = {DECLARATION_KEY: declaration.model_dump_json(), CONFIG_KEY: config_json}
         super().__init__(
             spec=CatalogueTrainerSpec(
@@ -132,7 +139,7 @@ class CatalogueTrainer(base_component.BaseComponent):
                 train_args=tfx.proto.TrainArgs(splits=["train"]),
                 eval_args=tfx.proto.EvalArgs(splits=["eval"]),
                 custom_config=json_utils.dumps(custom_config),
-                **({RETRIEVAL_MODEL: retrieval_model} if retrieval_model else {}),
+                **{name: model for name, model in models.items() if model},
                 model=channel.Channel(type=standard_artifacts.Model),
                 model_run=channel.Channel(type=standard_artifacts.ModelRun),
             )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 import tf_keras as keras
@@ -20,6 +21,7 @@ from components.retrieval.training_inputs import (
     read_training_inputs,
     write_training_history,
 )
+from components.transform.interaction_dataset import CANDIDATE_ROW
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -50,8 +52,16 @@ def run_fn(fn_args: FnArgs) -> None:
     tf.saved_model.save(exported, fn_args.serving_model_dir, signatures=exported.signatures())
 
 
-def build_model(inputs: TrainingInputs, config: RetrievalConfig) -> RetrievalModel:
-    """An untrained model for the inputs, initialised from the configured seed."""
+def build_model(
+    inputs: TrainingInputs, config: RetrievalConfig, make: Callable[..., RetrievalModel] = RetrievalModel
+) -> RetrievalModel:
+    """An untrained model for the inputs, initialised from the configured seed.
+
+    Args:
+        inputs: The data it is for.
+        config: The retrieval section.
+        make: What makes it of its parts, as :class:`RetrievalModel` does.
+    """
     keras.utils.set_random_seed(config.seed)
     counts = inputs.train.candidate_counts(len(inputs.table)).numpy()
     known = int((counts > 0).sum())
@@ -66,7 +76,29 @@ def build_model(inputs: TrainingInputs, config: RetrievalConfig) -> RetrievalMod
         candidate_tower.ids,
         history_actions=inputs.history_actions,
     )
-    return RetrievalModel(query_tower, candidate_tower, inputs.table, counts, config)
+    return make(query_tower, candidate_tower, inputs.table, counts, config)
+
+
+def restore_weights(model: RetrievalModel, folder: str, batch: Mapping[str, tf.Tensor]) -> None:
+    """Gives a model the weights of an export.
+
+    Args:
+        model: Of the configuration and the data that the exported one was built from.
+        folder: Where :class:`ExportedRetrieval` was saved.
+        batch: Any interactions; builds the model's weights.
+
+    Raises:
+        ValueError, AssertionError: If the export is of a model of other weights.
+    """
+    model.embed_query(batch)
+    model.embed_rows(batch[CANDIDATE_ROW])
+    path = os.path.join(folder, tf.saved_model.VARIABLES_DIRECTORY, tf.saved_model.VARIABLES_FILENAME)
+    checkpoint = tf.train.Checkpoint(_weights=_exported_weights(model))
+    checkpoint.read(path).assert_existing_objects_matched()
+
+
+def _exported_weights(model: RetrievalModel) -> list[tf.Module | tf.Variable]:
+    return [model.query_tower, model.candidate_tower, model.log_temperature]
 
 
 class ExportedRetrieval(tf.Module):
@@ -84,7 +116,7 @@ class ExportedRetrieval(tf.Module):
             query_signature: Specs of an encoded query, history as candidate rows.
         """
         super().__init__(name="retrieval")
-        self._weights = [model.query_tower, model.candidate_tower, model.log_temperature]
+        self._weights = _exported_weights(model)
         tables = {
             name: tf.TensorSpec([None, *column.shape[1:]], column.dtype, name=name)
             for name, column in model.candidate_features.items()

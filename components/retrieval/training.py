@@ -17,7 +17,7 @@ from components.retrieval.progress import Progress
 from components.transform.interaction_dataset import CANDIDATE_ROW, EncodedInteractions
 
 MONITOR = "val_recall@100"
-"""The validation metric that early stopping and the choice of weights go by."""
+"""The validation metric that early stopping and the choice of weights go by, unless told otherwise."""
 _KS = (10, 100)
 _VALIDATION_BATCH = 1024
 
@@ -77,7 +77,7 @@ def catalogue_recall(
     for batch in batches:
         scores = tf.matmul(model.embed_query(batch), catalogue, transpose_b=True)
         if exclude_history:
-            scores = _without(scores, batch[HISTORY])
+            scores = without_history(scores, batch[HISTORY])
         places.append(_places(scores, batch[CANDIDATE_ROW]))
     found = tf.concat(places, axis=0).numpy()
     return {f"val_recall@{k}": float((found < k).mean()) for k in _KS}
@@ -101,7 +101,7 @@ def _places(scores: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     return tf.math.count_nonzero(tf.where(earlier, ~(scores < own), ~(scores <= own)), axis=1)
 
 
-def _without(scores: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
+def without_history(scores: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
     """Scores, float32 [batch, candidates], minus infinity for the rows in history, int64 [batch, length]."""
     places = tf.where(history >= 0)
     hits = tf.stack([places[:, 0], tf.gather_nd(history, places)], axis=1)
@@ -128,8 +128,10 @@ def fit(
     *,
     exclude_history: bool = True,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    validations: Sequence[keras.callbacks.Callback] = (),
+    monitor: str = MONITOR,
 ) -> dict[str, list[float]]:
-    """Trains until validation recall stops rising, and leaves the best weights in the model.
+    """Trains until a validation metric stops rising, and leaves the best weights in the model.
 
     Args:
         model: The model to train.
@@ -141,9 +143,11 @@ def fit(
             gone on with, and removed when training has ended. None: an interrupted training is lost.
         exclude_history: Whether validation leaves out what a query's history holds.
         callbacks: Called at the end of each epoch with its validation; may stop the training.
+        validations: Called before that; may add to the epoch's logs.
+        monitor: The metric in those logs to stop and to choose weights by; higher is better.
 
     Returns:
-        Loss and validation recall of every epoch, by name.
+        What the logs of every epoch hold, by name: loss, validation recall and what was added.
     """
     if config.strategy == "one_device":
         steps, batches = train.query_steps(config.batch_size), train.shuffled_query_batches
@@ -151,7 +155,7 @@ def fit(
         # A batch is divided among the replicas row by row, and queries would lose their interactions.
         steps, batches = train.steps(config.batch_size), train.shuffled_batches
     model.compile(optimizer=make_optimizer(config.optimizer, steps * config.epochs))
-    progress = Progress(model, MONITOR, patience=config.patience, directory=resume_dir)
+    progress = Progress(model, monitor, patience=config.patience, directory=resume_dir)
     first = progress.restore(next(iter(train.batches(config.batch_size))))
     if first < config.epochs and not progress.ended:
         model.fit(
@@ -162,6 +166,7 @@ def fit(
             verbose=2,
             callbacks=[
                 CatalogueRecall(validation, config.validation_queries, exclude_history=exclude_history),
+                *validations,
                 progress,
                 *callbacks,
                 keras.callbacks.TensorBoard(log_dir, write_graph=False),

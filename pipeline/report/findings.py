@@ -39,7 +39,11 @@ from pipeline.summary import newest_version
 Outcome = Literal["pushed", "rejected", "failed", "unfinished"]
 
 _EVALUATORS = {"test": "TestEvaluator", "eval": "Evaluator"}
-_TRAINERS = {"Retrieval": "RetrievalTrainer", "Ranking": "RankingTrainer"}
+_TRAINERS = {
+    "Retrieval": "RetrievalTrainer",
+    "Ranking": "RankingTrainer",
+    "Alignment": "AlignmentTrainer",
+}
 _INTERACTION_SPLITS = ("train", "eval", "test")
 
 

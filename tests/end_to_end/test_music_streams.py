@@ -102,7 +102,7 @@ def test_a_query_is_the_same_in_training_and_in_serving_with_the_action_of_each_
     assert set(np.unique(told)) == {0, 1, 2}
     np.testing.assert_array_equal(raw["history"] != "", told > 0)
 
-    trained = tf.saved_model.load(artifact("RetrievalTrainer", "model") + "/Format-Serving")
+    trained = tf.saved_model.load(artifact("AlignmentTrainer", "model") + "/Format-Serving")
     names = trained.signatures["embed_query"].structured_input_signature[1]
     expected = trained.embed_query({name: batch[name] for name in names})["embedding"]
     served = tf.saved_model.load(str(version)).signatures["embed_query"](**raw)["embedding"]

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from components.assemble.config import AssembleConfig
-from components.assemble.final_score import FinalScore
 from components.ingest.errors import UserError
+from components.ranking.final_score import FinalScore
 from components.ranking.heads import Head
 from pipeline.domain import load_domain
 
@@ -23,7 +23,8 @@ SAID = {
 
 
 def combined(**settings):
-    return FinalScore(HEADS, AssembleConfig(**settings))(RETRIEVED, SAID).numpy()[0].tolist()
+    config = AssembleConfig(**settings)
+    return FinalScore(HEADS, config.weights, config.combination)(RETRIEVED, SAID).numpy()[0].tolist()
 
 
 def test_log_linear_takes_logarithms_of_probabilities_and_values_as_they_are():

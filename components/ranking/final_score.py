@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from components.assemble.config import RETRIEVAL, AssembleConfig
-from components.ranking.heads import Head
+from components.ranking.heads import RETRIEVAL, Combination, Head
 
 _LEAST_PROBABILITY = 1e-30
 
@@ -23,16 +22,17 @@ class FinalScore:
     head's weight, what showing the candidate is worth. The towers' score enters as it is, times its weight.
     """
 
-    def __init__(self, heads: Sequence[Head], config: AssembleConfig):
+    def __init__(self, heads: Sequence[Head], weights: Mapping[str, float], combination: Combination):
         """Takes the weights that are not 0.
 
         Args:
             heads: Of the ranker.
-            config: The assemble section, checked against them.
+            weights: Of heads and of ``RETRIEVAL``, by name: ``assemble.weights``, checked against the heads.
+            combination: ``assemble.combination``.
         """
         self._probabilities = {head.name for head in heads if head.kind == "probability"}
-        self._weights = {name: weight for name, weight in config.weights.items() if weight}
-        self._log = config.combination == "log_linear"
+        self._weights = {name: weight for name, weight in weights.items() if weight}
+        self._log = combination == "log_linear"
 
     def __call__(self, retrieved: tf.Tensor, heads: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Combines.

@@ -1,0 +1,110 @@
+"""What the AlignmentTrainer step runs."""
+
+from __future__ import annotations
+
+import functools
+
+import tensorflow as tf
+from absl import logging
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from components.alignment.config import AlignmentTrainerConfig
+from components.alignment.model import AlignedModel
+from components.alignment.teacher import Teacher
+from components.alignment.validation import MONITOR, CascadeValidation, Refresh
+from components.retrieval.model import RetrievalModel
+from components.retrieval.node import CONFIG_KEY, RANKING_MODEL_KEY, RESUME_DIR_KEY, RETRIEVAL_MODEL_KEY
+from components.retrieval.trainer import ExportedRetrieval, build_model, restore_weights
+from components.retrieval.training import fit
+from components.retrieval.training_inputs import (
+    TrainingInputs,
+    encoded_query_signature,
+    read_training_inputs,
+    write_training_history,
+)
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Goes on training the towers with what the ranker says of the train split, and exports them.
+
+    Writes a SavedModel of :class:`ExportedRetrieval` that takes the place of the towers' own, TensorBoard
+    logs, and every epoch's metrics.
+    """
+    config = AlignmentTrainerConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
+    inputs = read_training_inputs(fn_args, positives_only=config.retrieval.loss.positives_only)
+    trained, ranker = (fn_args.custom_config[key] for key in (RETRIEVAL_MODEL_KEY, RANKING_MODEL_KEY))
+    model, history = align(
+        inputs,
+        config,
+        trained,
+        ranker,
+        log_dir=fn_args.model_run_dir,
+        resume_dir=fn_args.custom_config[RESUME_DIR_KEY],
+    )
+    write_training_history(fn_args.model_run_dir, history)
+    exported = ExportedRetrieval(model, encoded_query_signature(inputs))
+    tf.saved_model.save(exported, fn_args.serving_model_dir, signatures=exported.signatures())
+
+
+def align(
+    inputs: TrainingInputs,
+    config: AlignmentTrainerConfig,
+    trained: str,
+    ranker: str,
+    *,
+    log_dir: str,
+    resume_dir: str | None = None,
+) -> tuple[RetrievalModel, dict[str, list[float]]]:
+    """Trains the towers on from where they are.
+
+    Args:
+        inputs: The data that the towers were trained on.
+        config: What the step is told.
+        trained: Directory of the towers' export.
+        ranker: Directory of the ranker's.
+        log_dir: Where TensorBoard logs go.
+        resume_dir: As for :func:`components.retrieval.training.fit`.
+
+    Returns:
+        The towers of the best epoch, or unchanged where no epoch's list was better than before; and the
+        metrics of every epoch, by name, and as ``before_…`` of those towers.
+    """
+    names = list(encoded_query_signature(inputs))
+    teacher = Teacher(
+        tf.saved_model.load(trained),
+        tf.saved_model.load(ranker),
+        config.heads,
+        config.weights,
+        config.combination,
+        names,
+        len(inputs.table),
+    )
+    training = config.training(config.retrieval)
+    make = functools.partial(AlignedModel, teacher=teacher, config=config)
+    model = build_model(inputs, training, make)
+    restore_weights(model, trained, next(iter(inputs.train.batches(training.batch_size))))
+    validation = CascadeValidation(teacher, inputs.validation, config)
+    before = validation.measure(model)
+    print(f"before alignment: {before}", flush=True)
+    start = [weight.numpy() for weight in model.trainable_variables]
+    history = fit(
+        model,
+        inputs.train,
+        inputs.validation,
+        training,
+        log_dir,
+        resume_dir,
+        exclude_history=not config.repeats,
+        validations=[validation],
+        callbacks=[Refresh()],
+        monitor=MONITOR,
+    )
+    if max(history[MONITOR]) <= before[MONITOR]:
+        logging.warning(
+            "alignment: no epoch's %s is above %.4f, that of the towers as they were: they stay so",
+            MONITOR,
+            before[MONITOR],
+        )
+        for weight, value in zip(model.trainable_variables, start, strict=True):
+            weight.assign(value)
+    return model, history | {f"before_{name}": [value] for name, value in before.items()}

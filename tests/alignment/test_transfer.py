@@ -1,0 +1,73 @@
+"""What the towers learn from a ranker that knows something they do not, by the step's own training."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.alignment.model import AlignedModel
+from components.alignment.trainer import align
+from components.alignment.validation import DELIVERED
+from components.retrieval.trainer import build_model, restore_weights
+from components.retrieval.training import without_history
+
+FAST = {"epochs": 3, "batch_size": 256, "optimizer": {"learning_rate": 0.02}}
+TAUGHT = {
+    "distillation": {"distillation": {}},
+    "policy_gradient": {"preference": {"list_size": 10}, "kl_weight": 0.5},
+    "dpo": {"preference": {"method": "dpo"}},
+}
+
+
+def delivered(world, embed_query, embed_catalogue):
+    """Share of the ranker's ten best songs of all that are among the towers' twenty best."""
+    batch = next(iter(world.inputs.validation.batches(300)))
+    rows = tf.repeat(tf.range(200, dtype=tf.int64)[tf.newaxis], 300, axis=0)
+    final = without_history(world.teacher().judge(batch, rows).final, batch["history"])
+    scores = tf.matmul(embed_query(batch), embed_catalogue, transpose_b=True)
+    found = tf.math.top_k(without_history(scores, batch["history"]), 20).indices.numpy()
+    wanted = tf.math.top_k(final, 10).indices.numpy()
+    return (wanted[:, :, None] == found[:, None, :]).any(axis=2).mean()
+
+
+@pytest.fixture(scope="module")
+def before(world):
+    """What the towers deliver that have not been taught."""
+    model = aligned(world)
+    return delivered(world, model.embed_query, model.embed_catalogue())
+
+
+def aligned(world, **section):
+    """The towers restored, with the loss of such a section."""
+    config = world.config(**(section or {"distillation": {}}))
+    make = functools.partial(AlignedModel, teacher=world.teacher(), config=config)
+    model = build_model(world.inputs, config.training(config.retrieval), make)
+    restore_weights(model, world.towers, next(iter(world.inputs.train.batches(8))))
+    return model
+
+
+def test_restored_towers_embed_as_the_export_does_to_the_bit(world):
+    model, exported = aligned(world), tf.saved_model.load(world.towers)
+    batch = next(iter(world.inputs.validation.batches(50)))
+    query = {name: batch[name] for name in world.signature}
+    np.testing.assert_array_equal(model.embed_query(batch), exported.embed_query(query)["embedding"])
+    rows = tf.range(200, dtype=tf.int64)
+    np.testing.assert_array_equal(model.embed_rows(rows), exported.embed_rows(rows)["embedding"])
+    assert np.ptp(model.embed_query(batch)) > 0
+
+
+def test_weights_of_another_shape_are_not_restored(world):
+    other = build_model(world.inputs, world.retrieval.model_copy(update={"dim": 4}))
+    with pytest.raises(ValueError, match="shape"):
+        restore_weights(other, world.towers, next(iter(world.inputs.train.batches(8))))
+
+
+@pytest.mark.parametrize("section", TAUGHT.values(), ids=TAUGHT)
+def test_the_ranker_s_ten_best_are_retrieved_more_often(world, before, section, tmp_path):
+    model, history = align(
+        world.inputs, world.config(**FAST, **section), world.towers, world.ranker, log_dir=str(tmp_path)
+    )
+    after = delivered(world, model.embed_query, model.embed_catalogue())
+    assert after >= 1.2 * before
+    assert history[DELIVERED][-1] > 0.5
