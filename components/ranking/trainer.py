@@ -12,6 +12,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.ingest.errors import UserError
 from components.ranking.config import RankingConfig
 from components.ranking.model import RankingModel
+from components.ranking.position import position_counts
+from components.ranking.propensity import InversePropensity, no_positions
 from components.ranking.retrieved import with_retrieved
 from components.ranking.statistics import training_statistics
 from components.ranking.training import fit
@@ -22,6 +24,7 @@ from components.retrieval.training_inputs import (
     read_training_inputs,
     write_training_history,
 )
+from components.transform.interaction_dataset import UNKNOWN_POSITION
 
 _ENCODED_AT_A_TIME = 4096
 
@@ -53,7 +56,8 @@ def build_model(inputs: TrainingInputs, config: RankingConfig) -> RankingModel:
     """An untrained model for the inputs, initialised from the configured seed.
 
     Raises:
-        UserError: If every interaction is positive and no negatives are to be drawn.
+        UserError: If every interaction is positive and no negatives are to be drawn, or a correction for how
+            candidates were shown finds nothing of it in the train split.
     """
     keras.utils.set_random_seed(config.seed)
     log = inputs.declaration.interactions
@@ -63,6 +67,12 @@ def build_model(inputs: TrainingInputs, config: RankingConfig) -> RankingModel:
             "tell apart. Leave the key out, or set its popular or uniform above 0."
         )
     rating = log.rating.column if log.rating else None
+    positions = None
+    if config.position and log.position:
+        positions = position_counts(inputs.train.columns[log.position].numpy(), config.position.maximum)
+        if not positions[UNKNOWN_POSITION + 1 :].any():
+            raise UserError(no_positions(log.position, "ranking.position"))
+    weighed = config.inverse_propensity
     return RankingModel(
         inputs.query_id,
         inputs.query_features,
@@ -71,6 +81,8 @@ def build_model(inputs: TrainingInputs, config: RankingConfig) -> RankingModel:
         training_statistics(inputs.train, len(inputs.table), rating),
         log,
         config,
+        positions,
+        InversePropensity(inputs.train, log, weighed) if weighed else None,
     )
 
 
