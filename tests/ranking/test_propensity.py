@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from components.ingest.errors import UserError
 from components.ranking.config import Propensity
-from components.ranking.losses import Group, pointwise
+from components.ranking.losses import Group, pairwise, pointwise, softmax
 from components.ranking.propensity import InversePropensity
 from components.transform.interaction_dataset import EncodedInteractions
 
@@ -55,6 +55,19 @@ def test_a_positive_at_a_place_seldom_looked_at_stands_for_passed_over_ones_that
         (4 * ours[2, 0] - 3 * others[2, 0]) + 4 * others[2, 1],
     ]
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [pairwise, softmax])
+def test_compared_with_what_is_drawn_a_positive_weighs_the_inverse(tiny, loss):
+    shown = tiny.shown()
+    del shown["propensity"]
+    log = tiny.declaration(shown).interactions
+    places = tf.constant([1, 2, 3])
+    made = InversePropensity(split(place=places), log, Propensity(examination=(1.0, 0.5, 0.25)))
+    weights = made.weights({"place": tf.cast(places, tf.int64)})
+    found = loss(made.corrected(GROUP, weights))
+    np.testing.assert_allclose(found, loss(GROUP) * [1, 2, 4], rtol=1e-6)
+    assert found[0] > 0 and found[1] == 0
 
 
 def test_its_expectation_is_the_loss_of_the_label_everybody_would_have_given(tiny):
