@@ -253,6 +253,21 @@ class RankingModel(tfrs.Model):
         self._epoch_loss.update_state(loss)
         return loss
 
+    def learnt_of_positions(self) -> dict[str, list[float]]:
+        """What was learnt of where candidates were shown, for people to judge.
+
+        Returns:
+            ``position_HEAD``: what position 1, 2, … adds to the head's logit, where there is a tower;
+            ``examination``: the chance that each is looked at, where interactions are weighed by that.
+        """
+        learnt = {}
+        if self.position_tower:
+            for name, added in self.position_tower.of_positions().items():
+                learnt[f"position_{name}"] = added
+        if self._propensity and self._propensity.examination is not None:
+            learnt["examination"] = self._propensity.examination.tolist()
+        return learnt
+
     def groups(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False
     ) -> tuple[dict[str, Group], dict[str, tf.Tensor]]:

@@ -59,6 +59,11 @@ class PositionTower(keras.layers.Layer):
         mean = tf.matmul(self._shares[tf.newaxis, :], logits)
         return tf.where(self._seen[:, tf.newaxis], logits - mean, 0.0)
 
+    def of_positions(self) -> dict[str, list[float]]:
+        """What position 1, 2, … adds, by head."""
+        columns = self.logits()[UNKNOWN_POSITION + 1 :].numpy().T.tolist()
+        return dict(zip(self._heads, columns, strict=True))
+
     def call(self, positions: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """What interactions' positions add.
 

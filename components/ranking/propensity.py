@@ -55,19 +55,21 @@ class InversePropensity:
             UserError: If no interaction of the train split has what the weights are made of.
         """
         self._clip = config.clip
-        self._examination: tf.Tensor | None = None
+        self.examination: np.ndarray | None = None
+        """Chance that position 1, 2, … is looked at: float [positions]; None where that is not what is
+        weighed by."""
         if config.of_position(log):
             assert log.position is not None
             self._column = log.position
             known = train.columns[log.position].numpy() != UNKNOWN_POSITION
             if not known.any():
                 raise UserError(no_positions(log.position, "ranking.inverse_propensity"))
-            examination = (
+            self.examination = (
                 np.array(config.examination)
                 if config.examination
                 else estimated_examination(train, log, config.maximum)
             )
-            self._examination = tf.constant([UNKNOWN_PROPENSITY, *examination], tf.float32)
+            self._of_positions = tf.constant([UNKNOWN_PROPENSITY, *self.examination], tf.float32)
         else:
             assert log.propensity is not None
             self._column = log.propensity
@@ -77,9 +79,9 @@ class InversePropensity:
                     f"{log.propensity!r} (interactions.propensity). Expected some; mend the column, or "
                     "remove ranking.inverse_propensity."
                 )
-        self.relabels = self._examination is not None and log.has_negatives
+        self.relabels = self.examination is not None and log.has_negatives
         """Whether labels are corrected by it, not weights."""
-        self.weighs_all = self._examination is None
+        self.weighs_all = self.examination is None
         """Whether it is of interactions of any label, the rating among them."""
         self._mean = 1.0
         if not self.relabels:
@@ -88,9 +90,11 @@ class InversePropensity:
     def propensities(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """The chance of each interaction of a batch: float32 [batch], ``UNKNOWN_PROPENSITY`` if not known."""
         column = inputs[self._column]
-        if self._examination is None:
+        if self.examination is None:
             return column
-        return tf.gather(self._examination, tf.minimum(column, tf.size(self._examination, column.dtype) - 1))
+        return tf.gather(
+            self._of_positions, tf.minimum(column, tf.size(self._of_positions, column.dtype) - 1)
+        )
 
     def weights(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """What each interaction of a batch weighs: float32 [batch]."""

@@ -32,7 +32,8 @@ _ENCODED_AT_A_TIME = 4096
 def run_fn(fn_args: FnArgs) -> None:
     """Trains the ranker on all interactions of the train split and exports it.
 
-    Writes a SavedModel of :class:`ExportedRanking`, TensorBoard logs, and every epoch's losses.
+    Writes a SavedModel of :class:`ExportedRanking`, TensorBoard logs, every epoch's losses, and what was
+    learnt of positions.
     """
     config = RankingConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
     inputs = read_training_inputs(fn_args, positives_only=False)
@@ -45,7 +46,7 @@ def run_fn(fn_args: FnArgs) -> None:
             with_retrieved(split, retrieval, names, len(inputs.table), top) for split in (train, validation)
         )
     history = fit(model, train, validation, config, fn_args.model_run_dir)
-    write_training_history(fn_args.model_run_dir, history)
+    write_training_history(fn_args.model_run_dir, history | model.learnt_of_positions())
     exported = ExportedRanking(model, encoded_query_signature(inputs), len(inputs.table))
     tf.saved_model.save(
         exported, fn_args.serving_model_dir, signatures=exported.score.get_concrete_function()

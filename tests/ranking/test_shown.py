@@ -119,15 +119,17 @@ def test_taken_for_what_they_are_clicks_teach_the_wrong_order(log, tmp_path):
 def test_a_tower_of_positions_leaves_the_true_order_to_the_ranker(log, tmp_path):
     model, chances = learnt(tmp_path, *log, declaration(), position={})
     assert order(chances) > 0.85
-    added = model.position_tower.logits()[:, 0].numpy()
-    assert kendalltau(added[1:9], EXAMINATION).statistic > 0.85
+    added = model.learnt_of_positions()["position_positive"]
+    assert kendalltau(added[:8], EXAMINATION).statistic > 0.85
     # Nobody was shown anything there.
-    assert (added[9:] == 0).all() and added[0] == 0
+    assert added[8:] == [0] * 42
 
 
 def test_inverse_propensities_estimated_of_positions_recover_the_true_order(log, tmp_path):
-    _, chances = learnt(tmp_path, *log, declaration(), inverse_propensity={})
+    model, chances = learnt(tmp_path, *log, declaration(), inverse_propensity={"maximum": 8})
     assert order(chances) > 0.9
+    assert list(model.learnt_of_positions()) == ["examination"]
+    np.testing.assert_allclose(model.learnt_of_positions()["examination"], EXAMINATION, atol=0.06)
 
 
 def test_without_negatives_in_the_log_declared_examinations_recover_it_too(log, tmp_path):
