@@ -77,6 +77,13 @@ class Domain(Declaration):
         return self
 
     @model_validator(mode="after")
+    def _corrections_are_of_what_is_declared(self) -> Domain:
+        self.ranking.check(self.interactions)
+        if self.retrieval.debias:
+            self.retrieval.debias.check(self.interactions)
+        return self
+
+    @model_validator(mode="after")
     def _target_can_load_the_index(self) -> Domain:
         self.serving.check(self.assemble)
         return self

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from components.ingest.declaration import Interactions
 from components.ingest.strict import Strict
 
 TRAINING_HISTORY_FILE = "training.json"
@@ -105,6 +106,43 @@ class LossConfig(Strict):
         return self
 
 
+class Debias(Strict):
+    """What is taken off a positive interaction's weight before it trains; ``retrieval.debias``."""
+
+    position: bool = Field(
+        default=True, description="The part that is due to the place where the candidate was shown."
+    )
+    user: bool = Field(default=True, description="The part that is due to how often the query is positive.")
+    clip: float = Field(
+        default=10.0, ge=1, description="Most that a weight is multiplied by, before all are scaled back."
+    )
+
+    @model_validator(mode="after")
+    def _something_is_taken_off(self) -> Debias:
+        if not (self.position or self.user):
+            raise ValueError("found neither position nor user; expected one of them true, or no 'debias'")
+        return self
+
+    def check(self, log: Interactions) -> None:
+        """Holds the section against the log it is for.
+
+        Raises:
+            ValueError: If the log has no position, or nothing that differs in value.
+        """
+        if self.position and log.position is None:
+            raise ValueError(
+                "retrieval.debias takes the position's part off, but the domain declares no position: add "
+                "interactions.position, the column of the place where a candidate was shown, or set "
+                "'retrieval.debias.position: false'"
+            )
+        if len(log.values) < 2:
+            raise ValueError(
+                "retrieval.debias takes values apart, but every interaction of the log is worth the same: "
+                "expected actions of several weights (0 for what was shown and passed over), or a rating. "
+                "Remove 'retrieval.debias'"
+            )
+
+
 class OptimizerConfig(Strict):
     """How weights follow gradients; ``retrieval.optimizer``."""
 
@@ -145,6 +183,9 @@ class RetrievalConfig(Strict):
     temperature: float = Field(default=1.0, gt=0, description="Similarities are divided by it in the loss.")
     learn_temperature: bool = Field(default=False, description="'temperature' is only where it starts.")
     loss: LossConfig = LossConfig()
+    debias: Debias | None = Field(
+        default=None, description="Whether an interaction weighs only what is its candidate's doing."
+    )
     l2: float = Field(
         default=0.0,
         ge=0,

@@ -32,7 +32,7 @@ def run_fn(fn_args: FnArgs) -> None:
     config = TrainerConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
     # First: workers have to find each other before TensorFlow computes anything.
     strategy = distribution_strategy(config)
-    inputs = read_training_inputs(fn_args, positives_only=config.loss.positives_only)
+    inputs = read_training_inputs(fn_args, positives_only=config.loss.positives_only, debias=config.debias)
     with strategy.scope():
         model = build_model(inputs, config)
         history = fit(

@@ -9,6 +9,7 @@ from pathlib import Path
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
+from components.retrieval.config import Debias
 from components.retrieval.node import CANDIDATE_FILES_KEY, CANDIDATE_GRAPH_KEY
 from components.retrieval.training_inputs import TrainingInputs, read_training_inputs
 from components.transform.interactions import DECLARATION_KEY
@@ -37,7 +38,7 @@ class TransformedData:
     candidates: str
     candidate_graph: str
 
-    def read(self, *, positives_only: bool) -> TrainingInputs:
+    def read(self, *, positives_only: bool, debias: Debias | None) -> TrainingInputs:
         """Reads what the RetrievalTrainer would be given; the test split is not looked at.
 
         Raises:
@@ -58,7 +59,7 @@ class TransformedData:
             transform_graph_path=self.interaction_graph,
             custom_config=custom_config,
         )
-        return read_training_inputs(fn_args, positives_only=positives_only)
+        return read_training_inputs(fn_args, positives_only=positives_only, debias=debias)
 
 
 def transformed_data(domain: Domain, root: Path, send: Send) -> TransformedData:

@@ -62,8 +62,8 @@ OPTIONS = {
     "optimizer_warmup": {"optimizer": {**SLOW, "warmup_steps": 3}},
     "optimizer_weight_decay": {"optimizer": {**SLOW, "weight_decay": 0.5}},
 }
-OF_TRAINING = {"batch_size", "epochs", "patience", "validation_queries", "strategy"}
-"""What only ``fit`` knows of: see test_training.py and, of the strategy, test_distribution.py."""
+OF_TRAINING = {"batch_size", "epochs", "patience", "validation_queries", "strategy", "debias"}
+"""What the model does not know of: see test_training.py, test_distribution.py and test_debiasing.py."""
 # Those whose functions differ most; the others' differ in weights or in a layer.
 EXPORTED = (
     *("default", "no_tower", "no_query_id", "cosine", "learnt_temperature"),
