@@ -7,6 +7,9 @@ commonest value of each category it can be filtered by, diverse) one query at a 
 and prints for each the median and 95th percentile, the processor's time, which other programs disturb less,
 and the ratios of medians and of processor times to those of `retrieve`. Queries are random
 histories of the model's catalogue; what else it takes is missing. With --ops, what takes the time.
+
+A model with a light ranker ranks the --keep that it leaves (its own assemble.keep if not given), and is asked
+in turns with a copy of it that ranks all that is retrieved.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ import tensorflow as tf
 from components.assemble.catalogue_file import CATALOGUE_FILE
 from components.assemble.config import IndexKind
 from components.assemble.export import switch_index
+from components.assemble.index_report import read_settings
 from serving.contract import HISTORY, HISTORY_AGE
 from serving.loaded_model import LoadedModel
 from serving.queries import search_of
@@ -48,6 +52,7 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, required=True, help="a version's directory")
     parser.add_argument("--retrieved", type=int, default=500, help="candidates that are ranked")
+    parser.add_argument("--keep", type=int, help="candidates that a light ranker leaves to be ranked")
     parser.add_argument("--index", choices=get_args(IndexKind), help="default: the model's own")
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--history", type=int, default=50, help="longest history")
@@ -57,22 +62,29 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "1"
-        changes = {"retrieve": given.retrieved}
+        changes: dict[str, Any] = {"retrieve": given.retrieved}
+        if given.keep:
+            changes["keep"] = given.keep
         if given.index:
             changes |= {"index": given.index, "exact_below": 0}
         print(switch_index(str(given.model), str(path), changes).in_words())
         model, filters = LoadedModel(path), _commonest(path)
         kinds = {
-            f"retrieve {given.k}": ("retrieve", given.k, {}, 0.0),
-            f"retrieve {given.retrieved}": ("retrieve", given.retrieved, {}, 0.0),
-            "recommend": ("recommend", given.k, {}, 0.0),
-            **({"recommend, filtered": ("recommend", given.k, filters, 0.0)} if filters else {}),
-            "recommend, diverse": ("recommend", given.k, {}, given.diversity),
+            f"retrieve {given.k}": (model, "retrieve", given.k, {}, 0.0),
+            f"retrieve {given.retrieved}": (model, "retrieve", given.retrieved, {}, 0.0),
+            "recommend": (model, "recommend", given.k, {}, 0.0),
+            **({"recommend, filtered": (model, "recommend", given.k, filters, 0.0)} if filters else {}),
+            "recommend, diverse": (model, "recommend", given.k, {}, given.diversity),
         }
+        settings = read_settings(str(path))
+        if settings.keep is not None:
+            whole = Path(folder) / "2"
+            switch_index(str(path), str(whole), {"keep": given.retrieved})
+            kinds["recommend, all ranked"] = (LoadedModel(whole), "recommend", given.k, {}, 0.0)
         queries = _queries(path, given.history, given.rounds)
-        asked = {name: [_arrays(model, *kind, query) for query in queries] for name, kind in kinds.items()}
-        times = _timed(model, {name: kind[0] for name, kind in kinds.items()}, asked)
-        print(f"{given.retrieved} candidates ranked, filters {filters or 'none'}, {given.rounds} rounds")
+        asked = {name: [_arrays(*kind, query) for query in queries] for name, kind in kinds.items()}
+        times = _timed({name: kind[:2] for name, kind in kinds.items()}, asked)
+        print(f"{settings.cascade_in_words()}; filters {filters or 'none'}, {given.rounds} rounds")
         alone, alone_processor = _middle(times[f"retrieve {given.k}"])
         for name, taken in times.items():
             (middle, processor), most = _middle(taken), np.percentile(taken[:, 0], 95)
@@ -82,7 +94,7 @@ def main() -> None:
             )
         if given.ops:
             for name, kind in kinds.items():
-                _print_ops(model, name, kind[0], asked[name][:20])
+                _print_ops(*kind[:2], name, asked[name][:20])
 
 
 def _commonest(path: Path) -> dict[str, list[str]]:
@@ -117,13 +129,14 @@ def _arrays(
 
 
 def _timed(
-    model: LoadedModel, signatures: dict[str, str], asked: dict[str, list[dict]]
+    signatures: dict[str, tuple[LoadedModel, str]], asked: dict[str, list[dict]]
 ) -> dict[str, np.ndarray]:
     """By kind, [queries, 2] milliseconds that passed and of the processor; the kinds are asked in turns."""
     times: dict[str, list[tuple[float, float]]] = collections.defaultdict(list)
     for number, queries in enumerate(zip(*asked.values(), strict=True)):
         for name, query in zip(asked, queries, strict=True):
-            signature = model.signature(signatures[name])
+            model, signature_name = signatures[name]
+            signature = model.signature(signature_name)
             if number == 0:
                 for _ in range(5):
                     model.run(signature, query, tuple(signature.outputs))
@@ -139,7 +152,7 @@ def _middle(taken: np.ndarray) -> tuple[float, float]:
     return tuple(np.median(taken, axis=0).tolist())
 
 
-def _print_ops(model: LoadedModel, name: str, signature: str, queries: list[dict]) -> None:
+def _print_ops(model: LoadedModel, signature: str, name: str, queries: list[dict]) -> None:
     """Microseconds a query by op, from a trace; tracing itself slows every op."""
     found = model.signature(signature)
     fetches = [spec.tensor for spec in found.outputs.values()]
