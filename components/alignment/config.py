@@ -97,8 +97,8 @@ class AlignmentConfig(Strict):
     candidates: JudgedCandidates = JudgedCandidates()
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=0.001)
     batch_size: int = Field(default=1024, gt=1)
-    epochs: int = Field(default=10, gt=0, description="At most; early stopping may end sooner.")
-    patience: int = Field(default=3, gt=0, description="Epochs without a better validation before stopping.")
+    epochs: int = Field(default=5, gt=0, description="At most; early stopping may end sooner.")
+    patience: int = Field(default=2, gt=0, description="Epochs without a better validation before stopping.")
     validation_queries: int = Field(
         default=4096, gt=0, description="Validation looks at this many interactions of the eval split."
     )

@@ -85,7 +85,8 @@ def align(
     restore_weights(model, trained, next(iter(inputs.train.batches(training.batch_size))))
     validation = CascadeValidation(teacher, inputs.validation, config)
     before = validation.measure(model)
-    print(f"before alignment: {before}", flush=True)
+    # As Keras prints the epochs that follow.
+    print("before", *(f"{name}: {value:.4f}" for name, value in before.items()), sep=" - ", flush=True)
     start = [weight.numpy() for weight in model.trainable_variables]
     history = fit(
         model,

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from components.alignment.model import AlignedModel
 from components.alignment.trainer import align
-from components.alignment.validation import DELIVERED
+from components.alignment.validation import DELIVERED, MONITOR, CascadeValidation
 from components.retrieval.trainer import build_model, restore_weights
 from components.retrieval.training import without_history
 
@@ -61,6 +61,20 @@ def test_weights_of_another_shape_are_not_restored(world):
     other = build_model(world.inputs, world.retrieval.model_copy(update={"dim": 4}))
     with pytest.raises(ValueError, match="shape"):
         restore_weights(other, world.towers, next(iter(world.inputs.train.batches(8))))
+
+
+def test_where_no_list_gets_better_the_towers_stay_as_they_were(world, tmp_path, monkeypatch, caplog):
+    measured = iter([{MONITOR: 0.5, DELIVERED: 0.1}, {MONITOR: 0.5, DELIVERED: 0.9}])
+    monkeypatch.setattr(CascadeValidation, "measure", lambda *_: next(measured))
+    section = {**FAST, "epochs": 1, "distillation": {}}
+    model, history = align(
+        world.inputs, world.config(**section), world.towers, world.ranker, log_dir=str(tmp_path)
+    )
+    rows = tf.range(200, dtype=tf.int64)
+    exported = tf.saved_model.load(world.towers).embed_rows(rows)["embedding"]
+    np.testing.assert_array_equal(model.embed_rows(rows), exported)
+    assert (history[f"before_{DELIVERED}"], history[DELIVERED]) == ([0.1], [0.9])
+    assert "no epoch's val_recommend_ndcg@10 is above 0.5000" in caplog.text
 
 
 @pytest.mark.parametrize("section", TAUGHT.values(), ids=TAUGHT)
