@@ -135,7 +135,7 @@ def test_dpo_learns_from_what_is_retrieved_alone(world):
     assert float(more.compute_loss(batch)) == pytest.approx(float(alone.compute_loss(batch)), rel=1e-5)
 
 
-@pytest.mark.parametrize(("repeats", "rank_history"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("repeats", "rank_history"), [(False, False), (True, True)])
 def test_validation_is_of_the_list_shown_and_of_what_is_delivered_of_the_ranker_s_ten(
     world, repeats, rank_history
 ):
