@@ -11,6 +11,7 @@ from components.ingest.declaration import POSITIVE, Interactions
 from components.ingest.errors import UserError
 from components.ranking.config import Propensity
 from components.ranking.losses import Group
+from components.ranking.position import no_positions
 from components.retrieval.debiasing import multiplicative_parts
 from components.transform.interaction_dataset import (
     CANDIDATE_ROW,
@@ -139,11 +140,3 @@ def estimated_examination(train: EncodedInteractions, log: Interactions, maximum
     seen, parts = seen[known], part[first[known]]
     latest = np.maximum(np.searchsorted(seen, np.arange(1, maximum + 1), side="right") - 1, 0)
     return (parts / parts.max())[latest]
-
-
-def no_positions(column: str, key: str) -> str:
-    """What to say where a correction for positions finds none."""
-    return (
-        f"{key}: no interaction of the train split has a value in column {column!r} (interactions.position). "
-        f"Expected some; mend the column, or remove {key}."
-    )

@@ -12,8 +12,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.ingest.errors import UserError
 from components.ranking.config import RankingConfig
 from components.ranking.model import RankingModel
-from components.ranking.position import position_counts
-from components.ranking.propensity import InversePropensity, no_positions
+from components.ranking.position import no_positions, position_counts
+from components.ranking.propensity import InversePropensity
 from components.ranking.retrieved import with_retrieved
 from components.ranking.statistics import training_statistics
 from components.ranking.training import fit
