@@ -73,7 +73,8 @@ class PreferenceConfig(Strict):
     beta: float = Field(
         default=1.0,
         gt=0,
-        description="Of `dpo`: what holds the towers near where they began; smaller: rewards count more.",
+        description="What holds the towers near where they began: of `policy_gradient` the weight of the "
+        "divergence beside rewards, of `dpo` its own beta. Smaller: rewards count more.",
     )
 
 
@@ -89,16 +90,11 @@ class AlignmentConfig(Strict):
     supervised: float = Field(
         default=1.0, ge=0, description="Weight of the loss that the towers were trained with."
     )
-    kl_weight: float = Field(
-        default=0.0,
-        ge=0,
-        description="Weight of the divergence from the towers as they were, over what is retrieved.",
-    )
     candidates: JudgedCandidates = JudgedCandidates()
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=0.001)
     batch_size: int = Field(default=1024, gt=1)
-    epochs: int = Field(default=10, gt=0, description="At most; early stopping may end sooner.")
-    patience: int = Field(default=3, gt=0, description="Epochs without a better validation before stopping.")
+    epochs: int = Field(default=5, gt=0, description="At most; early stopping may end sooner.")
+    patience: int = Field(default=2, gt=0, description="Epochs without a better validation before stopping.")
     validation_queries: int = Field(
         default=4096, gt=0, description="Validation looks at this many interactions of the eval split."
     )
@@ -111,11 +107,10 @@ class AlignmentConfig(Strict):
                 "found neither 'distillation' nor 'preference', so the ranker would teach nothing; expected "
                 "one of them, such as 'distillation: {}', or no section at all"
             )
-        least = 2 if self.preference or self.kl_weight else 0
-        if self.candidates.retrieved < least:
+        if self.preference and self.candidates.retrieved < 2:
             raise ValueError(
-                "'preference' and 'kl_weight' are about the candidates retrieved, but 'candidates.retrieved' "
-                f"is {self.candidates.retrieved}; expected at least {least}"
+                "'preference' is about the candidates retrieved, but 'candidates.retrieved' is "
+                f"{self.candidates.retrieved}; expected 2 or more"
             )
         if self.candidates.total < 2:
             raise ValueError(

@@ -117,7 +117,7 @@ def divergence_from_reference(student: tf.Tensor, reference: tf.Tensor, counted:
     """Σ π log(π / π₀): how far the towers' softmax π is from that of the towers as they were, π₀.
 
     What Stiennon et al., "Learning to summarize from human feedback", NeurIPS 2020 (arXiv 2009.01325),
-    section 3.4, and Ouyang et al., 2022 (arXiv 2203.02155), eq. 2, take off the reward.
+    section 3.4, and Ouyang et al., 2022 (arXiv 2203.02155), eq. 2, take off the reward, times a β.
 
     Args:
         student: The towers' scores.

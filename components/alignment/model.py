@@ -52,13 +52,9 @@ class AlignedModel(RetrievalModel):
         self._alignment = config
         # What the search of a step is over; of the weights at the epoch's beginning.
         self._searched = tf.Variable(teacher.candidates, trainable=False, name="searched")
-        parts_of_loss = {
-            "distillation": config.distillation,
-            "preference": config.preference,
-            "kl": config.kl_weight,
-        }
+        taught = {"distillation": config.distillation, "preference": config.preference}
         self._epoch_parts = {
-            name: keras.metrics.Mean(name=f"epoch_{name}") for name, wanted in parts_of_loss.items() if wanted
+            name: keras.metrics.Mean(name=f"epoch_{name}") for name, section in taught.items() if section
         }
 
     def refresh(self) -> None:
@@ -82,7 +78,8 @@ class AlignedModel(RetrievalModel):
         queries = self.embed_query(inputs, training)
         candidates = self.draw(tf.stop_gradient(queries), inputs)
         for name, (weight, values) in self._parts(queries, candidates, inputs, training).items():
-            value = tf.reduce_mean(values)
+            # Margins are of positives, of which a batch of a labelled log may hold none.
+            value = tf.math.divide_no_nan(tf.reduce_sum(values), tf.cast(tf.size(values), tf.float32))
             self._epoch_parts[name].update_state(value)
             loss += weight * value
         return loss
@@ -141,10 +138,10 @@ class AlignedModel(RetrievalModel):
             if preferred.method == "dpo":
                 values = losses.preference(student, reference, rewards, counted, preferred.beta)
             else:
+                moved = losses.divergence_from_reference(student, reference, counted)
                 values = losses.policy_gradient(student, rewards, counted, preferred.list_size)
+                values += preferred.beta * moved
             found["preference"] = preferred.weight, values
-        if config.kl_weight:
-            found["kl"] = config.kl_weight, losses.divergence_from_reference(student, reference, counted)
         return found
 
     def _scores(self, queries: tf.Tensor, rows: tf.Tensor, training: bool) -> tf.Tensor:

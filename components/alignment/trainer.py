@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 
 import tensorflow as tf
-from absl import logging
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.alignment.config import AlignmentTrainerConfig
@@ -66,8 +65,8 @@ def align(
         resume_dir: As for :func:`components.retrieval.training.fit`.
 
     Returns:
-        The towers of the best epoch, or unchanged where no epoch's list was better than before; and the
-        metrics of every epoch, by name, and as ``before_…`` of those towers.
+        The towers of the best epoch; and the metrics of every epoch, by name, those of the towers as they
+        were as ``before_…``.
     """
     names = list(encoded_query_signature(inputs))
     teacher = Teacher(
@@ -85,8 +84,8 @@ def align(
     restore_weights(model, trained, next(iter(inputs.train.batches(training.batch_size))))
     validation = CascadeValidation(teacher, inputs.validation, config)
     before = validation.measure(model)
-    print(f"before alignment: {before}", flush=True)
-    start = [weight.numpy() for weight in model.trainable_variables]
+    # As Keras prints the epochs that follow.
+    print("before", *(f"{name}: {value:.4f}" for name, value in before.items()), sep=" - ", flush=True)
     history = fit(
         model,
         inputs.train,
@@ -99,12 +98,4 @@ def align(
         callbacks=[Refresh()],
         monitor=MONITOR,
     )
-    if max(history[MONITOR]) <= before[MONITOR]:
-        logging.warning(
-            "alignment: no epoch's %s is above %.4f, that of the towers as they were: they stay so",
-            MONITOR,
-            before[MONITOR],
-        )
-        for weight, value in zip(model.trainable_variables, start, strict=True):
-            weight.assign(value)
     return model, history | {f"before_{name}": [value] for name, value in before.items()}

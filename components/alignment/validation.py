@@ -24,8 +24,10 @@ DELIVERED = "val_top10_delivered@100"
 
 _SHOWN = 10
 _DELIVERED_AMONG = 100
+_SEARCHED_AT_A_TIME = 256
+"""Queries that the whole catalogue is scored for, which bounds the memory that takes."""
 _JUDGED_AT_A_TIME = 200_000
-"""Pairs of a query and a candidate, which bounds the memory they take."""
+"""Pairs of a query and a candidate, likewise."""
 _JUDGED_IN_ALL = 2_000_000
 """Pairs for the ranker's choice of the whole catalogue, made once."""
 
@@ -52,7 +54,8 @@ class CascadeValidation(keras.callbacks.Callback):
         self._config = config
         self._ranked = min(config.ranked, self._catalogue)
         queries, positives = config.validation_queries, validation.positives()
-        self._shown = positives.spread(queries).batches(max(1, _JUDGED_AT_A_TIME // self._ranked))
+        at_a_time = min(_SEARCHED_AT_A_TIME, max(1, _JUDGED_AT_A_TIME // self._ranked))
+        self._shown = positives.spread(queries).batches(at_a_time)
         chosen = positives.spread(max(1, min(queries, _JUDGED_IN_ALL // self._catalogue)))
         self._asked = chosen.batches(max(1, _JUDGED_AT_A_TIME // self._catalogue))
         self._gains = tf.function(self._gain, reduce_retracing=True)

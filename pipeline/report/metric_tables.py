@@ -52,8 +52,8 @@ _LABELS: Final = {
     "coverage": "Coverage",
     "novelty": "Novelty",
     "popularity_bias": "Popularity bias",
-    "recommend_ndcg": "NDCG of the list shown",
-    "top10_delivered": "Ranker's top 10 among the towers'",
+    "recommend_ndcg": "Recommended: NDCG",
+    "top10_delivered": "Ranker's top 10 retrieved",
 }
 _UNJUDGED: Final = frozenset(LIST_METRICS) - frozenset(RANK_METRICS)
 """List metrics of which more is not better by itself."""

@@ -10,12 +10,8 @@ from pipeline.domain import load_domain
     ("section", "said"),
     [
         ("{}", "found neither 'distillation' nor 'preference'.*expected one of them"),
-        ("{kl_weight: 1.0}", "found neither 'distillation' nor 'preference'"),
-        ("{preference: {}, candidates: {retrieved: 1}}", r"'candidates.retrieved' is 1; expected at least 2"),
-        (
-            "{distillation: {}, kl_weight: 1, candidates: {retrieved: 0}}",
-            "'kl_weight' are about the candidates retrieved",
-        ),
+        ("{supervised: 2.0}", "found neither 'distillation' nor 'preference'"),
+        ("{preference: {}, candidates: {retrieved: 1}}", r"'candidates.retrieved' is 1; expected 2 or more"),
         (
             "{distillation: {}, candidates: {retrieved: 0, in_batch: 1, uniform: 0}}",
             "judge 1 a query; expected 2",

@@ -8,14 +8,14 @@ import tensorflow as tf
 
 from components.alignment.model import AlignedModel
 from components.alignment.trainer import align
-from components.alignment.validation import DELIVERED
+from components.alignment.validation import DELIVERED, MONITOR
 from components.retrieval.trainer import build_model, restore_weights
 from components.retrieval.training import without_history
 
 FAST = {"epochs": 3, "batch_size": 256, "optimizer": {"learning_rate": 0.02}}
 TAUGHT = {
     "distillation": {"distillation": {}},
-    "policy_gradient": {"preference": {"list_size": 10}, "kl_weight": 0.5},
+    "policy_gradient": {"preference": {"list_size": 10, "beta": 0.5}},
     "dpo": {"preference": {"method": "dpo"}},
 }
 
@@ -70,4 +70,7 @@ def test_the_ranker_s_ten_best_are_retrieved_more_often(world, before, section, 
     )
     after = delivered(world, model.embed_query, model.embed_catalogue())
     assert after >= 1.2 * before
-    assert history[DELIVERED][-1] > 0.5
+    # The towers kept are those whose list was the best; it is better than before, as what is chosen goes by
+    # what the ranker knows.
+    assert max(history[MONITOR]) > history[f"before_{MONITOR}"][0]
+    assert len(history[DELIVERED]) == FAST["epochs"]
