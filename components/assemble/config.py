@@ -33,7 +33,7 @@ class AssembleConfig(Strict):
         description="Catalogues of fewer candidates are searched exactly, whatever the index.",
     )
     leaves: int | None = Field(
-        default=None, gt=0, description="Default: the catalogue's square root, for ivf four times as many."
+        default=None, gt=0, description="Default: twice the catalogue's square root, for ivf four times."
     )
     ann_recall: float = Field(
         default=0.98,
