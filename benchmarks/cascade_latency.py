@@ -7,6 +7,9 @@ commonest value of each category it can be filtered by, diverse) one query at a 
 and prints for each the median and 95th percentile, the processor's time, which other programs disturb less,
 and the ratios of medians and of processor times to those of `retrieve`. Queries are random
 histories of the model's catalogue; what else it takes is missing. With --ops, what takes the time.
+
+A model with a light ranker ranks the --keep that it leaves (its own assemble.keep if not given), and is asked
+in turns with a copy of it that ranks all that is retrieved.
 """
 
 from __future__ import annotations
@@ -16,9 +19,8 @@ import collections
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # Before TensorFlow is imported.
@@ -26,19 +28,16 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import pyarrow.parquet as pq
 import tensorflow as tf
 
-from components.assemble.catalogue_file import CATALOGUE_FILE
+from benchmarks.cascade.latency import Asked, random_queries, search, timed
 from components.assemble.config import IndexKind
 from components.assemble.export import switch_index
-from serving.contract import HISTORY, HISTORY_AGE
+from components.assemble.index_report import read_settings
 from serving.loaded_model import LoadedModel
-from serving.queries import search_of
-from serving.tensors import as_inputs
 
-_SEED = 5
 _MOST_SHOWN = 16
+_TRACED = 20
 
 
 def main() -> None:
@@ -48,6 +47,7 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, required=True, help="a version's directory")
     parser.add_argument("--retrieved", type=int, default=500, help="candidates that are ranked")
+    parser.add_argument("--keep", type=int, help="candidates that a light ranker leaves to be ranked")
     parser.add_argument("--index", choices=get_args(IndexKind), help="default: the model's own")
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--history", type=int, default=50, help="longest history")
@@ -57,22 +57,30 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "1"
-        changes = {"retrieve": given.retrieved}
+        changes: dict[str, object] = {"retrieve": given.retrieved}
+        if given.keep:
+            changes["keep"] = given.keep
         if given.index:
             changes |= {"index": given.index, "exact_below": 0}
         print(switch_index(str(given.model), str(path), changes).in_words())
         model, filters = LoadedModel(path), _commonest(path)
+        queries = random_queries(path, given.history, given.rounds)
         kinds = {
-            f"retrieve {given.k}": ("retrieve", given.k, {}, 0.0),
-            f"retrieve {given.retrieved}": ("retrieve", given.retrieved, {}, 0.0),
-            "recommend": ("recommend", given.k, {}, 0.0),
-            **({"recommend, filtered": ("recommend", given.k, filters, 0.0)} if filters else {}),
-            "recommend, diverse": ("recommend", given.k, {}, given.diversity),
+            f"retrieve {given.k}": search(model, "retrieve", queries, given.k),
+            f"retrieve {given.retrieved}": search(model, "retrieve", queries, given.retrieved),
+            "recommend": search(model, "recommend", queries, given.k),
+            "recommend, filtered": search(model, "recommend", queries, given.k, filters),
+            "recommend, diverse": search(model, "recommend", queries, given.k, diversity=given.diversity),
         }
-        queries = _queries(path, given.history, given.rounds)
-        asked = {name: [_arrays(model, *kind, query) for query in queries] for name, kind in kinds.items()}
-        times = _timed(model, {name: kind[0] for name, kind in kinds.items()}, asked)
-        print(f"{given.retrieved} candidates ranked, filters {filters or 'none'}, {given.rounds} rounds")
+        if not filters:
+            del kinds["recommend, filtered"]
+        settings = read_settings(str(path))
+        if settings.keep is not None:
+            whole = Path(folder) / "2"
+            switch_index(str(path), str(whole), {"keep": given.retrieved})
+            kinds["recommend, all ranked"] = search(LoadedModel(whole), "recommend", queries, given.k)
+        times = timed(kinds)
+        print(f"{settings.cascade_in_words()}; filters {filters or 'none'}, {given.rounds} rounds")
         alone, alone_processor = _middle(times[f"retrieve {given.k}"])
         for name, taken in times.items():
             (middle, processor), most = _middle(taken), np.percentile(taken[:, 0], 95)
@@ -82,7 +90,7 @@ def main() -> None:
             )
         if given.ops:
             for name, kind in kinds.items():
-                _print_ops(model, name, kind[0], asked[name][:20])
+                _print_ops(name, kind)
 
 
 def _commonest(path: Path) -> dict[str, list[str]]:
@@ -98,50 +106,15 @@ def _commonest(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def _queries(path: Path, longest: int, count: int) -> list[dict[str, Any]]:
-    """Random histories of the catalogue."""
-    random = np.random.default_rng(_SEED)
-    ids = pq.read_table(path / "assets.extra" / CATALOGUE_FILE)["id"].to_pylist()
-    queries = []
-    for length in random.integers(1, longest + 1, count):
-        history = [ids[place] for place in random.integers(0, len(ids), length)]
-        queries.append({HISTORY: history, HISTORY_AGE: [3600.0 * (length - n) for n in range(length)]})
-    return queries
-
-
-def _arrays(
-    model: LoadedModel, signature: str, k: int, filters: dict[str, list[str]], diversity: float, query: dict
-) -> dict[str, np.ndarray]:
-    asked = model.signature(signature)
-    return as_inputs(asked, search_of(asked, [query], k, [query[HISTORY]], [filters], diversity))
-
-
-def _timed(
-    model: LoadedModel, signatures: dict[str, str], asked: dict[str, list[dict]]
-) -> dict[str, np.ndarray]:
-    """By kind, [queries, 2] milliseconds that passed and of the processor; the kinds are asked in turns."""
-    times: dict[str, list[tuple[float, float]]] = collections.defaultdict(list)
-    for number, queries in enumerate(zip(*asked.values(), strict=True)):
-        for name, query in zip(asked, queries, strict=True):
-            signature = model.signature(signatures[name])
-            if number == 0:
-                for _ in range(5):
-                    model.run(signature, query, tuple(signature.outputs))
-            start, processor = time.perf_counter(), time.process_time()
-            model.run(signature, query, tuple(signature.outputs))
-            passed = time.perf_counter() - start, time.process_time() - processor
-            times[name].append(passed)
-    return {name: 1000 * np.array(taken) for name, taken in times.items()}
-
-
 def _middle(taken: np.ndarray) -> tuple[float, float]:
-    """The medians of what :func:`_timed` measures."""
+    """The medians of what :func:`timed` measures."""
     return tuple(np.median(taken, axis=0).tolist())
 
 
-def _print_ops(model: LoadedModel, name: str, signature: str, queries: list[dict]) -> None:
+def _print_ops(name: str, kind: Asked) -> None:
     """Microseconds a query by op, from a trace; tracing itself slows every op."""
-    found = model.signature(signature)
+    model, queries = kind.model, kind.inputs[:_TRACED]
+    found = model.signature(kind.signature)
     fetches = [spec.tensor for spec in found.outputs.values()]
     options = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
     taken: collections.Counter = collections.Counter()

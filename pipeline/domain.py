@@ -77,13 +77,21 @@ class Domain(Declaration):
         return self
 
     @model_validator(mode="after")
+    def _corrections_are_of_what_is_declared(self) -> Domain:
+        self.ranking.check(self.interactions)
+        if self.retrieval.debias:
+            self.retrieval.debias.check(self.interactions)
+        return self
+
+    @model_validator(mode="after")
     def _target_can_load_the_index(self) -> Domain:
         self.serving.check(self.assemble)
         return self
 
     @model_validator(mode="after")
     def _heads_and_filters_are_declared(self) -> Domain:
-        self.assemble.check(self.declaration, self.heads)
+        light = self.retrieval.light_ranker is not None
+        self.assemble.check(self.declaration, self.heads, light_ranker=light)
         return self
 
     @model_validator(mode="after")

@@ -30,7 +30,7 @@ def collect_summary(
     """
     ingestion = read_ingestion_summary(outputs["InteractionGen"]["examples"][0].uri)
     evaluations = {split: outputs[step]["evaluation"][0].uri for split, step in _EVALUATORS.items()}
-    metrics = {split: _overall(uri) for split, uri in evaluations.items()}
+    metrics = {split: overall_metrics(uri) for split, uri in evaluations.items()}
     servable = read_serving_verdict(outputs["InfraValidator"]["blessing"][0].uri)
     return RunSummary(
         splits={
@@ -59,8 +59,12 @@ def left_out(ingestion: IngestionSummary) -> dict[str, int]:
     return {why: count for why, count in counts.items() if count}
 
 
-def _overall(evaluation_uri: str) -> dict[str, float | None]:
-    """The candidate model's and its rivals' numbers over the whole split."""
+def overall_metrics(evaluation_uri: str) -> dict[str, float | None]:
+    """The candidate model's and its rivals' numbers over the whole split; None where one is NaN.
+
+    Args:
+        evaluation_uri: Of an Evaluator's ModelEvaluation artifact.
+    """
     return {
         f"{metric.rival}/{metric.name}": None if math.isnan(metric.value) else metric.value
         for metric in read_metrics(evaluation_uri)

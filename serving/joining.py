@@ -1,4 +1,4 @@
-"""Requests joined into one run of a signature, and its outputs taken apart again."""
+"""Requests joined into one run of a signature, or a large one parted, and their outputs made of its."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ _PADDED = (HISTORY, HISTORY_AGE, HISTORY_ACTION, EXCLUDE)
 """Inputs of Westwork's signatures that mean the same with more padding on their right ("" or 0); so do those
 with values to filter by."""
 _NARROWEST = 64
+SMALLEST_HALF = 32
+"""Rows of half a request: with fewer, what both halves do anew outweighs that two cores do it."""
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -94,6 +96,31 @@ def split(outputs: Arrays, rows: Sequence[int]) -> list[dict[str, np.ndarray]]:
             raise ValueError(f"output {name!r} has {len(array)} rows, expected {ends[-1]}")
     parts = zip(ends - np.asarray(rows), ends, strict=True)
     return [{name: array[start:end] for name, array in outputs.items()} for start, end in parts]
+
+
+def halves(signature: Signature, inputs: Arrays, outputs: Sequence[str]) -> tuple[Arrays, Arrays] | None:
+    """The inputs of a request's first rows and of its last, where each half is large enough to be run alone.
+
+    Args:
+        signature: Which is asked; its answer to a row must not depend on the others.
+        inputs: The request's.
+        outputs: Which are wanted.
+
+    Returns:
+        None for a request of fewer than ``2 * SMALLEST_HALF`` rows, and for one whose inputs or outputs do
+        not agree on them: what is wrong with it is for the model to say.
+    """
+    rows = {len(inputs[name]) for name in signature.row_inputs}
+    if len(rows) != 1 or not all(signature.outputs[name].has_rows for name in outputs):
+        return None
+    (count,) = rows
+    if count < 2 * SMALLEST_HALF:
+        return None
+    middle = count // 2
+    first, last = dict(inputs), dict(inputs)
+    for name in signature.row_inputs:
+        first[name], last[name] = inputs[name][:middle], inputs[name][middle:]
+    return first, last
 
 
 def _may_be_padded(inputs: Arrays) -> bool:

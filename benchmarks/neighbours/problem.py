@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,11 @@ def best(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
     return np.concatenate(
         [np.argpartition(queries[s : s + batch] @ vectors.T, -K, axis=1)[:, -K:] for s in starts]
     )
+
+
+def scann_leaves(problem: Problem) -> int:
+    """Leaves of every ScaNN tree here, as many as the product's has: ways to it are compared, not trees."""
+    return round(2 * math.sqrt(len(problem.vectors)))
 
 
 def recall(found: np.ndarray, expected: np.ndarray) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from scann.scann_ops.py import scann_ops_pybind
 
 from benchmarks.neighbours.contender import Contender
 from benchmarks.neighbours.knobs import Ladder, Setting
-from benchmarks.neighbours.problem import K, Problem
+from benchmarks.neighbours.problem import K, Problem, scann_leaves
 
 _TRAINING_SAMPLE = 250_000
 _DIMENSIONS_PER_BLOCK = 2
@@ -20,11 +19,11 @@ _REORDERED = (4, 8, 16)
 
 
 class ScannBinding(Contender):
-    """A tree of as many leaves as the square root of the candidates, two dimensions a code, re-ordering."""
+    """A tree of as many leaves as ours, two dimensions a code, re-ordering."""
 
     def build(self, problem: Problem, folder: Path, target: float) -> None:
         """Trains and writes it."""
-        leaves = _leaves(problem)
+        leaves = scann_leaves(problem)
         builder = scann_ops_pybind.builder(problem.vectors, K, "dot_product")
         builder = builder.tree(
             leaves, leaves, training_sample_size=min(len(problem.vectors), _TRAINING_SAMPLE)
@@ -37,7 +36,7 @@ class ScannBinding(Contender):
 
     def ladders(self, problem: Problem) -> Sequence[Ladder]:
         """Leaves, for each number of candidates re-ordered."""
-        limit = _leaves(problem)
+        limit = scann_leaves(problem)
         return [Ladder("leaves", 1, limit, (("re-ordered", factor * K),)) for factor in _REORDERED]
 
     def search(self, queries: np.ndarray, setting: Setting) -> np.ndarray:
@@ -50,7 +49,3 @@ class ScannBinding(Contender):
         if len(queries) == 1:
             return self._searcher.search(queries[0], **knobs)[0][np.newaxis]
         return self._searcher.search_batched_parallel(queries, **knobs)[0]
-
-
-def _leaves(problem: Problem) -> int:
-    return round(math.sqrt(len(problem.vectors)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from scann import scann_ops
 
 from benchmarks.neighbours.contender import Contender
 from benchmarks.neighbours.knobs import Ladder, Setting, tune
-from benchmarks.neighbours.problem import K, Problem, recall
+from benchmarks.neighbours.problem import K, Problem, recall, scann_leaves
 from serving.loaded_model import DEFAULT_SIGNATURE, LoadedModel
 
 _REORDERED = 10 * K
@@ -28,7 +27,7 @@ class _TfrsLayer(Contender):
 
     def build(self, problem: Problem, folder: Path, target: float) -> None:
         """Builds a layer to find how many leaves it needs, then one with these."""
-        leaves = round(math.sqrt(len(problem.vectors)))
+        leaves = scann_leaves(problem)
         searcher = scann_ops.searcher_from_module(_layer(problem, leaves)._serialized_searcher)
 
         def measured(setting: Setting) -> float:
@@ -79,7 +78,7 @@ class TfrsExported(_TfrsLayer):
 def _layer(problem: Problem, leaves_to_search: int) -> tfrs.layers.factorized_top_k.ScaNN:
     layer = tfrs.layers.factorized_top_k.ScaNN(
         k=K,
-        num_leaves=round(math.sqrt(len(problem.vectors))),
+        num_leaves=scann_leaves(problem),
         num_leaves_to_search=leaves_to_search,
         num_reordering_candidates=min(_REORDERED, len(problem.vectors)),
     )

@@ -13,7 +13,7 @@ from benchmarks.neighbours.knobs import Setting
 from benchmarks.neighbours.problem import K, Problem
 from components.assemble.build_index import TuningQueries, build_index
 from components.assemble.config import AssembleConfig, IndexKind
-from serving.loaded_model import LoadedModel
+from serving.loaded_model import DESCRIPTION_FILE, EXTRA, LoadedModel
 
 _SIGNATURE = "search"
 _OUTPUTS = ("rows", "scores")
@@ -50,6 +50,9 @@ class Westwork(Contender):
         module.search = search
         options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
         tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: search}, options=options)
+        # What the Assembler's models have, and what says that their rows do not depend on each other.
+        (folder / EXTRA).mkdir()
+        (folder / EXTRA / DESCRIPTION_FILE).write_text("{}")
         setting = {}
         tuning = built.report.tuning
         if tuning and tuning.chosen:

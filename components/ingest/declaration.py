@@ -182,7 +182,9 @@ class Source(Table):
 
     action: str | None = Field(default=None, description="The action of every row of these files.")
     lacks: tuple[str, ...] = Field(
-        default=(), description="Context columns these files do not have: missing in every row."
+        default=(),
+        description="Columns these files do not have, missing in every row then: of the context, the "
+        "position, the propensity.",
     )
 
 
@@ -200,6 +202,16 @@ class Interactions(Strict):
     timestamp: TimestampColumn
     rating: RatingColumn | None = Field(default=None, description="Either this, or actions, or neither.")
     actions: Actions | None = Field(default=None, description="Without either, every row is positive.")
+    position: str | None = Field(
+        default=None,
+        description="Column: the place, from 1, where the candidate was shown; for training alone. May be "
+        "missing: not known, or not shown in a list.",
+    )
+    propensity: str | None = Field(
+        default=None,
+        description="Column: the probability, above 0 and up to 1, with which the candidate was shown, as "
+        "the policy that showed it knew it; for training alone. May be missing.",
+    )
     context: dict[str, Feature] = Field(
         default_factory=dict,
         description="Columns known when the request is made: device, shop, a query's text; the timestamp's "
@@ -225,6 +237,18 @@ class Interactions(Strict):
         return self.rating is not None or (
             self.actions is not None and not all(self.actions.weights.values())
         )
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Columns of how the candidate was shown: what a request cannot know, and trainers correct for."""
+        return tuple(name for name in (self.position, self.propensity) if name is not None)
+
+    @property
+    def values(self) -> frozenset[float]:
+        """What an interaction can be worth: its action's weight, or 1 where it is positive, else 0."""
+        if self.actions:
+            return frozenset(self.actions.weights.values())
+        return frozenset((0.0, 1.0) if self.has_negatives else (1.0,))
 
     @model_validator(mode="after")
     def _rating_or_actions(self) -> Interactions:
@@ -367,6 +391,7 @@ class Declaration(Strict):
         log = self.interactions
         columns = [log.query_id, log.candidate_id, log.timestamp.column]
         columns += [log.rating.column] if log.rating else []
+        columns += log.shown
         columns += [name for name in log.context if name != log.timestamp.column]
         columns += list(self.queries.features) if self.queries else []
         for name in columns:
@@ -387,15 +412,15 @@ class Declaration(Strict):
         return self
 
     @model_validator(mode="after")
-    def _only_context_is_lacking(self) -> Declaration:
+    def _only_what_may_be_missing_is_lacking(self) -> Declaration:
         log = self.interactions
-        optional = [name for name in log.context if name != log.timestamp.column]
+        optional = [*log.shown, *(name for name in log.context if name != log.timestamp.column)]
         for source in log.sources:
             for name in source.lacks:
                 if name not in optional:
                     raise ValueError(
-                        f"source {source.files!r} lacks {name!r}, which is no context column; there are: "
-                        f"{', '.join(optional) or 'none'}"
+                        f"source {source.files!r} lacks {name!r}, which is no column that may be missing; "
+                        f"there are: {', '.join(optional) or 'none'}"
                     )
         return self
 

@@ -134,6 +134,10 @@ class Partition:
         if log.actions:
             actions = self._column("action").take(taken)
             features[ACTION] = pa.DictionaryArray.from_arrays(actions, pa.array(plan.action_names))
+        if log.position:
+            features[log.position] = self._column("position").take(taken)
+        if log.propensity:
+            features[log.propensity] = self._column("propensity").take(taken)
         features |= {
             HISTORY: ListedStrings(offsets, self.candidate_rows[events], self._catalogue.entries),
             HISTORY_AGE: pa.ListArray.from_arrays(pa.array(offsets), pa.array(ages)),

@@ -91,6 +91,18 @@ class InteractionPlan(Strict):
         rating = self.interactions.rating
         return Column(name=rating.column, type="number") if rating else None
 
+    @property
+    def position_column(self) -> Column | None:
+        """Where the candidate was shown, where that is declared."""
+        position = self.interactions.position
+        return Column(name=position, type="number") if position else None
+
+    @property
+    def propensity_column(self) -> Column | None:
+        """How probably it was shown, where that is declared."""
+        propensity = self.interactions.propensity
+        return Column(name=propensity, type="number") if propensity else None
+
     def action_column(self, source: Source) -> Column | None:
         """Where the rows of a source say their action; None where they do not."""
         actions = self.interactions.actions
@@ -113,9 +125,12 @@ class InteractionPlan(Strict):
             self.rating_column,
             self.action_column(source),
             self.split_column,
-            *(column for column in self.context if column.name not in source.lacks),
+            self.position_column,
+            self.propensity_column,
+            *self.context,
         ]
-        return list({column.name: column for column in wanted if column is not None}.values())
+        there = (column for column in wanted if column is not None and column.name not in source.lacks)
+        return list({column.name: column for column in there}.values())
 
     @property
     def action_names(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from components.ingest.plan import InteractionPlan, seconds_of
 from components.ingest.split import SPLITS
 
 _CONTEXT = "context:"
+_LAST_POSITION = 2**31 - 1
 
 
 def context_field(name: str) -> str:
@@ -28,15 +29,18 @@ def usable_schema(plan: InteractionPlan) -> pa.Schema:
     """Usable interactions, as they go from validation to the partitions.
 
     ``query``: id. ``candidate``: int32 row among the catalogue's ids. ``timestamp``: int64 seconds since
-    1970 UTC. ``rating``, ``action`` (int16 place among the plan's action names) and ``split`` (int8 place
-    in SPLITS) only where declared. ``row``: int64 number in its file, and ``file``: int32 place among the
-    log's files, only where duplicates become dead letters. Context columns; nothing else can be null.
+    1970 UTC. ``rating``, ``action`` (int16 place among the plan's action names), ``split`` (int8 place in
+    SPLITS), ``position`` (int64, from 1) and ``propensity`` only where declared. ``row``: int64 number in
+    its file, and ``file``: int32 place among the log's files, only where duplicates become dead letters.
+    Context columns. These, ``position`` and ``propensity`` can be null, nothing else.
     """
     log = plan.interactions
     fields = [("query", pa.string()), ("candidate", pa.int32()), ("timestamp", pa.int64())]
     fields += [("rating", pa.float64())] if log.rating else []
     fields += [("action", pa.int16())] if log.actions else []
     fields += [("split", pa.int8())] if plan.split_column else []
+    fields += [("position", pa.int64())] if log.position else []
+    fields += [("propensity", pa.float64())] if log.propensity else []
     fields += [("file", pa.int32()), ("row", pa.int64())] if log.duplicates == "dead_letter" else []
     fields += [(context_field(column.name), column.arrow_type) for column in plan.context]
     return pa.schema(fields)
@@ -76,7 +80,7 @@ def validate(
 
     Returns:
         The rows, in the file's order. A row with several faults is reported for the first, in the order
-        query id, candidate id, timestamp, rating, action, split, context.
+        query id, candidate id, timestamp, rating, action, split, position, propensity, context.
     """
     checker = _Checker(rows, source, plan, candidate_ids)
     checks = list(checker.checks())
@@ -126,11 +130,12 @@ class _Checker:
             yield from self._action()
         if plan.split_column:
             yield from self._split(plan.split_column)
+        if plan.position_column:
+            yield from self._position(plan.position_column)
+        if plan.propensity_column:
+            yield from self._propensity(plan.propensity_column)
         for column in plan.context:
-            if column.name in self._source.lacks:
-                self.values[context_field(column.name)] = pa.nulls(len(self._rows.numbers), column.arrow_type)
-                continue
-            yield from self._typed(context_field(column.name), column, column.name, required=False)
+            yield from self._optional(context_field(column.name), column, column.name)
 
     def _cells(self, column: Column) -> pa.Array:
         return self._rows.batch.column(column.name)
@@ -146,6 +151,30 @@ class _Checker:
             yield _Check(column, wrong, column.reasons(cells, what))
         if required:
             yield _Check(column, _missing(self.values[field]), f"{what} missing")
+
+    def _optional(self, field: str, column: Column, what: str) -> Iterator[_Check]:
+        if column.name in self._source.lacks:
+            self.values[field] = pa.nulls(len(self._rows.numbers), column.arrow_type)
+        else:
+            yield from self._typed(field, column, what, required=False)
+
+    def _position(self, column: Column) -> Iterator[_Check]:
+        yield from self._optional("position", column, "position")
+        positions = self.values["position"]
+        numbers = positions.to_numpy(zero_copy_only=False)
+        whole = (numbers == np.floor(numbers)) & (numbers >= 1) & (numbers <= _LAST_POSITION)
+        wrong = ~whole & ~_missing(positions)
+        kept = pc.if_else(pa.array(whole), positions, pa.scalar(None, pa.float64()))
+        self.values["position"] = pc.cast(kept, pa.int64())
+        yield _Check(column, wrong, f"position is not a whole number from 1 to {_LAST_POSITION}")
+
+    def _propensity(self, column: Column) -> Iterator[_Check]:
+        yield from self._optional("propensity", column, "propensity")
+        propensities = self.values["propensity"]
+        # As the examples will hold it: nothing that was shown had no chance.
+        numbers = propensities.to_numpy(zero_copy_only=False).astype(np.float32)
+        wrong = ~((numbers > 0) & (numbers <= 1)) & ~_missing(propensities)
+        yield _Check(column, wrong, "propensity is not above 0 and up to 1")
 
     def _rating(self, column: Column) -> Iterator[_Check]:
         yield from self._typed("rating", column, "rating", required=True)

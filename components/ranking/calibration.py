@@ -50,7 +50,7 @@ class Labelled(NamedTuple):
 
     Attributes:
         logits: As they are served, uncalibrated.
-        offsets: What the label's log odds have besides: minus the logarithm of how often it is drawn.
+        offsets: What the label's log odds have besides, see ``Group``.
         labels: 1 or 0.
     """
 
@@ -71,7 +71,8 @@ def fit_line(data: Labelled) -> Line:
     more in mind than there are, so that no slope is infinite (Platt, "Probabilistic Outputs for Support
     Vector Machines", 1999, section 2.2). With drawn negatives the offsets enter as they do in training, so
     that what comes out is a probability over the catalogue and not over draws. A slope of 0 or less would
-    turn the order round: then only the shift is fitted.
+    turn the order round: then only the shift is fitted. What positions add enters likewise, so that it is one
+    at the average position, and the slope that of what is served.
     """
     if not 0 < data.labels.sum() < len(data.labels):
         # Of one label alone, the likeliest shift is infinite.

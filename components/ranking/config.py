@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from components.ingest.declaration import Interactions
 from components.ingest.strict import Strict
 
 
@@ -45,6 +46,32 @@ class Negatives(Strict):
     def total(self) -> int:
         """Candidates drawn for each positive."""
         return self.popular + self.uniform + self.history + self.retrieved
+
+
+class Position(Strict):
+    """A tower that learns what the place in the list adds; ``ranking.position``."""
+
+    maximum: int = Field(default=50, gt=0, description="Positions past it count as it.")
+    dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of the training interactions whose position is hidden."
+    )
+
+
+class Propensity(Strict):
+    """Weights by the inverse of the chance to be seen; ``ranking.inverse_propensity``."""
+
+    examination: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Chance that position 1, 2, … is looked at; the last stands for those after it. "
+        "Absent: `interactions.propensity` where declared, else estimated from the train split.",
+    )
+    maximum: int = Field(default=50, gt=0, description="Of the estimate: positions past it count as it.")
+    clip: float = Field(default=10.0, ge=1, description="The greatest weight.")
+
+    def of_position(self, log: Interactions) -> bool:
+        """Whether the chance is of a position's being looked at; else of the logging policy's."""
+        return self.examination is not None or log.propensity is None
 
 
 class RankingConfig(Strict):
@@ -92,6 +119,14 @@ class RankingConfig(Strict):
         description="Of `positive`: of each label alone, of a positive against each negative drawn for it, "
         "or against all of them.",
     )
+    position: Position | None = Field(
+        default=None,
+        description="Whether a tower learns what the place where it was shown adds to a candidate's chances, "
+        "and is left out in serving.",
+    )
+    inverse_propensity: Propensity | None = Field(
+        default=None, description="Whether what was seldom seen weighs more."
+    )
     calibration: Literal["platt", "none"] = Field(
         default="platt",
         description="Whether probabilities are fitted to the eval split's labels once trained (Platt).",
@@ -119,6 +154,54 @@ class RankingConfig(Strict):
         if has_negatives and self.loss == "pointwise":
             return Negatives()
         return Negatives(popular=4, uniform=8, history=8)
+
+    def check(self, log: Interactions) -> None:
+        """Holds the corrections for how candidates were shown against the log they are for.
+
+        Raises:
+            ValueError: If the log does not declare what they need. Says what to declare or remove.
+        """
+        if self.position:
+            self._check_position(log)
+        propensity = self.inverse_propensity
+        if not (propensity and propensity.of_position(log)):
+            return
+        if log.position is None:
+            raise ValueError(
+                "ranking.inverse_propensity: the domain declares neither interactions.propensity, the column "
+                "of the probability with which a candidate was shown, nor interactions.position, the one of "
+                "the place where it was; expected one of them. Add it, or remove the section"
+            )
+        if self.position:
+            raise ValueError(
+                "found both ranking.position and an examination of positions in ranking.inverse_propensity; "
+                "expected one: either corrects for the place where a candidate was shown"
+            )
+        if propensity.examination is None and not log.has_negatives:
+            raise ValueError(
+                "ranking.inverse_propensity: every interaction of the log is positive, so how often a "
+                "position is looked at cannot be estimated. Say it in "
+                "ranking.inverse_propensity.examination, or declare the log's interactions.propensity"
+            )
+
+    def _check_position(self, log: Interactions) -> None:
+        if log.position is None:
+            raise ValueError(
+                "ranking.position: the domain declares no position; expected interactions.position, the "
+                "column of the place where a candidate was shown. Add it, or remove ranking.position"
+            )
+        if not log.has_negatives:
+            raise ValueError(
+                "ranking.position: every interaction of the log is positive, so a tower of positions has "
+                "nothing to learn; expected an action of weight 0 for what was shown and passed over, or a "
+                "rating. ranking.inverse_propensity with an examination does without"
+            )
+        if self.loss != "pointwise":
+            raise ValueError(
+                f"ranking.position: what a place adds cancels in loss {self.loss!r}, which compares an "
+                "interaction with what is drawn for it alone; expected 'loss: pointwise', or "
+                "ranking.inverse_propensity instead of ranking.position"
+            )
 
     @model_validator(mode="after")
     def _fits(self) -> RankingConfig:

@@ -1,9 +1,9 @@
 """What the ranker's scores cost: of labels one by one, of pairs, and of a positive among its negatives.
 
 A group is an interaction's candidate, first, and the negatives drawn for it. Of scores less the logarithm of
-how often each candidate is drawn, every one of the three learns log P(next positive is c | query) whatever is
-drawn: pointwise (noise-contrastive estimation) the probability itself, the others but for a constant of the
-query, as that cancels in a difference and in a softmax.
+how often each candidate is drawn, their offset, every one of the three learns log P(next positive is c |
+query) whatever is drawn: pointwise (noise-contrastive estimation) the probability itself, the others but for
+a constant of the query, as that cancels in a difference and in a softmax.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ class Group(NamedTuple):
 
     Attributes:
         logits: As they are served.
-        log_expected: Logarithm of how often each candidate is drawn; zeros where none are.
-        labels: 1 or 0; 0 of all that is drawn.
+        offsets: What the label's log odds have besides: what the position adds, minus the logarithm of how
+            often the candidate is drawn; zeros where there is neither.
+        labels: 1 or 0; 0 of all that is drawn. Corrected ones may be above 1.
         weights: 0 for what does not count.
     """
 
     logits: tf.Tensor
-    log_expected: tf.Tensor
+    offsets: tf.Tensor
     labels: tf.Tensor
     weights: tf.Tensor
 
     @property
     def corrected(self) -> tf.Tensor:
-        """Logits less the logarithm of how often each candidate is drawn."""
-        return self.logits - self.log_expected
+        """Logits and offsets together."""
+        return self.logits + self.offsets
 
 
 def pointwise(group: Group) -> tf.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
@@ -16,6 +17,8 @@ from components.ranking.heads import RATING, Head, resolved_heads
 from components.ranking.losses import LOSSES, Group, TotalLoss, pointwise
 from components.ranking.negatives import NEGATIVE_ROWS, NegativeSampler
 from components.ranking.network import RankingNetwork
+from components.ranking.position import PositionTower
+from components.ranking.propensity import InversePropensity
 from components.ranking.repeats import REPEAT_WIDTH, repeat_features
 from components.ranking.statistics import TrainingStatistics
 from components.retrieval.features import FeatureEncoder, mean_embedding
@@ -43,6 +46,8 @@ class RankingModel(tfrs.Model):
         statistics: TrainingStatistics,
         log: Interactions,
         config: RankingConfig,
+        positions: np.ndarray | None = None,
+        propensity: InversePropensity | None = None,
     ):
         """Makes the model.
 
@@ -54,6 +59,9 @@ class RankingModel(tfrs.Model):
             statistics: What the train split says of each candidate.
             log: What the domain declares of its interactions: labels and actions.
             config: The ranking section.
+            positions: int64 [1 + maximum] training interactions at each position, where there is to be a
+                tower of positions; see :class:`PositionTower`.
+            propensity: How interactions are weighed by the chance to be seen, if they are.
         """
         super().__init__()
         self._config = config
@@ -93,6 +101,19 @@ class RankingModel(tfrs.Model):
         )
         self._network = RankingNetwork(widths, [head.name for head in self.heads], config)
         self.calibration = Calibration([head.name for head in self.heads if head.kind == "probability"])
+        self._position = log.position
+        self.position_tower = (
+            PositionTower(
+                [head.name for head in self.heads if head.kind == "probability"],
+                positions,
+                dropout=config.position.dropout,
+                width=dim,
+                seed=seed + 600,
+            )
+            if config.position and positions is not None
+            else None
+        )
+        self._propensity = propensity
         self._total = TotalLoss(
             self.heads, config.head_weights, uncertainty=config.weighting == "uncertainty"
         )
@@ -211,9 +232,15 @@ class RankingModel(tfrs.Model):
         """The heads' losses over a batch of interactions, added up (scalar); see :class:`TotalLoss`.
 
         Each is a mean over interactions, times their weights: that of *positive* by ``ranking.loss``, those
-        of actions pointwise. Negatives drawn for a positive (``NEGATIVE_ROWS``) each count as much as it.
+        of actions pointwise. Negatives drawn for a positive (``NEGATIVE_ROWS``) each count as much as it. All
+        are corrected for the chance to be seen, see :class:`InversePropensity`.
         """
         groups, logits = self.groups(inputs, training)
+        weights = tf.ones_like(inputs[WEIGHT])
+        if self._propensity:
+            seen = self._propensity.weights(inputs)
+            groups = {name: self._propensity.corrected(group, seen) for name, group in groups.items()}
+            weights = seen if self._propensity.weighs_all else weights
         interactions = tf.cast(tf.shape(inputs[CANDIDATE_ROW])[0], tf.float32)
         losses = {
             name: tf.reduce_sum((LOSSES[self._config.loss] if name == POSITIVE else pointwise)(group))
@@ -221,18 +248,37 @@ class RankingModel(tfrs.Model):
         }
         if self._rating:
             errors = inputs[self._rating.column] - logits[RATING][:, 0]
-            losses[RATING] = tf.reduce_sum(errors**2 * inputs[WEIGHT])
+            losses[RATING] = tf.reduce_sum(errors**2 * inputs[WEIGHT] * weights)
         loss = self._total({name: value / interactions for name, value in losses.items()})
         self._epoch_loss.update_state(loss)
         return loss
+
+    def learnt_of_positions(self) -> dict[str, list[float]]:
+        """What was learnt of where candidates were shown, for people to judge.
+
+        Returns:
+            ``position_HEAD``: what position 1, 2, … adds to the head's logit, where there is a tower;
+            ``examination``: the chance that each is looked at, where interactions are weighed by that.
+        """
+        learnt = {}
+        if self.position_tower:
+            for name, added in self.position_tower.of_positions().items():
+                learnt[f"position_{name}"] = added
+        if self._propensity and self._propensity.examination is not None:
+            learnt["examination"] = self._propensity.examination.tolist()
+        return learnt
 
     def groups(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False
     ) -> tuple[dict[str, Group], dict[str, tf.Tensor]]:
         """Interactions' candidates and the negatives drawn for them, with labels and weights.
 
+        Negatives are drawn in the place of their interaction's candidate: what a position adds, it adds to
+        all of a group. If only the interaction's own had it, having one would give a positive away.
+
         Args:
-            inputs: A batch of interactions, with ``NEGATIVE_ROWS`` where negatives are drawn.
+            inputs: A batch of interactions, with ``NEGATIVE_ROWS`` where negatives are drawn, and the
+                position where there is a tower of positions.
             training: Whether dropout is on.
 
         Returns:
@@ -246,15 +292,18 @@ class RankingModel(tfrs.Model):
             drawn = tf.cast(negatives >= 0, tf.float32)
         log_odds = self._training_log_odds(rows, positive, training)
         logits = self._logits(inputs, rows, self._encoded, log_odds, training)
-        expected = (
-            self.sampler.log_expected(inputs, rows) if self.sampler else tf.zeros_like(logits[POSITIVE])
+        offsets = (
+            -self.sampler.log_expected(inputs, rows) if self.sampler else tf.zeros_like(logits[POSITIVE])
         )
+        of_position: dict[str, tf.Tensor] = {}
+        if self.position_tower and self._position:
+            of_position = self.position_tower(inputs[self._position], training=training)
 
         def group(name: str, labels: tf.Tensor, own: tf.Tensor, beside: tf.Tensor) -> Group:
             beside = beside[:, tf.newaxis] * drawn
             return Group(
                 logits[name],
-                expected,
+                offsets + of_position[name][:, tf.newaxis] if of_position else offsets,
                 tf.concat([labels[:, tf.newaxis], tf.zeros_like(beside)], axis=1),
                 tf.concat([own[:, tf.newaxis], beside], axis=1),
             )

@@ -12,6 +12,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.ingest.errors import UserError
 from components.ranking.config import RankingConfig
 from components.ranking.model import RankingModel
+from components.ranking.position import no_positions, position_counts
+from components.ranking.propensity import InversePropensity
 from components.ranking.retrieved import with_retrieved
 from components.ranking.statistics import training_statistics
 from components.ranking.training import fit
@@ -22,6 +24,7 @@ from components.retrieval.training_inputs import (
     read_training_inputs,
     write_training_history,
 )
+from components.transform.interaction_dataset import UNKNOWN_POSITION
 
 _ENCODED_AT_A_TIME = 4096
 
@@ -29,7 +32,8 @@ _ENCODED_AT_A_TIME = 4096
 def run_fn(fn_args: FnArgs) -> None:
     """Trains the ranker on all interactions of the train split and exports it.
 
-    Writes a SavedModel of :class:`ExportedRanking`, TensorBoard logs, and every epoch's losses.
+    Writes a SavedModel of :class:`ExportedRanking`, TensorBoard logs, every epoch's losses, and what was
+    learnt of positions.
     """
     config = RankingConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
     inputs = read_training_inputs(fn_args, positives_only=False)
@@ -42,7 +46,7 @@ def run_fn(fn_args: FnArgs) -> None:
             with_retrieved(split, retrieval, names, len(inputs.table), top) for split in (train, validation)
         )
     history = fit(model, train, validation, config, fn_args.model_run_dir)
-    write_training_history(fn_args.model_run_dir, history)
+    write_training_history(fn_args.model_run_dir, history | model.learnt_of_positions())
     exported = ExportedRanking(model, encoded_query_signature(inputs), len(inputs.table))
     tf.saved_model.save(
         exported, fn_args.serving_model_dir, signatures=exported.score.get_concrete_function()
@@ -53,7 +57,8 @@ def build_model(inputs: TrainingInputs, config: RankingConfig) -> RankingModel:
     """An untrained model for the inputs, initialised from the configured seed.
 
     Raises:
-        UserError: If every interaction is positive and no negatives are to be drawn.
+        UserError: If every interaction is positive and no negatives are to be drawn, or a correction for how
+            candidates were shown finds nothing of it in the train split.
     """
     keras.utils.set_random_seed(config.seed)
     log = inputs.declaration.interactions
@@ -63,6 +68,12 @@ def build_model(inputs: TrainingInputs, config: RankingConfig) -> RankingModel:
             "tell apart. Leave the key out, or set its popular or uniform above 0."
         )
     rating = log.rating.column if log.rating else None
+    positions = None
+    if config.position and log.position:
+        positions = position_counts(inputs.train.columns[log.position].numpy(), config.position.maximum)
+        if not positions[UNKNOWN_POSITION + 1 :].any():
+            raise UserError(no_positions(log.position, "ranking.position"))
+    weighed = config.inverse_propensity
     return RankingModel(
         inputs.query_id,
         inputs.query_features,
@@ -71,6 +82,8 @@ def build_model(inputs: TrainingInputs, config: RankingConfig) -> RankingModel:
         training_statistics(inputs.train, len(inputs.table), rating),
         log,
         config,
+        positions,
+        InversePropensity(inputs.train, log, weighed) if weighed else None,
     )
 
 

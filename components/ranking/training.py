@@ -102,5 +102,5 @@ def calibrate(
 def _labelled(group: Group) -> Labelled:
     """What counts of a group."""
     counts = group.weights.numpy() > 0
-    columns = (group.logits, -group.log_expected, group.labels)
+    columns = (group.logits, group.offsets, group.labels)
     return Labelled(*(column.numpy()[counts].astype(np.float64) for column in columns))

@@ -7,10 +7,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from components.ingest.declaration import Interactions
 from components.ingest.strict import Strict
 
 TRAINING_HISTORY_FILE = "training.json"
 """File in a trainer's ModelRun artifact: the metrics of every epoch, by name."""
+LIGHT_RANKER = "light_ranker"
+"""Under what name the exported ``embed_query`` gives the light ranker's embeddings."""
 
 
 class HistoryEncoderConfig(Strict):
@@ -105,6 +108,62 @@ class LossConfig(Strict):
         return self
 
 
+class Debias(Strict):
+    """What is taken off a positive interaction's weight before it trains; ``retrieval.debias``."""
+
+    position: bool = Field(
+        default=True, description="The part that is due to the place where the candidate was shown."
+    )
+    user: bool = Field(default=True, description="The part that is due to how often the query is positive.")
+    clip: float = Field(
+        default=10.0, ge=1, description="Most that a weight is multiplied by, before all are scaled back."
+    )
+
+    @model_validator(mode="after")
+    def _something_is_taken_off(self) -> Debias:
+        if not (self.position or self.user):
+            raise ValueError("found neither position nor user; expected one of them true, or no 'debias'")
+        return self
+
+    def check(self, log: Interactions) -> None:
+        """Holds the section against the log it is for.
+
+        Raises:
+            ValueError: If the log has no position, or nothing that differs in value.
+        """
+        if self.position and log.position is None:
+            raise ValueError(
+                "retrieval.debias takes the position's part off, but the domain declares no position: add "
+                "interactions.position, the column of the place where a candidate was shown, or set "
+                "'retrieval.debias.position: false'"
+            )
+        if len(log.values) < 2:
+            raise ValueError(
+                "retrieval.debias takes values apart, but every interaction of the log is worth the same: "
+                "expected actions of several weights (0 for what was shown and passed over), or a rating. "
+                "Remove 'retrieval.debias'"
+            )
+
+
+class LightRankerConfig(Strict):
+    """Several embeddings of a query that score what the index finds; ``retrieval.light_ranker``."""
+
+    query_embeddings: int = Field(
+        default=4, gt=0, description="Embeddings of a query beside the tower's own."
+    )
+    dim: int = Field(default=32, gt=0, description="Width of each, and of a candidate's for them.")
+    temperature: float = Field(
+        default=1.0,
+        gt=0,
+        description="Of the softmax by which a candidate weighs them; lower: the nearest alone counts.",
+    )
+    weight: float = Field(default=1.0, gt=0, description="Of its loss beside the towers'.")
+    stop_gradient: bool = Field(
+        default=True,
+        description="Whether its loss leaves the towers as they are, and what they retrieve.",
+    )
+
+
 class OptimizerConfig(Strict):
     """How weights follow gradients; ``retrieval.optimizer``."""
 
@@ -145,6 +204,9 @@ class RetrievalConfig(Strict):
     temperature: float = Field(default=1.0, gt=0, description="Similarities are divided by it in the loss.")
     learn_temperature: bool = Field(default=False, description="'temperature' is only where it starts.")
     loss: LossConfig = LossConfig()
+    debias: Debias | None = Field(
+        default=None, description="Whether an interaction weighs only what is its candidate's doing."
+    )
     l2: float = Field(
         default=0.0,
         ge=0,
@@ -157,6 +219,11 @@ class RetrievalConfig(Strict):
         default=0.1, ge=0, lt=1, description="Share of training ids shown as unknown: teaches cold starts."
     )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Of hidden layers.")
+    light_ranker: LightRankerConfig | None = Field(
+        default=None,
+        description="Scores what the index finds, so that the ranker gets `assemble.keep` of it; None: there"
+        " is none.",
+    )
     optimizer: OptimizerConfig = OptimizerConfig()
     batch_size: int = Field(default=1024, gt=1)
     epochs: int = Field(default=30, gt=0, description="At most; early stopping usually ends sooner.")

@@ -13,7 +13,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, Declaration
 from components.ingest.errors import UserError
-from components.retrieval.config import TRAINING_HISTORY_FILE
+from components.retrieval.config import TRAINING_HISTORY_FILE, Debias
+from components.retrieval.debiasing import debiased
 from components.retrieval.node import CANDIDATE_FILES_KEY, CANDIDATE_GRAPH_KEY
 from components.transform.candidate_table import CandidateTable, read_candidate_table
 from components.transform.encoding import EncodedFeature, encoded_features, vocabulary_size
@@ -49,12 +50,15 @@ class TrainingInputs:
         return len(self.declaration.history_actions)
 
 
-def read_training_inputs(fn_args: FnArgs, *, positives_only: bool) -> TrainingInputs:
+def read_training_inputs(
+    fn_args: FnArgs, *, positives_only: bool, debias: Debias | None = None
+) -> TrainingInputs:
     """Reads what a :class:`~components.retrieval.node.CatalogueTrainer` was given.
 
     Args:
         fn_args: The Trainer's arguments.
         positives_only: Whether only positive interactions are wanted.
+        debias: What to take off the weights of the train split's interactions, if anything.
 
     Raises:
         UserError: If a split has no such interaction: nothing could be learnt or validated.
@@ -68,13 +72,17 @@ def read_training_inputs(fn_args: FnArgs, *, positives_only: bool) -> TrainingIn
     )
     lookup = table.row_lookup()
     train, validation = (
-        read_interactions(files, declaration, queries, lookup, positives_only=positives_only)
+        read_interactions(files, declaration, queries, lookup, positives_only=positives_only and not debias)
         for files in (fn_args.train_files, fn_args.eval_files)
     )
+    id_name = declaration.interactions.query_id
+    if debias:
+        train = debiased(train, debias, id_name, declaration.interactions.position)
+        if positives_only:
+            train, validation = train.positives(), validation.positives()
     for name, interactions in (("train", train), ("eval", validation)):
         if not len(interactions):
             raise UserError(_nothing_in(name, declaration, positives_only=positives_only))
-    id_name = declaration.interactions.query_id
     return TrainingInputs(
         declaration=declaration,
         table=table,

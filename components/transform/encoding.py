@@ -115,25 +115,25 @@ def encode(name: str, feature: Feature, values: tf.Tensor | tf.SparseTensor, str
     """
     match feature:
         case VocabularyFeature():
-            text = _single(values, "")
+            text = single(values, "")
             return apply_vocabulary(text, stream, name, feature.top_k, feature.oov_buckets)
         case HashFeature():
-            return tft.hash_strings(_single(values, ""), feature.bins)
+            return tft.hash_strings(single(values, ""), feature.bins)
         case NumericFeature(scale="buckets"):
             buckets = tft.bucketize(_sparse(values), feature.buckets, name=f"{stream}_{name}")
-            return _single(buckets, tf.constant(feature.buckets, tf.int64))
+            return single(buckets, tf.constant(feature.buckets, tf.int64))
         case NumericFeature():
             numbers = _sparse(values)
             if feature.scale == "log1p":
                 numbers = numbers.with_values(tf.math.log1p(tf.maximum(numbers.values, 0.0)))
-            return _single(tft.scale_to_z_score(numbers), 0.0)[:, tf.newaxis]
+            return single(tft.scale_to_z_score(numbers), 0.0)[:, tf.newaxis]
         case MultivalentFeature():
             return _categories(_sparse(values), stream, name, None, feature.max_values)
         case TextFeature():
-            words = _words(_single(values, ""))
+            words = _words(single(values, ""))
             return _categories(words, stream, name, feature.top_k, feature.max_tokens)
         case TimestampFeature():
-            return cyclic_time(_single(values, tf.constant(0, tf.int64)), feature)
+            return cyclic_time(single(values, tf.constant(0, tf.int64)), feature)
         case EmbeddingFeature():
             return _vector(values, feature.dim)
     raise TypeError(f"feature {name!r}: no encoding for kind {feature!r}")
@@ -212,7 +212,7 @@ def _sparse(values: tf.Tensor | tf.SparseTensor) -> tf.SparseTensor:
     return tf.SparseTensor(indices, tf.reshape(values, [-1]), rows)
 
 
-def _single(values: tf.Tensor | tf.SparseTensor, missing: tf.Tensor | str | float) -> tf.Tensor:
+def single(values: tf.Tensor | tf.SparseTensor, missing: tf.Tensor | str | float) -> tf.Tensor:
     """The first value of each row as [batch], with ``missing`` where there is none."""
     if isinstance(values, tf.SparseTensor):
         first = tf.SparseTensor(values.indices, values.values, _one_column_at_least(values.dense_shape))

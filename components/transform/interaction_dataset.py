@@ -29,6 +29,12 @@ QUERY_OF = "query_of"
 UNKNOWN_ACTION = 0
 """Number of an action that is padding, or none of those that are numbered."""
 
+UNKNOWN_POSITION = 0
+"""Position of an interaction whose position is missing."""
+
+UNKNOWN_PROPENSITY = 0.0
+"""Propensity of an interaction whose propensity is missing."""
+
 _PARSE_BATCH = 4096
 _FINGERPRINT_SEED = 20_26
 _PADDING = {HISTORY: UNKNOWN_ROW, HISTORY_AGE: 0.0, HISTORY_ACTION: UNKNOWN_ACTION}
@@ -43,7 +49,7 @@ class EncodedInteractions:
 
     Attributes:
         columns: Tensors with one row an interaction. Candidate rows (``candidate_row``, ``history``) are
-            int32, and actions are int16, to save memory; batches hold them as int64.
+            int32 as positions are, and actions int16, to save memory; batches hold them as int64.
         queries: Tensors with one row a query; none: ``columns`` has all, and each interaction is a query.
         query_of: int32 [interactions], the query of each; None without ``queries``.
     """
@@ -216,8 +222,10 @@ def read_interactions(
         with 0; ``history_action``, where actions tell events apart, [queries, history.length] numbers by
         :func:`action_lookup`, padded with ``UNKNOWN_ACTION``. By interaction: ``candidate_row``;
         ``positive``, ``weight`` and, where declared, the rating, or ``action``, numbers of all that are
-        declared, by :func:`action_lookup`. Interactions that are equal in all that is by query are one
-        query's. Files are read in the order of their names, so the order of interactions is always the same.
+        declared, by :func:`action_lookup`; the position (from 1, ``UNKNOWN_POSITION`` where missing) and the
+        propensity (``UNKNOWN_PROPENSITY`` where missing). Interactions that are equal in all that is by
+        query are one query's. Files are read in the order of their names, so the order of interactions is
+        always the same.
     """
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     ragged = {HISTORY: tf.io.RaggedFeature(tf.string), HISTORY_AGE: tf.io.RaggedFeature(tf.float32)}
@@ -240,6 +248,8 @@ def read_interactions(
         batch[CANDIDATE_ROW] = rows
         if log.actions:
             batch[ACTION] = tf.cast(numbers.lookup(batch[ACTION]), tf.int16)
+        if log.position:
+            batch[log.position] = tf.cast(batch[log.position], tf.int32)
         batch = {name: tf.ragged.boolean_mask(column, kept) for name, column in batch.items()}
         events = {name: batch[name] for name in ragged}
         events[HISTORY] = _looked_up(events[HISTORY], row_lookup, tf.int32)

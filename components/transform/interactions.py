@@ -15,7 +15,8 @@ from components.ingest.declaration import (
     WEIGHT,
     Declaration,
 )
-from components.transform.encoding import apply_vocabulary, encode
+from components.transform.encoding import apply_vocabulary, encode, single
+from components.transform.interaction_dataset import UNKNOWN_POSITION, UNKNOWN_PROPENSITY
 
 DECLARATION_KEY = "declaration"
 """Key of the custom config under which a step finds the :class:`Declaration` as JSON."""
@@ -38,7 +39,8 @@ def preprocessing_fn(
         Encoded query id (int64 [batch]) and query features by name (see ``EncodedFeature``); candidate
         id (string [batch]); history, its ages and, where they tell events apart, actions (sparse
         [batch, any]); positive, weight and, where one is declared, the rating (float32 [batch]); where
-        actions are declared, the action (string [batch]).
+        actions are declared, the action (string [batch]); where declared, the position (int64 [batch]) and
+        the propensity (float32 [batch]), ``UNKNOWN_POSITION`` and ``UNKNOWN_PROPENSITY`` where missing.
     """
     declaration = Declaration.model_validate_json(custom_config[DECLARATION_KEY])
     log = declaration.interactions
@@ -53,6 +55,10 @@ def preprocessing_fn(
     labels = (*([log.rating.column] if log.rating else []), *([ACTION] if log.actions else []))
     for name in (POSITIVE, WEIGHT, *labels):
         outputs[name] = inputs[name][:, 0]
+    if log.position:
+        outputs[log.position] = single(inputs[log.position], tf.constant(UNKNOWN_POSITION, tf.int64))
+    if log.propensity:
+        outputs[log.propensity] = single(inputs[log.propensity], UNKNOWN_PROPENSITY)
     for name, feature in declaration.query_features.items():
         outputs[name] = encode(name, feature, inputs[name], "query")
     return outputs

@@ -13,7 +13,7 @@ from components.ingest.plan import InteractionPlan
 from components.ingest.validation import context_field
 from pipeline.check_data.advice import about_history, about_log, about_splits, about_titles
 from pipeline.check_data.events import Events, log_facts, read_events
-from pipeline.check_data.feature_facts import feature_facts
+from pipeline.check_data.feature_facts import feature_facts, shown_facts
 from pipeline.check_data.found_files import CANDIDATES, INTERACTIONS, QUERIES, FoundTable, find_tables
 from pipeline.check_data.reference import Reference, read_reference
 from pipeline.check_data.report import FeatureFacts, Finding, Report, TableFacts
@@ -139,18 +139,22 @@ def _features(
         columns += [(CANDIDATES, name, reference.catalogue[name]) for name in domain.candidates.features]
     if reference.queries is not None and domain.queries is not None:
         columns += [(QUERIES, name, reference.queries[name]) for name in domain.queries.features]
+    log, facts, findings = domain.interactions, [], []
     if events is not None and events.kept.rows:
-        for name in domain.interactions.context:
-            of_time = name == domain.interactions.timestamp.column
-            place = "timestamp" if of_time else context_field(name)
-            values = pa.chunked_array([batch.column(place) for batch in events.kept.batches])
-            columns.append((INTERACTIONS, name, values))
+        kept = pa.Table.from_batches(events.kept.batches)
+        for name in log.context:
+            place = "timestamp" if name == log.timestamp.column else context_field(name)
+            columns.append((INTERACTIONS, name, kept[place]))
+        for key, column in (("position", log.position), ("propensity", log.propensity)):
+            if column:
+                fact, found = shown_facts(key, column, kept[key])
+                facts.append(fact)
+                findings += found
     declared = {
-        INTERACTIONS: domain.interactions.context,
+        INTERACTIONS: log.context,
         CANDIDATES: domain.candidates.features,
         QUERIES: domain.queries.features if domain.queries else {},
     }
-    facts, findings = [], []
     for table, name, values in columns:
         fact, found = feature_facts(table, name, declared[table][name], values)
         facts.append(fact)

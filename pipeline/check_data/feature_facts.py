@@ -54,6 +54,40 @@ def feature_facts(
     return facts, looked.findings
 
 
+def shown_facts(key: str, name: str, values: pa.ChunkedArray) -> tuple[FeatureFacts, list[Finding]]:
+    """Looks at the column of where, or how probably, candidates were shown.
+
+    Args:
+        key: ``position`` or ``propensity``.
+        name: The column.
+        values: [n] values as ingestion converts them, null where missing; one at least.
+    """
+    present = values.drop_null()
+    distinct, seen, findings = pc.count_distinct(present).as_py(), "no value", []
+    if distinct:
+        least, most = (pc.min_max(present)[end].as_py() for end in ("min", "max"))
+        seen = f"{least:g} … {most:g}" if distinct > 1 else f"{least:g}"
+    if distinct < 2:
+        found = f"nothing but {seen}" if distinct else "no value in any row"
+        findings.append(
+            Finding(
+                level="warning",
+                about=f"interactions.{key}",
+                message=f"column {name!r} has {found}, so nothing can be corrected by it. Mend the column, "
+                "or remove the key.",
+            )
+        )
+    facts = FeatureFacts(
+        table="interactions",
+        name=name,
+        kind=key,
+        missing=values.null_count / len(values),
+        distinct=distinct,
+        seen=seen,
+    )
+    return facts, findings
+
+
 class _Look:
     """What the present values of one column show, and what is to be said of it."""
 

@@ -33,6 +33,8 @@ def example_types(declaration: Declaration) -> dict[str, int]:
     types = {log.query_id: _BYTES, log.candidate_id: _BYTES, log.timestamp.column: _INT}
     types |= {log.rating.column: _FLOAT} if log.rating else {}
     types |= {ACTION: _BYTES} if log.actions else {}
+    types |= {log.position: _INT} if log.position else {}
+    types |= {log.propensity: _FLOAT} if log.propensity else {}
     types |= {HISTORY_ACTION: _BYTES} if declaration.history_actions else {}
     types |= {HISTORY: _BYTES, HISTORY_AGE: _FLOAT, POSITIVE: _FLOAT, WEIGHT: _FLOAT, REPEAT: _FLOAT}
     return types | {column.name: _TYPES[column.type] for column in (*plan.context, *plan.attributes)}

@@ -51,6 +51,7 @@ def _interactions(proposal: Proposal) -> list[str]:
         *_comment(2, _moments_evidence(proposal), proposal.doubts("interactions.timestamp")),
         f"  timestamp: {_flow(_timestamp(proposal))}",
         *_judgement(proposal),
+        *_shown(proposal),
         *_context(proposal),
         *_comment(
             2,
@@ -73,7 +74,9 @@ def _interactions(proposal: Proposal) -> list[str]:
 def _sources(proposal: Proposal) -> list[str]:
     lines = []
     used = [proposal.roles.query, proposal.roles.candidate]
-    used += [column for column in (proposal.judgement.rating, proposal.judgement.action_column) if column]
+    judgement = proposal.judgement
+    others = (judgement.rating, judgement.action_column, proposal.position, proposal.propensity)
+    used += [column for column in others if column]
     used += [choice.column for choice in (*proposal.context, *proposal.offered)]
     declared = {column.declared for column in used}
     for at, log in enumerate(proposal.roles.logs):
@@ -152,6 +155,16 @@ def _judgement(proposal: Proposal) -> list[str]:
         weights = {action: _plain(weight) for action, weight in judgement.weights.items()}
         return [*lines, f"    weights: {_flow(weights)}"]
     return _comment(2, judgement.why, judgement.unsure)
+
+
+def _shown(proposal: Proposal) -> list[str]:
+    lines = []
+    for key, column in (("position", proposal.position), ("propensity", proposal.propensity)):
+        if column:
+            evidence = f"From {column.numbers.min():g} to {column.numbers.max():g}"
+            lines += _comment(2, evidence, proposal.doubts(f"interactions.{key}"))
+            lines.append(f"  {key}: {_flow(column.declared)}")
+    return lines
 
 
 def _context(proposal: Proposal) -> list[str]:

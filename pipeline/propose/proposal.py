@@ -33,6 +33,8 @@ class Proposal:
         candidate_features: What becomes of the catalogue's columns; those left out have no kind.
         query_features: What becomes of the columns of the table of users.
         split_column: A column of the log that names splits.
+        position: A column of the log that says where a candidate was shown.
+        propensity: One that says how probably it was.
         unsure: Key of the domain file and what is doubtful about it, in the file's order.
     """
 
@@ -46,6 +48,8 @@ class Proposal:
     candidate_features: tuple[FeatureChoice, ...]
     query_features: tuple[FeatureChoice, ...]
     split_column: ColumnProfile | None
+    position: ColumnProfile | None
+    propensity: ColumnProfile | None
     unsure: tuple[tuple[str, str], ...]
 
     @property
@@ -74,6 +78,8 @@ def propose(tables: Sequence[TableProfile], title: str) -> Proposal:
     judgement = find_judgement(roles.logs, keys)
     splits = split_column(roles.log.columns)
     taken = [*keys, judgement.rating, judgement.action_column, splits]
+    position, propensity = _shown(roles, [column for column in taken if column])
+    taken += [position, propensity]
     context, offered = _context(roles, [column for column in taken if column])
     catalogue, people = roles.catalogue, roles.queries
     columns = [column for column in catalogue.table.columns if column is not catalogue.key]
@@ -89,9 +95,30 @@ def propose(tables: Sequence[TableProfile], title: str) -> Proposal:
     facts = look_at_log(roles, judgement)
     proposal = Proposal(
         title, roles, judgement, facts, context, offered, candidate_title, candidate_features,
-        query_features, splits, (),
+        query_features, splits, position, propensity, (),
     )  # fmt: skip
     return replace(proposal, unsure=tuple(_doubts(proposal, title_doubt)))
+
+
+def _shown(roles: Roles, taken: Sequence[ColumnProfile]) -> tuple[ColumnProfile | None, ColumnProfile | None]:
+    """The columns of the place where candidates were shown, and of how probably, by name and values."""
+    able = [column for column in _shared(roles) if column not in taken and len(column.numbers)]
+    places = [c for c in able if words.POSITIONS.intersection(c.words) and c.shape == "integer"]
+    chances = [c for c in able if words.PROPENSITIES.intersection(c.words) and c.shape != "moment"]
+    return (
+        next((column for column in places if column.numbers.min() >= 1), None),
+        next((c for c in chances if c.numbers.min() > 0 and c.numbers.max() <= 1), None),
+    )
+
+
+def _shared(roles: Roles) -> list[ColumnProfile]:
+    """The main log's columns that all tables of the log have, under names that can be declared."""
+    shared = set.intersection(*({column.declared for column in log.columns} for log in roles.logs))
+    return [
+        column
+        for column in roles.log.columns
+        if column.declared in shared and column.declared not in DERIVED and not is_reserved(column.declared)
+    ]
 
 
 def _context(
@@ -101,14 +128,12 @@ def _context(
     assert moments is not None
     parts = ["day_of_week"] if moments.days_only else ["hour_of_day", "day_of_week"]
     when = FeatureChoice(roles.timestamp, {"kind": "timestamp", "parts": parts}, "")
-    shared = set.intersection(*({column.declared for column in log.columns} for log in roles.logs))
     rest = [
         choice
-        for column in roles.log.columns
-        if column not in taken and column.declared in shared and column.declared not in DERIVED
-        and not is_reserved(column.declared)
+        for column in _shared(roles)
+        if column not in taken
         if (choice := choose_feature(column, roles.log.sample.total)).kind
-    ]  # fmt: skip
+    ]
     known = [choice for choice in rest if words.CONTEXT.intersection(choice.column.words)]
     known = [choice for choice in known if choice.column.distinct > 1]
     return (when, *known), tuple(choice for choice in rest if choice not in known)
@@ -143,6 +168,20 @@ def _doubts(proposal: Proposal, title_doubt: str) -> list[tuple[str, str]]:
         )
     place = "rating" if judgement.rating else "actions"
     _add(found, f"interactions.{place}", judgement.unsure)
+    if proposal.position:
+        _add(
+            found,
+            "interactions.position",
+            "by the name, the place in the list where it was shown. It is used where ranking.position, "
+            "ranking.inverse_propensity or retrieval.debias ask for it",
+        )
+    if proposal.propensity:
+        _add(
+            found,
+            "interactions.propensity",
+            "by the name, the probability with which it was shown. It is used where "
+            "ranking.inverse_propensity asks for it",
+        )
     if len(proposal.context) > 1:
         names = ", ".join(choice.column.declared for choice in proposal.context[1:])
         _add(found, "interactions.context", f"{names}: by the name, known when a request is made")

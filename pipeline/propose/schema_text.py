@@ -61,6 +61,13 @@ def interactions_schema_text(proposal: Proposal) -> str:
     if judgement.weights:
         domains.append(_Domain(ACTION, tuple(sorted(judgement.weights))))
         blocks.append(_block(ACTION, "BYTES", f"domain: {_quoted(ACTION)}", *_ONE))
+    if proposal.position:
+        present = _optional(1 - proposal.position.missing_share)
+        blocks.append(_block(proposal.position.declared, "INT", "int_domain { min: 1 }", *present))
+    if proposal.propensity:
+        present = _optional(1 - proposal.propensity.missing_share)
+        bounds = "float_domain { min: 0.0 max: 1.0 }"
+        blocks.append(_block(proposal.propensity.declared, "FLOAT", bounds, *present))
     for choice in proposal.context[1:]:
         blocks.append(_feature(choice, 1.0, roles.log.sample.whole, domains))
     if proposal.offered:

@@ -98,6 +98,8 @@ def uses_of(profile: TableProfile, proposal: Proposal) -> dict[str, str]:
             (roles.timestamp, "timestamp"),
             (judgement.rating, "rating"),
             (judgement.action_column, "action"),
+            (proposal.position, "position"),
+            (proposal.propensity, "propensity"),
         ):
             if column:
                 uses[column.name] = use

@@ -32,6 +32,10 @@ NO_RATINGS = _words(
 ACTIONS = _words("action event type behavior behaviour interaction activity kind")
 CONTEXT = _words("device platform os browser country locale language channel query search useragent")
 """What is known when a request is made."""
+POSITIONS = _words("position rank slot")
+"""The place where a candidate was shown."""
+PROPENSITIES = _words("propensity")
+"""The probability with which it was."""
 SPLITS = _words("train training test testing eval valid validation dev")
 TITLES = ("title", "name", "headline", "label", "description")
 """What people know a candidate by, best first."""

@@ -163,6 +163,10 @@ def _interaction_roles(declaration: Declaration) -> dict[str, str]:
     }
     if interactions.rating:
         roles[interactions.rating.column] = f"rating, positive from {interactions.rating.positive_from:g}"
+    if interactions.position:
+        roles[interactions.position] = "position where it was shown"
+    if interactions.propensity:
+        roles[interactions.propensity] = "propensity of its being shown"
     for name, feature in declaration.query_features.items():
         roles[name] = f"{roles[name]}, context" if name in roles else feature.kind
     return roles | _DERIVED

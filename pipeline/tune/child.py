@@ -67,9 +67,9 @@ class Search:
         self._folder = folder
         self._send = send
         self._halving = Halving(domain.retrieval.epochs) if domain.tune.prune else None
-        self._inputs = functools.lru_cache(lambda positives_only: data.read(positives_only=positives_only))
+        self._read = functools.lru_cache(data.read)
         # Data without a single positive are no trial's fault.
-        self._inputs(domain.retrieval.loss.positives_only)
+        self._inputs(domain.retrieval)
         self._known = {trial.number: trial for trial in read_trials(folder / TABLE)}
         for trial in self._known.values():
             self._note(trial)
@@ -101,6 +101,10 @@ class Search:
         config.check(self._domain.query_features)
         return config
 
+    def _inputs(self, config: RetrievalConfig) -> TrainingInputs:
+        """What a trial of these settings trains on."""
+        return self._read(positives_only=config.loss.positives_only, debias=config.debias)
+
     def _note(self, trial: Trial) -> None:
         if self._halving and trial.state != "failed":
             self._halving.add(trial.curve, pruned=trial.state == "pruned")
@@ -114,7 +118,7 @@ class Search:
         began = time.monotonic()
         try:
             config = self._config(settings)
-            inputs: TrainingInputs = self._inputs(config.loss.positives_only)
+            inputs = self._inputs(config)
             with distribution_strategy(config).scope():
                 history = fit(
                     build_model(inputs, config),

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfx import v1 as tfx
 from tfx.components.trainer.fn_args_utils import FnArgs
-from tfx.dsl.compiler import compiler
-from tfx.proto.orchestration import pipeline_pb2
 
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
+from components.retrieval.config import Debias
 from components.retrieval.node import CANDIDATE_FILES_KEY, CANDIDATE_GRAPH_KEY
 from components.retrieval.training_inputs import TrainingInputs, read_training_inputs
 from components.transform.interactions import DECLARATION_KEY
 from pipeline.domain import Domain
-from pipeline.graph import create_pipeline, local_places
-from pipeline.local_runner import ReportingDagRunner, Send
-from pipeline.run_root import RunRoot
+from pipeline.local_runner import Send
+from pipeline.partial_run import run_up_to
 
 _LAST_STEPS = ("InteractionTransform", "CandidateTransform")
 
@@ -42,7 +38,7 @@ class TransformedData:
     candidates: str
     candidate_graph: str
 
-    def read(self, *, positives_only: bool) -> TrainingInputs:
+    def read(self, *, positives_only: bool, debias: Debias | None) -> TrainingInputs:
         """Reads what the RetrievalTrainer would be given; the test split is not looked at.
 
         Raises:
@@ -63,7 +59,7 @@ class TransformedData:
             transform_graph_path=self.interaction_graph,
             custom_config=custom_config,
         )
-        return read_training_inputs(fn_args, positives_only=positives_only)
+        return read_training_inputs(fn_args, positives_only=positives_only, debias=debias)
 
 
 def transformed_data(domain: Domain, root: Path, send: Send) -> TransformedData:
@@ -77,16 +73,10 @@ def transformed_data(domain: Domain, root: Path, send: Send) -> TransformedData:
     Raises:
         StepFailed: If a step fails.
     """
-    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(RunRoot(root).metadata))
-    pipeline = compiler.Compiler().compile(
-        create_pipeline(domain, local_places(domain, root), metadata=connection)
-    )
-    _keep_only(pipeline, _LAST_STEPS)
-    runner = ReportingDagRunner(send)
-    runner.run_with_ir(pipeline)
+    outputs = run_up_to(_LAST_STEPS, domain, root, send)
 
     def uri(step: str, output: str) -> str:
-        (artifact,) = runner.outputs[step][output]
+        (artifact,) = outputs[step][output]
         return artifact.uri
 
     interactions, candidates = _LAST_STEPS
@@ -97,16 +87,3 @@ def transformed_data(domain: Domain, root: Path, send: Send) -> TransformedData:
         candidates=uri(candidates, "transformed_examples"),
         candidate_graph=uri(candidates, "transform_graph"),
     )
-
-
-def _keep_only(pipeline: pipeline_pb2.Pipeline, steps: Iterable[str]) -> None:
-    """Removes all nodes from a compiled pipeline but some and those they need."""
-    needed = set(steps)
-    # They are in topological order.
-    for node in reversed(pipeline.nodes):
-        if node.pipeline_node.node_info.id in needed:
-            needed.update(node.pipeline_node.upstream_nodes)
-    kept = [node for node in pipeline.nodes if node.pipeline_node.node_info.id in needed]
-    copies = [type(node).FromString(node.SerializeToString()) for node in kept]
-    del pipeline.nodes[:]
-    pipeline.nodes.extend(copies)

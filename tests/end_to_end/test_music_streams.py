@@ -15,6 +15,7 @@ from components.ingest.summary import read_ingestion_summary
 from components.transform.candidate_table import read_candidate_table
 from components.transform.interaction_dataset import read_interactions
 from pipeline.domain import load_domain
+from pipeline.tune.data import TransformedData
 
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS / "fixtures"))
@@ -58,6 +59,13 @@ def test_every_row_of_every_source_is_accounted_for(music):
     assert actions["buy"] == len(DAYS) * EVENTS_A_DAY // 10 and actions["skip"] > 0
 
 
+def test_what_each_place_adds_is_told_for_every_head(artifact):
+    learnt = json.loads((Path(artifact("RankingTrainer", "model_run")) / "training.json").read_text())
+    for head in ("positive", "play", "buy"):
+        added = learnt[f"position_{head}"]
+        assert len(added) == 10 and np.isfinite(added).all() and np.abs(added).max() > 0
+
+
 def test_the_summary_compares_with_what_listeners_play_anyway(music):
     _, said = music
     assert "own most frequent" in said and "RMSE" not in said
@@ -77,13 +85,40 @@ def test_signatures_take_what_is_declared_and_give_what_can_be_learnt(version):
     assert set(signatures["recommend"].structured_outputs) == {"candidate_ids", "scores", *heads}
 
 
-def test_a_query_is_the_same_in_training_and_in_serving_with_the_action_of_each_event(music, version):
+@pytest.fixture(scope="module")
+def artifact(music):
+    """Where a step's only output is; or, within it, the files of a folder."""
     root, _ = music
 
-    def artifact(step, output, *within):
+    def find(step, output, *within):
         (folder,) = (root / "artifacts" / step / output).iterdir()
         return sorted(map(str, folder.joinpath(*within).glob("*.gz"))) if within else str(folder)
 
+    return find
+
+
+def test_the_towers_learn_from_what_is_left_of_a_value_without_the_place_and_the_listener(artifact):
+    domain = load_domain(DOMAIN[1])
+    assert domain.retrieval.debias
+    data = TransformedData(
+        declaration=domain.declaration,
+        interactions=artifact("InteractionTransform", "transformed_examples"),
+        interaction_graph=artifact("InteractionTransform", "transform_graph"),
+        candidates=artifact("CandidateTransform", "transformed_examples"),
+        candidate_graph=artifact("CandidateTransform", "transform_graph"),
+    )
+    plain, debiased = (
+        data.read(positives_only=True, debias=debias).train.columns
+        for debias in (None, domain.retrieval.debias)
+    )
+    for name in ("candidate_row", "positive", "action", "place"):
+        np.testing.assert_array_equal(debiased[name], plain[name])
+    before, after = plain["weight"].numpy(), debiased["weight"].numpy()
+    assert set(before) == {1, 5} and len(set(after)) > 100
+    assert after.sum() == pytest.approx(before.sum(), rel=1e-4)
+
+
+def test_a_query_is_the_same_in_training_and_in_serving_with_the_action_of_each_event(artifact, version):
     declaration = load_domain(DOMAIN[1]).declaration
     query_graph, candidate_graph = (
         tft.TFTransformOutput(artifact(step, "transform_graph"))
@@ -94,6 +129,7 @@ def test_a_query_is_the_same_in_training_and_in_serving_with_the_action_of_each_
     encoded = artifact("InteractionTransform", "transformed_examples", "Split-eval")
     interactions = read_interactions(encoded, declaration, query_graph, rows, positives_only=False)
     batch = next(iter(interactions.batches(len(interactions))))
+    assert set(np.unique(batch["place"])) == set(range(13))
     raw = raw_queries(artifact("InteractionGen", "examples", "Split-eval"), len(interactions))
 
     number = {b"": 0, b"play": 1, b"buy": 2}

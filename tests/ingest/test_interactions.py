@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from components.ingest import partition
 from components.ingest.dead_letters import DEAD_LETTERS_FILE
@@ -197,6 +198,61 @@ def test_dead_letters_name_each_bad_row_and_their_counts_add_up(shop, ingest, de
     assert summary.bad == len(BAD_ROWS) == sum(summary.bad_by_reason.values())
     assert summary.rows == 24 + len(BAD_ROWS) == summary.bad + sum(s.count for s in summary.splits.values())
     assert shard_bytes(uri) == good
+
+
+SHOWN = {"position": "place", "propensity": "chance"}
+
+
+def show(shop: Path, cells: dict[int, str]) -> None:
+    """Adds the columns of place and chance to the log; by row, what they hold, else nothing."""
+    header, *lines = (shop / "interactions.csv").read_text().splitlines()
+    lines = [f"{line},{cells.get(number, ',')}" for number, line in enumerate(lines, start=1)]
+    (shop / "interactions.csv").write_text("\n".join([f"{header},place,chance", *lines]) + "\n")
+
+
+def test_where_something_was_shown_and_how_probably_ride_along_and_may_be_missing(
+    shop, ingest, declare, read_split
+) -> None:
+    show(shop, {1: "3,0.25", 2: "1.0,1", 3: ",1e-3", 5: "2147483647,NaN"})
+    uri = ingest(shop, declare(interactions=SHOWN))
+    examples = {(e["reader"][0], e["rated_at"][0]): e for split in SPLITS for e in read_split(uri, split)}
+    found = {key: (e["place"], e["chance"]) for key, e in examples.items() if e["place"] or e["chance"]}
+    assert found == {
+        ("ada", 1000): ([3], [0.25]),
+        ("ada", 1100): ([1], [1.0]),
+        ("bob", 1150): ([], [pytest.approx(1e-3)]),
+        ("bob", 1250): ([2147483647], []),
+    }
+    assert len(examples) == 23
+
+
+def test_places_and_chances_that_are_none_are_dead_letters(shop, ingest, declare) -> None:
+    bad = {1: "0,", 2: "2.5,", 3: "-1,", 4: "first,", 5: "2147483648,", 6: ",0", 7: ",1.01", 8: ",-0.5",
+           9: ",1e-60", 10: ",often"}  # fmt: skip
+    show(shop, bad)
+    uri = ingest(shop, declare(interactions=SHOWN, max_bad_fraction=0.6))
+    letters = {letter["row"]: letter for letter in pq.read_table(uri / DEAD_LETTERS_FILE).to_pylist()}
+    assert set(letters) == set(bad)
+    for row, letter in letters.items():
+        column = "place" if row <= 5 else "chance"
+        assert letter["column"] == column and letter["value"] == bad[row].strip(",")
+    reasons = [letters[row]["reason"] for row in sorted(bad)]
+    whole, chance = (
+        "position is not a whole number from 1 to 2147483647",
+        "propensity is not above 0 and up to 1",
+    )
+    assert reasons[:3] == [whole] * 3 and reasons[4] == whole
+    assert reasons[3] == "position is not a finite number, or nothing"
+    assert reasons[5:9] == [chance] * 4
+    assert reasons[9] == "propensity is not a finite number, or nothing"
+
+
+def test_a_source_may_lack_them(shop, ingest, declare, read_split) -> None:
+    lacking = [{"files": "interactions.csv", "lacks": ["place", "chance"]}]
+    uri = ingest(shop, declare(interactions={**SHOWN, "sources": lacking}))
+    assert all(e["place"] == e["chance"] == [] for split in SPLITS for e in read_split(uri, split))
+    with pytest.raises(ValidationError, match="lacks 'stars', which is no column that may be missing"):
+        declare(interactions={"sources": [{"files": "interactions.csv", "lacks": ["stars"]}]})
 
 
 @pytest.mark.parametrize("line", ["ada,101,soon,1205", "ada,101,4"])

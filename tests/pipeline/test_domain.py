@@ -61,13 +61,55 @@ def test_towers_that_could_not_tell_queries_apart_are_refused():
         Domain(**content, retrieval={"query_id": False, "history": {"encoder": "none"}})
 
 
+SHOWN = {
+    "actions": {"column": "what", "weights": {"view": 0, "click": 1}},
+    "position": "place",
+    "propensity": "chance",
+}
+BY_PLACE = {"inverse_propensity": {"examination": [1, 0.5]}}
+
+
+@pytest.mark.parametrize(
+    ("log", "section", "message"),
+    [
+        ({"position": None}, {"ranking": {"position": {}}}, "ranking.position: the domain declares no pos"),
+        ({"actions": None}, {"ranking": {"position": {}}}, "a tower of positions has nothing to learn"),
+        ({}, {"ranking": {"position": {}, "loss": "softmax"}}, "cancels in loss 'softmax'"),
+        ({}, {"ranking": {"position": {}, **BY_PLACE}}, "found both ranking.position and an examination"),
+        (
+            {"position": None},
+            {"ranking": BY_PLACE},
+            "neither interactions.propensity, .*nor interactions.pos",
+        ),
+        (
+            {"actions": None, "propensity": None},
+            {"ranking": {"inverse_propensity": {}}},
+            "how often a position is looked at cannot be estimated. Say it in",
+        ),
+        ({"position": None}, {"retrieval": {"debias": {}}}, "add interactions.position, .*or set"),
+        ({"actions": None}, {"retrieval": {"debias": {}}}, "every interaction of the log is worth the same"),
+        ({"position": "born"}, {}, "column 'born' is declared twice"),
+        ({"propensity": "history"}, {}, "column name 'history' is taken by ingestion"),
+    ],
+)
+def test_what_corrects_for_how_things_were_shown_needs_columns_that_say_it(log, section, message):
+    content = yaml.safe_load((ROOT / "tests" / "fixtures" / "tiny" / "domain.yaml").read_text())
+    del content["interactions"]["rating"]
+    content["interactions"] |= SHOWN
+    both = {"ranking": {"position": {}, "inverse_propensity": {}}, "retrieval": {"debias": {}}}
+    Domain(**content, **both)
+    content["interactions"] |= log
+    with pytest.raises(ValidationError, match=message):
+        Domain(**content, **section)
+
+
 @pytest.mark.parametrize("name", available_domains())
 def test_a_domains_schemas_know_exactly_what_its_examples_hold(name):
     declaration = load_domain(name).declaration
     log = declaration.interactions
     candidates = {declaration.candidates.id, *declaration.candidates.features}
     interactions = {log.query_id, log.candidate_id, log.timestamp.column, *declaration.query_features}
-    interactions |= {log.rating.column} if log.rating else set()
+    interactions |= ({log.rating.column} if log.rating else set()) | {*log.shown}
     interactions |= {*DERIVED} - {"action", "history_action"}
     interactions |= {"action"} if log.actions else set()
     interactions |= {"history_action"} if declaration.history_actions else set()

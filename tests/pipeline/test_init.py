@@ -388,6 +388,26 @@ def test_what_comes_with_the_interaction_is_offered_as_context_but_not_used(tmp_
     assert [feature.type for feature in added] == [schema_pb2.FLOAT]
 
 
+def test_where_and_how_probably_something_was_shown_is_declared_and_never_offered_as_context(tmp_path):
+    rows = [
+        {**r, "list_position": 1 + at % 9 if at % 4 else "", "propensity": 0.1 + at % 5 / 6, "slot": at % 3}
+        for at, r in enumerate(events())
+    ]
+    domain = proposed(
+        tmp_path, write_csv(tmp_path / "log.csv", rows), write_csv(tmp_path / "items.csv", items())
+    )
+    assert domain.interactions.shown == ("list_position", "propensity")
+    text = (tmp_path / "domain" / "domain.yaml").read_text()
+    assert "# list_position:" not in text and "# propensity:" not in text
+    # Places start from 1: a slot 0 is none.
+    assert "    # slot:" in text
+    declared = {feature.name: feature for feature in schema_of(tmp_path, "interactions.pbtxt").feature}
+    place, chance = declared["list_position"], declared["propensity"]
+    assert (place.type, place.int_domain.min) == (schema_pb2.INT, 1)
+    assert (chance.type, chance.float_domain.max) == (schema_pb2.FLOAT, 1)
+    assert 0 < place.presence.min_fraction < chance.presence.min_fraction
+
+
 def test_rows_ingestion_would_refuse_get_room_and_unknown_candidates_are_kept_if_many(tmp_path):
     rows = events(1000)
     for row in rows[:4]:

@@ -126,7 +126,7 @@ class InMemory:
         self._parity = parity
         self.reads: list[bool] = []
 
-    def read(self, *, positives_only: bool):
+    def read(self, *, positives_only: bool, debias: None):
         self.reads.append(positives_only)
         return self._parity.inputs(40, 400)
 

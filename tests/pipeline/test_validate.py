@@ -486,6 +486,26 @@ def test_columns_that_say_nothing_or_less_than_nothing_are_told(shop, look):
     assert facts["candidates.shelves"].seen == "8 values, up to 2 in a cell"
 
 
+def test_places_and_propensities_are_described_and_told_where_they_can_correct_nothing(shop, look):
+    rewrite(
+        shop / "interactions.csv",
+        lambda text: "\n".join(
+            f"{line},{'place,chance,stuck' if n == 0 else f'{n % 5 or str()},,0.5'}"
+            for n, line in enumerate(text.splitlines())
+        ),
+    )
+    report = look("interactions.position=place", "interactions.propensity=chance")
+    facts = {fact.name: fact for fact in report.features if fact.table == "interactions"}
+    place = facts["place"]
+    assert (place.kind, place.distinct, place.seen) == ("position", 4, "1 … 4")
+    assert place.missing == pytest.approx(4 / 24)
+    assert not told(report, "interactions.position")
+    ((level, message),) = told(report, "interactions.propensity")
+    assert level == "warning" and "column 'chance' has no value in any row" in message
+    stuck = look("interactions.propensity=stuck")
+    assert "'stuck' has nothing but 0.5, so" in told(stuck, "interactions.propensity")[0][1]
+
+
 def test_vectors_of_another_length_are_an_error_right_ones_are_described(shop, look):
     rewrite(shop / "queries.csv", lambda text: text.replace("born", "face").replace("1970", "1 2"))
     rewrite(shop / "queries.csv", lambda text: text.replace("1988.5", "1 3").replace("1999", ""))

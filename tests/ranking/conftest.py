@@ -25,6 +25,12 @@ RATED = {"rating": {"column": "stars", "minimum": 1, "maximum": 5, "positive_fro
 class Tiny:
     """What a ranker reads, small enough for sums by hand."""
 
+    rated = RATED["rating"]
+
+    def shown(self) -> dict[str, Any]:
+        """A log of actions that says where candidates were shown, and how probably."""
+        return {**ACTIONS, "position": "place", "propensity": "chance"}
+
     def declaration(self, labels: dict[str, Any] = ACTIONS) -> Declaration:
         """A log with these labels."""
         return Declaration.model_validate(
@@ -92,6 +98,8 @@ class Tiny:
             "positive": tf.constant(actions > 1, tf.float32),
             "weight": tf.constant(np.array([1.0, 1, 5])[actions - 1], tf.float32),
             "stars": tf.constant(np.resize([2.0, 4, 5, 4], n), tf.float32),
+            "place": tf.constant(np.resize([2, 1, 0, 3], n)),
+            "chance": tf.constant(np.resize([0.5, 0.1, 0.0, 0.8], n), tf.float32),
             RETRIEVED_ROWS: tf.constant(np.resize([[1, 2], [3, 1], [0, -1]], (n, 2))),
             RETRIEVED_POSITIVE: tf.zeros([n, 2], tf.bool),
         }

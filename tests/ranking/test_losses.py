@@ -14,7 +14,7 @@ LOG_EXPECTED = np.array([[0.1, -0.4, 0.6], [-1.0, 0.2, 9.0], [0.0, 0.0, 0.0], [0
 LABELS = np.array([[1.0, 0, 0], [1, 0, 0], [0, 0, 0], [1, 0, 0]])
 # Two negatives; one, beside a place where none was drawn; the log's own negative; a positive without any.
 WEIGHTS = np.array([[2.0, 2, 2], [1, 1, 0], [3, 0, 0], [1, 0, 0]])
-GROUP = Group(*(tf.constant(part, tf.float32) for part in (LOGITS, LOG_EXPECTED, LABELS, WEIGHTS)))
+GROUP = Group(*(tf.constant(part, tf.float32) for part in (LOGITS, -LOG_EXPECTED, LABELS, WEIGHTS)))
 SCORES = LOGITS - LOG_EXPECTED
 
 
@@ -63,7 +63,7 @@ def expected_loss(loss, logits):
     # Pointwise sums over all that is drawn, so that a positive counts once whatever is drawn beside it.
     positive = chance if loss != "pointwise" else P[[own for own, _ in PAIRS]] / 2
     labels = np.tile([1.0, 0.0], (len(PAIRS), 1))
-    parts = (np.log(OFTEN)[rows.numpy()], labels, np.stack([positive, chance], axis=1))
+    parts = (-np.log(OFTEN)[rows.numpy()], labels, np.stack([positive, chance], axis=1))
     group = Group(tf.gather(logits, rows), *(tf.constant(part, tf.float32) for part in parts))
     return tf.reduce_sum(LOSSES[loss](group))
 

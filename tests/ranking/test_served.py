@@ -36,6 +36,8 @@ OPTIONS = {
     "mmoe": MMOE,
     "mmoe_parallel": {**MMOE, "structure": "parallel"},
     "mmoe_experts": {**MMOE, "experts": 2},
+    "position": {"position": {"maximum": 2}},
+    "inverse_propensity": {"inverse_propensity": {}},
     "calibrated": {"calibration": "platt"},
     "calibrated_not": {"calibration": "none"},
     "repeats": {"repeats": True},
@@ -57,7 +59,7 @@ ROWS = tf.constant([[0, 1, 2, 3], [3, 2, 2, 0], [1, 1, 3, 0]], tf.int64)
 def trained(tiny, settings, *, calibrated=False):
     """A model after two steps, without the time that tracing takes."""
     config = tiny.config(**settings)
-    model = build_model(tiny.inputs(), config)
+    model = build_model(tiny.inputs(tiny.shown()), config)
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
     batch = tiny.batch(8)
     if model.sampler:

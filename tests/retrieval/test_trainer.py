@@ -24,7 +24,7 @@ def run(tmp_path, monkeypatch):
     def step(chief=True, **settings):
         asked = []
 
-        def read(fn_args, *, positives_only):
+        def read(fn_args, *, positives_only, debias):
             asked.append(positives_only)
             return parity.inputs(30, 200)
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tiny_model import inputs_of
 
-from serving.joining import check_rows, join, joining_key, split
+from serving.joining import SMALLEST_HALF, check_rows, halves, join, joining_key, split
 from serving.loaded_model import LoadedModel
 
 OUTPUTS = ("candidate_ids", "positive", "scores")
@@ -67,3 +67,31 @@ def test_a_signature_whose_outputs_have_no_rows_is_not_joined(model):
 def test_outputs_with_other_rows_are_not_taken_apart():
     with pytest.raises(ValueError, match="output 'x' has 2 rows, expected 3"):
         split({"x": np.zeros([2])}, [1, 2])
+
+
+def test_a_request_of_many_rows_is_answered_in_halves_as_each_row_alone(model):
+    signature = model.signature("recommend")
+    count = 2 * SMALLEST_HALF + 1
+    users, histories = (tuple(f"{letter}{number % 40}" for number in range(count)) for letter in ("u", "c"))
+    asked = _arrays(users=users, history=("",))
+    asked["history"] = np.array(histories, dtype=object)[:, np.newaxis]
+    first, last = halves(signature, asked, OUTPUTS)
+    assert (check_rows(signature, first), check_rows(signature, last)) == (SMALLEST_HALF, SMALLEST_HALF + 1)
+    together = model.run(signature, asked, OUTPUTS)
+    one_by_one = split(together, [1] * count)
+    for number in (0, SMALLEST_HALF - 1, SMALLEST_HALF, count - 1):
+        alone = model.run(signature, {**asked, **_row(signature, asked, number)}, OUTPUTS)
+        for name in OUTPUTS:
+            np.testing.assert_array_equal(one_by_one[number][name], alone[name])
+
+
+def test_only_a_large_request_whose_rows_agree_is_halved(model):
+    signature = model.signature("recommend")
+    large = _arrays(users=("ada",) * 2 * SMALLEST_HALF)
+    assert halves(signature, large, OUTPUTS) is not None
+    assert halves(signature, _arrays(users=("ada",) * (2 * SMALLEST_HALF - 1)), OUTPUTS) is None
+    assert halves(signature, {**large, "age": large["age"][1:]}, OUTPUTS) is None
+
+
+def _row(signature, inputs, number):
+    return {name: inputs[name][number : number + 1] for name in signature.row_inputs}

@@ -138,6 +138,7 @@ def _interaction_types(declaration: Declaration) -> dict[str, _Type]:
     types |= {log.rating.column: "number"} if log.rating else {}
     types |= {ACTION: "text"} if log.actions else {}
     types |= {HISTORY_ACTION: "text"} if declaration.history_actions else {}
+    types |= dict.fromkeys(log.shown, "number")
     types |= _feature_types(declaration.query_features)
     derived: dict[str, _Type] = dict.fromkeys((HISTORY_AGE, POSITIVE, WEIGHT, REPEAT), "number")
     return {**types, HISTORY: "text", **derived}
