@@ -7,6 +7,9 @@ commonest value of each category it can be filtered by, diverse) one query at a 
 and prints for each the median and 95th percentile, the processor's time, which other programs disturb less,
 and the ratios of medians and of processor times to those of `retrieve`. Queries are random
 histories of the model's catalogue; what else it takes is missing. With --ops, what takes the time.
+
+A model with a light ranker ranks the --keep that it leaves (its own assemble.keep if not given), and is asked
+in turns with a copy of it that ranks all that is retrieved.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # Before TensorFlow is imported.
@@ -30,6 +33,7 @@ import tensorflow as tf
 from benchmarks.cascade.latency import Asked, random_queries, search, timed
 from components.assemble.config import IndexKind
 from components.assemble.export import switch_index
+from components.assemble.index_report import read_settings
 from serving.loaded_model import LoadedModel
 
 _MOST_SHOWN = 16
@@ -43,6 +47,7 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, required=True, help="a version's directory")
     parser.add_argument("--retrieved", type=int, default=500, help="candidates that are ranked")
+    parser.add_argument("--keep", type=int, help="candidates that a light ranker leaves to be ranked")
     parser.add_argument("--index", choices=get_args(IndexKind), help="default: the model's own")
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--history", type=int, default=50, help="longest history")
@@ -52,7 +57,9 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "1"
-        changes = {"retrieve": given.retrieved}
+        changes: dict[str, Any] = {"retrieve": given.retrieved}
+        if given.keep:
+            changes["keep"] = given.keep
         if given.index:
             changes |= {"index": given.index, "exact_below": 0}
         print(switch_index(str(given.model), str(path), changes).in_words())
@@ -67,8 +74,13 @@ def main() -> None:
         }
         if not filters:
             del kinds["recommend, filtered"]
+        settings = read_settings(str(path))
+        if settings.keep is not None:
+            whole = Path(folder) / "2"
+            switch_index(str(path), str(whole), {"keep": given.retrieved})
+            kinds["recommend, all ranked"] = search(LoadedModel(whole), "recommend", queries, given.k)
         times = timed(kinds)
-        print(f"{given.retrieved} candidates ranked, filters {filters or 'none'}, {given.rounds} rounds")
+        print(f"{settings.cascade_in_words()}; filters {filters or 'none'}, {given.rounds} rounds")
         alone, alone_processor = _middle(times[f"retrieve {given.k}"])
         for name, taken in times.items():
             (middle, processor), most = _middle(taken), np.percentile(taken[:, 0], 95)

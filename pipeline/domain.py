@@ -83,7 +83,8 @@ class Domain(Declaration):
 
     @model_validator(mode="after")
     def _heads_and_filters_are_declared(self) -> Domain:
-        self.assemble.check(self.declaration, self.heads)
+        light = self.retrieval.light_ranker is not None
+        self.assemble.check(self.declaration, self.heads, light_ranker=light)
         return self
 
     @model_validator(mode="after")

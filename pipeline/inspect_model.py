@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from components.assemble.index_report import IndexReport, read_index_report
+from components.assemble.config import AssembleConfig
+from components.assemble.index_report import IndexReport, read_index_report, read_settings
 from components.assemble.op_census import SAVED_MODEL_FILE, Census, read_meta_graph, take_census
 from components.assemble.tuning import Tuning
 from components.ingest.errors import UserError
@@ -53,7 +54,8 @@ class ModelFacts(Strict):
     """Of all its files."""
     signatures: dict[str, SignatureFacts]
     index: IndexReport | None
-    """None where the model is not the Assembler's."""
+    """None where the model is not the Assembler's; so is ``assemble``."""
+    assemble: AssembleConfig | None
     census: Census
     servers: tuple[Server, ...]
 
@@ -83,6 +85,7 @@ def inspect_model(given: Path) -> ModelFacts:
             for name, signature in sorted(signatures_of(graph.signature_def).items())
         },
         index=read_index_report(str(path)),
+        assemble=read_settings(str(path)),
         census=census,
         servers=_servers(census),
     )
@@ -103,6 +106,8 @@ def print_model(console: Console, facts: ModelFacts) -> None:
     if facts.index and facts.index.tuning:
         console.print(_curve_table(facts.index.tuning))
         console.print()
+    if facts.assemble:
+        line("recommend", facts.assemble.cascade_in_words())
     ops = facts.census.ops
     line("ops", f"{len(ops):,} kinds, {sum(ops.values()):,} nodes")
     custom = ", ".join(f"{op} ({count:,})" for op, count in facts.census.custom.items())

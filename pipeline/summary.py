@@ -277,17 +277,17 @@ def _heads(summary: RunSummary) -> list[str]:
 def _print_funnel(console: Console, summary: RunSummary) -> None:
     """What the cascade keeps of the ranker over the exact catalogue."""
     for split, values in summary.metrics.items():
-        delivered, kept, shown, bound = (
+        shares = ("top10_retrieved", "top10_delivered", "top10_kept", "positives_kept")
+        found, delivered, kept, shown, bound = (
             values.get(name)
-            for name in (
-                *(f"{FUNNEL}/{share}" for share in ("top10_delivered", "top10_kept", "positives_kept")),
-                f"{EXACT_RANKER}/recall@10",
-            )
+            for name in (*(f"{FUNNEL}/{share}" for share in shares), f"{EXACT_RANKER}/recall@10")
         )
-        if delivered is None or kept is None:
+        if found is None or delivered is None or kept is None:
             continue
+        # Only a light ranker leaves out what the index has found.
+        index = f"the index finds {found:.1%}, " if found > delivered else ""
         text = (
-            f"{split} split, a sample: of the ranker's best ten of everything, retrieval delivers "
+            f"{split} split, a sample: of the ranker's best ten of everything, {index}retrieval delivers "
             f"{delivered:.1%}, and {kept:.1%} are shown; recall@10 {_number(shown)}, were everything "
             f"delivered {_number(bound)}"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, TypeAdapter, field_validator
+from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from components.ingest.declaration import POSITIVE, Declaration
 from components.ingest.strict import Strict
@@ -45,7 +45,15 @@ class AssembleConfig(Strict):
     tune_k: int = Field(
         default=100, gt=0, description="Candidates a query that the index is tuned on asks for."
     )
-    retrieve: int = Field(default=200, gt=0, description="Candidates that recommend ranks, at least k.")
+    retrieve: int = Field(
+        default=200, gt=0, description="Candidates that the index finds for recommend to rank, at least k."
+    )
+    keep: int | None = Field(
+        default=None,
+        gt=0,
+        description="How many of these the light ranker (`retrieval.light_ranker`) leaves for the ranker, at "
+        "least k; goes with it.",
+    )
     rank_history: bool = Field(
         default=False,
         description="Whether recommend also ranks the candidates of the query's own history, retrieved or "
@@ -74,17 +82,44 @@ class AssembleConfig(Strict):
             raise ValueError("none is other than 0: nothing would say which candidate is better")
         return weights
 
-    def check(self, declaration: Declaration, heads: Sequence[Head]) -> None:
-        """Holds filters and weights against what a domain declares.
+    @model_validator(mode="after")
+    def _no_more_are_kept_than_found(self) -> AssembleConfig:
+        if self.keep is not None and self.keep > self.retrieve:
+            raise ValueError(
+                f"'keep' is {self.keep}, more than 'retrieve', {self.retrieve}: the light ranker chooses"
+                " among what was retrieved. Raise the one or lower the other"
+            )
+        return self
+
+    def cascade_in_words(self) -> str:
+        """What ``recommend`` ranks, in a sentence."""
+        said = f"ranks {self.retrieve:,} from the index"
+        if self.keep is not None and self.keep < self.retrieve:
+            said = f"the light ranker leaves {self.keep:,} of {self.retrieve:,} from the index for the ranker"
+        return f"{said}, and those of the history" if self.rank_history else said
+
+    def check(self, declaration: Declaration, heads: Sequence[Head], *, light_ranker: bool) -> None:
+        """Holds filters, weights and what is kept against what a domain declares.
 
         Args:
             declaration: Of the data.
             heads: Of the ranker.
+            light_ranker: Whether there is one.
 
         Raises:
             ValueError: If a filter is no candidate feature, or of a kind that cannot be filtered by; or a
-                weight is of no head.
+                weight is of no head; or a light ranker is there and not asked, or the other way round.
         """
+        if light_ranker and self.keep is None:
+            raise ValueError(
+                "there is a light ranker (retrieval.light_ranker), and nothing says how much it leaves for"
+                " the ranker: set assemble.keep below assemble.retrieve, or to the same to pass it by"
+            )
+        if self.keep is not None and not light_ranker:
+            raise ValueError(
+                f"assemble.keep is {self.keep}, and there is no light ranker to choose so many: set "
+                "retrieval.light_ranker ({} for its defaults), or leave assemble.keep out"
+            )
         known = [RETRIEVAL, *(head.name for head in heads)]
         for name in self.weights:
             if name not in known:

@@ -15,6 +15,7 @@ from components.assemble.catalogue_file import CATALOGUE_FILE
 from components.assemble.config import HEADS_JSON, AssembleConfig
 from components.assemble.filters import Filters
 from components.assemble.index_report import DESCRIPTION_FILE, EXTRA, IndexReport
+from components.assemble.models import has_light_ranker
 from components.assemble.recommender import Recommender
 from components.assemble.saved import read_tuning_queries, write_model
 from components.ingest.declaration import Declaration
@@ -44,13 +45,10 @@ def switch_index(source: str, target: str, changes: Mapping[str, Any]) -> IndexR
         declaration = Declaration.model_validate(description["declaration"])
         heads = HEADS_JSON.validate_python(description["heads"])
         config = AssembleConfig.model_validate({**description["assemble"], **changes})
-        config.check(declaration, heads)
     except KeyError as error:
         raise _not_ours(source, f"{DESCRIPTION_FILE} has no {error}") from error
     except ValidationError as error:
         raise UserError(f"cannot give {source} another index: {_in_words(error)}") from error
-    except ValueError as error:
-        raise UserError(f"cannot give {source} another index: {error}") from error
     if description.get("index") == "scann":
         # Registers the ops its graph is made of.
         from scann import scann_ops  # noqa: F401
@@ -60,9 +58,12 @@ def switch_index(source: str, target: str, changes: Mapping[str, Any]) -> IndexR
         raise UserError(f"{source} cannot be loaded as a SavedModel: {error}") from error
     try:
         models, ids, embeddings = loaded.models, loaded.ids, loaded.exact.embeddings
+        config.check(declaration, heads, light_ranker=has_light_ranker(models))
         filters = _kept_filters(loaded, declaration, config)
     except AttributeError as error:
         raise _not_ours(source, str(error)) from error
+    except ValueError as error:
+        raise UserError(f"cannot give {source} another index: {error}") from error
     queries = read_tuning_queries(source)
     built = build_index(embeddings.value(), queries, config)
     parts = (declaration, models, ids.value(), built.exact, built.index, filters, heads, config)
@@ -103,5 +104,7 @@ def _not_ours(source: str, found: str) -> UserError:
 def _in_words(error: ValidationError) -> str:
     return "; ".join(
         f"assemble.{'.'.join(map(str, problem['loc']))}: found {problem['input']!r}; {problem['msg']}"
+        if problem["loc"]
+        else f"assemble: {problem['msg']}"
         for problem in error.errors()
     )

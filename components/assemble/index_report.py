@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from typing import TypeVar
 
 import tensorflow as tf
 from pydantic import ValidationError
 
-from components.assemble.config import IndexKind
+from components.assemble.config import AssembleConfig, IndexKind
 from components.assemble.tuning import Tuning
 from components.ingest.errors import UserError
 from components.ingest.strict import Strict
@@ -16,6 +17,8 @@ from components.ingest.strict import Strict
 EXTRA = "assets.extra"
 DESCRIPTION_FILE = "model.json"
 """Name of the file in ``assets.extra`` that says what the model was made from."""
+
+Part = TypeVar("Part", bound=Strict)
 
 
 class IndexReport(Strict):
@@ -52,12 +55,21 @@ def read_index_report(path: str) -> IndexReport | None:
     Raises:
         UserError: If the file it is in is damaged.
     """
+    return _read(path, "index_report", IndexReport)
+
+
+def read_settings(path: str) -> AssembleConfig | None:
+    """The assemble section that a model was made by; None, and raises, as :func:`read_index_report` does."""
+    return _read(path, "assemble", AssembleConfig)
+
+
+def _read(path: str, key: str, kind: type[Part]) -> Part | None:
     name = os.path.join(path, EXTRA, DESCRIPTION_FILE)
     if not tf.io.gfile.exists(name):
         return None
     try:
         with tf.io.gfile.GFile(name) as file:
-            report = json.load(file).get("index_report")
-        return None if report is None else IndexReport.model_validate(report)
+            part = json.load(file).get(key)
+        return None if part is None else kind.model_validate(part)
     except (ValueError, ValidationError) as error:
         raise UserError(f"{name} cannot be read: {error}. Export or push the model again.") from error

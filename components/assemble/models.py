@@ -9,12 +9,18 @@ import tensorflow_transform as tft
 
 from components.assemble.inputs import as_transform_input, candidate_specs, query_specs
 from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, Declaration
+from components.retrieval.config import LIGHT_RANKER
 from components.transform.candidate_table import CandidateTable
 from components.transform.interaction_dataset import UNKNOWN_ACTION, action_lookup, latest_history
 
 _EMBEDDING_BATCH = 4096
 
 Tensors = Mapping[str, tf.Tensor]
+
+
+def has_light_ranker(models: tf.Module) -> bool:
+    """Whether a light ranker is among :class:`Models`, new ones or those of a loaded recommender."""
+    return hasattr(models, "light_rank")
 
 
 class Models(tf.Module):
@@ -28,9 +34,13 @@ class Models(tf.Module):
             catalogue.
         encode_query: Raw query features (:func:`components.assemble.inputs.query_specs`) to those that both
             models take.
-        embed_query: Encoded query features to ``embedding``, float32 [batch, width].
+        embed_query: Encoded query features to ``embedding``, float32 [batch, width], and where there is a
+            light ranker to ``light_ranker``, what ``light_rank`` takes.
         embed_candidate: Raw candidate features to ``embedding``, float32 [batch, width].
         score: Encoded query features and int64 [batch, any] rows, none negative, to each head of the ranker,
+            float32 of the rows' shape.
+        light_rank: Only where there is a light ranker, see :func:`has_light_ranker`. Its embeddings of
+            queries, rows as for ``score`` and the towers' scores of these, float32, to its own scores,
             float32 of the rows' shape.
     """
 
@@ -79,6 +89,16 @@ class Models(tf.Module):
         self.score = tf.function(
             lambda query, rows: ranking.score(query, rows), input_signature=[encoded, rows]
         )
+        if hasattr(retrieval, "light_rank"):
+            several = self.embed_query.get_concrete_function().structured_outputs[LIGHT_RANKER]
+            self.light_rank = tf.function(
+                lambda queries, rows, scores: retrieval.light_rank(queries, rows, scores),
+                input_signature=[
+                    tf.TensorSpec(several.shape, name="queries"),
+                    rows,
+                    tf.TensorSpec([None, None], name="scores"),
+                ],
+            )
 
     def embed_catalogue(self) -> tf.Tensor:
         """float32 [candidates, width], by row; of a new model, not of a loaded one."""

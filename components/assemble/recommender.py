@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -25,10 +25,15 @@ from components.ingest.declaration import HISTORY, Declaration
 from components.ranking.final_score import FinalScore
 from components.ranking.heads import Head
 from components.ranking.repeats import distinct_rows
+from components.retrieval.config import LIGHT_RANKER
 from components.transform.candidate_table import UNKNOWN_ROW
 
 _OVERFETCH = 4
 """How many times as many candidates the index is asked for where the request filters."""
+
+
+Found = tuple[tf.Tensor, tf.Tensor]
+"""The towers' scores and rows of candidates, float32 and int64 [batch, any]; -inf where there is none."""
 
 
 class Recommender(tf.Module):
@@ -45,6 +50,8 @@ class Recommender(tf.Module):
         exact: The index that scores every candidate.
         filters: What requests may filter by.
         retrieve_exact: From query features, k and exclusions to what ``retrieve`` answers, by that index.
+        deliver: From what ``recommend`` takes to the ids, string [batch, any], that it finds by the index,
+            ``retrieved``, and those that it ranks, ``ranked``; "" in places that could not be filled.
         score_catalogue: From query features to ``retrieval``, the towers' scores, and ``final``, those that
             order what ``recommend`` answers, of every candidate: float32 [batch, candidates].
     """
@@ -76,6 +83,8 @@ class Recommender(tf.Module):
         self._declaration, self._config = declaration, config
         self._final_score = FinalScore(heads, config.weights, config.combination)
         self._query_names = tuple(query_specs(declaration))
+        # Else there is none, or it would leave all of them.
+        self._chooses = config.keep is not None and config.keep < min(config.retrieve, exact.size)
         self.models = models
         self.ids = tf.Variable(ids, trainable=False, name="candidate_ids")
         self.exact, self._index, self.filters = exact, index, filters
@@ -87,6 +96,8 @@ class Recommender(tf.Module):
                 tf.TensorSpec([None, None], tf.string, name=EXCLUDE),
             ],
         )
+        asked = recommend_specs(declaration) | filters.specs
+        self.deliver = tf.function(self._deliver, input_signature=[asked])
         self.score_catalogue = tf.function(self._score_catalogue, input_signature=[query_specs(declaration)])
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
@@ -107,7 +118,7 @@ class Recommender(tf.Module):
 
     def embed_query(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Query features to ``embedding``, float32 [batch, width]."""
-        return self.models.embed_query(self.models.encode_query(inputs))
+        return {"embedding": self.models.embed_query(self.models.encode_query(inputs))["embedding"]}
 
     def embed_candidate(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Candidate features to ``embedding``, float32 [batch, width]; the id need not be known."""
@@ -134,10 +145,14 @@ class Recommender(tf.Module):
     def recommend(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Retrieves more than k candidates, ranks them and returns the k best.
 
+        With ``keep``, only so many of the retrieved ones are ranked, or k: those that the light ranker
+        (:class:`components.retrieval.light_ranker.LightRanker`) scores highest. What is excluded or filtered
+        out is not among those it chooses from.
+
         The order is by :class:`components.ranking.final_score.FinalScore`: by default the sum of the towers'
         score, which says how likely a candidate is to be met and liked next, and of the logarithm of the
         ranker's probability that it is liked once met (or, trained on drawn negatives, of the former too).
-        With ``rank_history`` the candidates of the query's history are ranked beside the retrieved ones.
+        With ``rank_history`` the candidates of the query's history are ranked beside these.
 
         Args:
             inputs: As for :meth:`retrieve`; and ``diversity``, float32 [] from 0 to below 1, of
@@ -150,11 +165,7 @@ class Recommender(tf.Module):
         query = {name: inputs[name] for name in self._query_names}
         k = _checked(inputs[K])
         encoded = self.models.encode_query(query)
-        embedding = self.models.embed_query(encoded)["embedding"]
-        wanted = tf.maximum(k, self._config.retrieve)
-        found, rows = self._search(embedding, wanted, inputs)
-        if self._config.rank_history:
-            found, rows = self._with_history(embedding, encoded[HISTORY], inputs, found, rows)
+        _, (found, rows) = self._delivered(encoded, k, inputs)
         heads = self.models.score(encoded, rows)
         diversity = _checked_diversity(inputs[DIVERSITY])
         scores, order = self._best(self._final_score(found, heads), rows, k, diversity)
@@ -179,6 +190,14 @@ class Recommender(tf.Module):
         heads = self.models.score(self.models.encode_query(query), tf.maximum(rows, 0))
         return {name: tf.where(rows == UNKNOWN_ROW, math.nan, values) for name, values in heads.items()}
 
+    def _deliver(self, inputs: Tensors) -> dict[str, tf.Tensor]:
+        encoded = self.models.encode_query({name: inputs[name] for name in self._query_names})
+        retrieved, ranked = self._delivered(encoded, _checked(inputs[K]), inputs)
+        return {
+            "retrieved": self._named(*retrieved)[CANDIDATE_IDS],
+            "ranked": self._named(*ranked)[CANDIDATE_IDS],
+        }
+
     def _score_catalogue(self, query: Tensors) -> dict[str, tf.Tensor]:
         encoded = self.models.encode_query(query)
         embedding = self.models.embed_query(encoded)["embedding"]
@@ -188,10 +207,37 @@ class Recommender(tf.Module):
         return {"retrieval": retrieved, "final": self._final_score(retrieved, heads)}
 
     def _retrieve_exact(self, query: Tensors, k: tf.Tensor, exclude: tf.Tensor) -> dict[str, tf.Tensor]:
-        search = functools.partial(self.exact.search, self.embed_query(query)["embedding"])
-        return self._named(*self._without(self.models.rows(exclude), _checked(k), search))
+        scores = tf.matmul(self.embed_query(query)["embedding"], self.exact.embeddings, transpose_b=True)
+        return self._named(*self._best_of_all(scores, self.models.rows(exclude), _checked(k)))
 
-    def _search(self, embedding: tf.Tensor, k: tf.Tensor, inputs: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+    def _delivered(self, encoded: Tensors, k: tf.Tensor, inputs: Tensors) -> tuple[Found, Found]:
+        """What the index finds, and what of it, or beside it, is to be ranked.
+
+        Args:
+            encoded: The queries' encoded features.
+            k: int32 [], how many are asked for.
+            inputs: As for :meth:`recommend`.
+        """
+        embedded = self.models.embed_query(encoded)
+        embedding = embedded["embedding"]
+        retrieved = self._search(embedding, tf.maximum(k, self._config.retrieve), inputs)
+        ranked = retrieved
+        if self._chooses:
+            ranked = self._chosen(embedded[LIGHT_RANKER], k, *retrieved)
+        if self._config.rank_history:
+            ranked = self._with_history(embedding, encoded[HISTORY], inputs, *ranked)
+        return retrieved, ranked
+
+    def _chosen(self, queries: tf.Tensor, k: tf.Tensor, found: tf.Tensor, rows: tf.Tensor) -> Found:
+        """Those of the retrieved that the light ranker scores highest: ``keep`` or, if more, k."""
+        scores = self.models.light_rank(queries, rows, found)
+        # An empty place stays one: its row means nothing.
+        scores = tf.where(tf.math.is_inf(found), found, scores)
+        count = tf.minimum(tf.maximum(k, self._config.keep), tf.shape(found)[1])
+        _, order = tf.math.top_k(scores, count)
+        return tf.gather(found, order, batch_dims=1), tf.gather(rows, order, batch_dims=1)
+
+    def _search(self, embedding: tf.Tensor, k: tf.Tensor, inputs: Tensors) -> Found:
         """Scores and rows, [batch, min(k, size)], best first; -inf where no candidate is left.
 
         Args:
@@ -199,43 +245,50 @@ class Recommender(tf.Module):
             k: int32 [].
             inputs: As for :meth:`retrieve`.
         """
-
-        def search(count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            if not self.filters.specs:
-                return self._index.search(embedding, count)
-            return tf.cond(
-                self.filters.given(inputs),
-                lambda: self._filtered(embedding, count, inputs),
-                lambda: self._index.search(embedding, count),
-            )
-
-        return self._without(self.models.rows(inputs[EXCLUDE]), k, search)
-
-    def _without(
-        self, excluded: tf.Tensor, k: tf.Tensor, search: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The k best of a search, given how many to look for, that are not among rows [batch, any]."""
+        excluded = self.models.rows(inputs[EXCLUDE])
+        if self._index is self.exact:
+            scores = tf.matmul(embedding, self.exact.embeddings, transpose_b=True)
+            return self._best_of_all(self._where_filtered(scores, inputs), excluded, k)
         # The size is a bound of k's own first: the largest k and what is excluded are beyond int32.
         k = tf.minimum(k, self.exact.size)
-        scores, rows = search(tf.minimum(k + tf.shape(excluded)[1], self.exact.size))
+        count = tf.minimum(k + tf.shape(excluded)[1], self.exact.size)
+        scores, rows = self._if_filtered(
+            inputs,
+            lambda: self._filtered(embedding, count, inputs),
+            lambda: self._index.search(embedding, count),
+        )
         hit = tf.reduce_any(rows[:, :, tf.newaxis] == excluded[:, tf.newaxis, :], axis=2)
         best, order = tf.math.top_k(tf.where(hit, -math.inf, scores), k)
         return best, tf.gather(rows, order, batch_dims=1)
 
-    def _filtered(self, embedding: tf.Tensor, count: tf.Tensor, asked: Asked) -> tuple[tf.Tensor, tf.Tensor]:
-        """The best candidates that pass the filters, as many as asked for unless fewer pass.
+    def _best_of_all(self, scores: tf.Tensor, excluded: tf.Tensor, k: tf.Tensor) -> Found:
+        """The k best of all candidates' scores, [batch, size], that are not among rows [batch, any]."""
+        firsts = self.exact.size * tf.range(tf.shape(excluded, tf.int64)[0])
+        places = tf.reshape(tf.maximum(excluded, 0) + firsts[:, tf.newaxis], [-1, 1])
+        # A place of unknown rows is any: the least of infinity and its score is its score.
+        barred = tf.reshape(tf.where(excluded < 0, math.inf, -math.inf), [-1])
+        left = tf.tensor_scatter_nd_min(tf.reshape(scores, [-1]), places, barred)
+        best, rows = tf.math.top_k(tf.reshape(left, tf.shape(scores)), tf.minimum(k, self.exact.size))
+        return best, tf.cast(rows, tf.int64)
 
-        The index is asked for some more. Queries that are left with too few of these are answered by
+    def _where_filtered(self, scores: tf.Tensor, asked: Asked) -> tf.Tensor:
+        """Scores of all candidates, -inf for those that do not pass."""
+        return self._if_filtered(
+            asked,
+            lambda: tf.where(self.filters.passes_all(asked), scores, -math.inf),
+            lambda: scores,
+        )
+
+    def _if_filtered(self, asked: Asked, filtered: Callable[[], Any], plain: Callable[[], Any]) -> Any:
+        """The one where a request filters by anything, else the other."""
+        return tf.cond(self.filters.given(asked), filtered, plain) if self.filters.specs else plain()
+
+    def _filtered(self, embedding: tf.Tensor, count: tf.Tensor, asked: Asked) -> tuple[tf.Tensor, tf.Tensor]:
+        """The best candidates of an approximate index that pass the filters, as many as asked for.
+
+        It is asked for some more. Queries that are left with too few of these are answered by
         scoring all candidates that pass: no number of more would be enough for every filter.
         """
-
-        def among_all(embedding: tf.Tensor, asked: Asked) -> tuple[tf.Tensor, tf.Tensor]:
-            scores = tf.matmul(embedding, self.exact.embeddings, transpose_b=True)
-            best, rows = tf.math.top_k(tf.where(self.filters.passes_all(asked), scores, -math.inf), count)
-            return best, tf.cast(rows, tf.int64)
-
-        if self._index is self.exact:
-            return among_all(embedding, asked)
         scores, rows = self._index.search(embedding, tf.minimum(_OVERFETCH * count, self.exact.size))
         passed = tf.where(self.filters.passes(asked, rows), scores, -math.inf)
         best, order = tf.math.top_k(passed, count)
@@ -243,12 +296,14 @@ class Recommender(tf.Module):
         short = tf.where(tf.math.is_inf(best[:, -1]))
 
         def completed() -> tuple[tf.Tensor, tf.Tensor]:
-            queries = tf.gather(embedding, short[:, 0])
             own = {name: tf.gather(asked[name], short[:, 0]) for name in self.filters.specs}
-            exact_scores, exact_rows = among_all(queries, own)
+            queries = tf.gather(embedding, short[:, 0])
+            all_scores = tf.matmul(queries, self.exact.embeddings, transpose_b=True)
+            passed = tf.where(self.filters.passes_all(own), all_scores, -math.inf)
+            of_all, all_rows = tf.math.top_k(passed, count)
             return (
-                tf.tensor_scatter_nd_update(best, short, exact_scores),
-                tf.tensor_scatter_nd_update(rows, short, exact_rows),
+                tf.tensor_scatter_nd_update(best, short, of_all),
+                tf.tensor_scatter_nd_update(rows, short, tf.cast(all_rows, tf.int64)),
             )
 
         return tf.cond(tf.size(short) > 0, completed, lambda: (best, rows))
@@ -273,7 +328,7 @@ class Recommender(tf.Module):
         inputs: Tensors,
         found: tf.Tensor,
         rows: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> Found:
         """Scores and rows with those of the history appended that are neither found nor barred."""
         own = distinct_rows(history)
         # The row of an empty place means nothing.

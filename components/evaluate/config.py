@@ -72,6 +72,7 @@ LIFTED: Final = ("recall@10", "recall@100", "ndcg@10")
 
 FUNNEL_METRICS: Final = (
     "overlap@100",
+    "top10_retrieved",
     "top10_delivered",
     "top10_kept",
     "positives_delivered",

@@ -68,6 +68,7 @@ def funnel(
     final: np.ndarray,
     excluded: np.ndarray,
     exact: np.ndarray,
+    retrieved: np.ndarray,
     delivered: np.ndarray,
     recommended: np.ndarray,
     held_out: np.ndarray,
@@ -79,6 +80,7 @@ def funnel(
         final: float [batch, catalogue], final scores.
         excluded: int64 [batch, m] rows; UNFILLED is no row, here and below.
         exact: int64 [batch, any] rows, best first: :func:`exact_lists`.
+        retrieved: int64 [batch, any] rows: the candidates that the index finds.
         delivered: int64 [batch, any] rows: the candidates that are ranked.
         recommended: int64 [batch, any] rows, best first: the list that is shown.
         held_out: int64 [batch] rows of what was chosen; negative outside the catalogue.
@@ -90,6 +92,7 @@ def funnel(
     top = exact[:, :HEAD]
     columns = {
         "overlap@100": _share(exact, delivered),
+        "top10_retrieved": _share(top, retrieved),
         "top10_delivered": _share(top, delivered),
         "top10_kept": _share(top, shown),
         "positives_delivered": (delivered == held_out[:, None]).any(axis=1) & (held_out >= 0),
@@ -157,7 +160,9 @@ class FunnelShare(tfma.metrics.Metric):
     """Mean over the sampled positive interactions of one of these numbers.
 
     - ``overlap@100``: share of the ranker's best hundred of all candidates that retrieval delivers to it;
-    - ``top10_delivered``: the same of its best ten;
+    - ``top10_retrieved``: share of its best ten of all that the index finds;
+    - ``top10_delivered``: the same of what is delivered: of what the index finds, the light ranker, where
+      there is one, leaves out some, and the history may add some;
     - ``top10_kept``: share of its best ten of all that are in the ten that are shown;
     - ``positives_delivered``: whether what was chosen is delivered to the ranker;
     - ``positives_kept``: whether it is in the ten that are shown;

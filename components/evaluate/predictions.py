@@ -223,15 +223,17 @@ class ServedPredictions(beam.DoFn):
         excluded = model.catalogue.rows(exclude)
         retrieval, final = model.score_catalogue(inputs)
         lists[sampled] = funnel.exact_lists(final, excluded)
-        shares[sampled] = funnel.funnel(
-            retrieval,
-            final,
-            excluded,
-            lists[sampled],
-            model.delivered(inputs, exclude),
-            recommended[sampled],
-            held_out[sampled],
-        )
+        delivered = model.delivered(inputs, exclude)
+        if delivered is not None:
+            shares[sampled] = funnel.funnel(
+                retrieval,
+                final,
+                excluded,
+                lists[sampled],
+                *delivered,
+                recommended[sampled],
+                held_out[sampled],
+            )
         return lists, shares
 
     def _excluded(self, batch: pa.RecordBatch) -> np.ndarray:

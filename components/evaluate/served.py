@@ -192,9 +192,6 @@ class ServedModel:
         if description.get("index") == "scann":
             # Registers the index's op, without which the graph cannot be loaded.
             importlib.import_module("scann.scann_ops.py.scann_ops")
-        # Not as the assemble section: a model pushed by an earlier version may know other keys.
-        self._retrieved = max(description["assemble"]["retrieve"], RETRIEVED)
-        self._ranks_history = description["assemble"]["rank_history"]
         self._model = tf.saved_model.load(path)
         with fileio.open(os.path.join(path, "assets.extra", "candidates.parquet"), "rb") as file:
             self.catalogue = Catalogue.from_table(pq.read_table(pa.BufferReader(file.read())))
@@ -215,18 +212,23 @@ class ServedModel:
         """Returns int64 [batch, RETRIEVED] rows from the signature ``recommend``; exclude: ids [batch, m]."""
         return self._listed(self._searched("recommend", inputs, exclude, RETRIEVED))
 
-    def delivered(self, inputs: dict[str, np.ndarray], exclude: np.ndarray) -> np.ndarray:
-        """Returns int64 [batch, any] rows that :meth:`recommend` ranks; exclude: ids [batch, m].
+    def delivered(
+        self, inputs: dict[str, np.ndarray], exclude: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Returns the rows behind :meth:`recommend`; exclude: ids [batch, m].
 
-        With ``rank_history`` those of the history come after the retrieved ones. UNFILLED is no row.
+        Returns:
+            int64 [batch, any] each, UNFILLED is no row: those the index finds, and those that are ranked, of
+            which a light ranker may leave out some and the history may add some. None if the model, pushed by
+            an earlier version, does not tell.
         """
-        found = self._searched("retrieve", inputs, exclude, self._retrieved)
-        rows = self.catalogue.rows(found[CANDIDATE_IDS].numpy())
-        if not self._ranks_history:
-            return rows
-        own, excluded = self.catalogue.rows(inputs[HISTORY]), self.catalogue.rows(exclude)
-        barred = (own[:, :, None] == excluded[:, None, :]).any(axis=2)
-        return np.concatenate([rows, np.where(barred, UNFILLED, own)], axis=1)
+        function = getattr(self._model, "deliver", None)
+        if function is None:
+            return None
+        specs = function.input_signature[0]
+        answer = function(self._search_inputs(specs, inputs, exclude, RETRIEVED))
+        retrieved, ranked = (self.catalogue.rows(answer[name].numpy()) for name in ("retrieved", "ranked"))
+        return retrieved, ranked
 
     def score_catalogue(self, inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Returns the towers' and the final scores of every candidate, float32 [batch, catalogue] each."""
@@ -277,17 +279,23 @@ class ServedModel:
     ) -> dict[str, tf.Tensor]:
         """Asks ``retrieve`` or ``recommend``, without filters and diversity."""
         function = self._model.signatures[signature]
+        return function(**self._search_inputs(function.structured_input_signature[1], inputs, exclude, k))
+
+    def _search_inputs(
+        self, specs: dict[str, tf.TensorSpec], inputs: dict[str, np.ndarray], exclude: np.ndarray, k: int
+    ) -> dict[str, tf.Tensor]:
+        """What a search takes by its specs; filters and diversity are none."""
         asked = {
             **_constants(inputs),
             K: tf.constant(k, tf.int32),
             EXCLUDE: tf.constant(exclude, tf.string),
         }
-        for name, spec in function.structured_input_signature[1].items():
+        for name, spec in specs.items():
             if name not in asked:
                 shape = [len(exclude) if place == 0 else size or 0 for place, size in enumerate(spec.shape)]
                 nothing = "" if spec.dtype == tf.string else np.nan if is_filter_input(name) else 0.0
                 asked[name] = tf.fill(shape, tf.constant(nothing, spec.dtype))
-        return function(**asked)
+        return asked
 
     def _listed(self, answer: dict[str, tf.Tensor]) -> np.ndarray:
         rows = self.catalogue.rows(answer["candidate_ids"].numpy())

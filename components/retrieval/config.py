@@ -11,6 +11,8 @@ from components.ingest.strict import Strict
 
 TRAINING_HISTORY_FILE = "training.json"
 """File in a trainer's ModelRun artifact: the metrics of every epoch, by name."""
+LIGHT_RANKER = "light_ranker"
+"""Under what name the exported ``embed_query`` gives the light ranker's embeddings."""
 
 
 class HistoryEncoderConfig(Strict):
@@ -105,6 +107,25 @@ class LossConfig(Strict):
         return self
 
 
+class LightRankerConfig(Strict):
+    """Several embeddings of a query that score what the index finds; ``retrieval.light_ranker``."""
+
+    query_embeddings: int = Field(
+        default=4, gt=0, description="Embeddings of a query beside the tower's own."
+    )
+    dim: int = Field(default=32, gt=0, description="Width of each, and of a candidate's for them.")
+    temperature: float = Field(
+        default=1.0,
+        gt=0,
+        description="Of the softmax by which a candidate weighs them; lower: the nearest alone counts.",
+    )
+    weight: float = Field(default=1.0, gt=0, description="Of its loss beside the towers'.")
+    stop_gradient: bool = Field(
+        default=True,
+        description="Whether its loss leaves the towers as they are, and what they retrieve.",
+    )
+
+
 class OptimizerConfig(Strict):
     """How weights follow gradients; ``retrieval.optimizer``."""
 
@@ -157,6 +178,11 @@ class RetrievalConfig(Strict):
         default=0.1, ge=0, lt=1, description="Share of training ids shown as unknown: teaches cold starts."
     )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Of hidden layers.")
+    light_ranker: LightRankerConfig | None = Field(
+        default=None,
+        description="Scores what the index finds, so that the ranker gets `assemble.keep` of it; None: there"
+        " is none.",
+    )
     optimizer: OptimizerConfig = OptimizerConfig()
     batch_size: int = Field(default=1024, gt=1)
     epochs: int = Field(default=30, gt=0, description="At most; early stopping usually ends sooner.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,7 @@ import tf_keras as keras
 from components.ingest.declaration import HISTORY, POSITIVE, WEIGHT
 from components.retrieval.config import RetrievalConfig
 from components.retrieval.history import UNKNOWN_ID
+from components.retrieval.light_ranker import LightRanker
 from components.retrieval.losses import (
     binary_cross_entropy,
     exclude_positives,
@@ -23,7 +25,7 @@ from components.retrieval.losses import (
     softmax_cross_entropy,
 )
 from components.retrieval.negatives import NegativePool
-from components.retrieval.towers import CandidateTower, QueryTower
+from components.retrieval.towers import CandidateTower, Embedded, QueryTower
 from components.transform.candidate_table import CandidateTable
 from components.transform.interaction_dataset import CANDIDATE_ROW, QUERY_OF
 
@@ -70,6 +72,13 @@ class RetrievalModel(tfrs.Model):
 
     The losses are those of :mod:`components.retrieval.losses`; their negatives come from the batch, from the
     catalogue, or are all of it. Where a drawn one is a positive of its query it does not count.
+
+    Attributes:
+        query_tower: Embeds queries.
+        candidate_tower: Embeds candidates.
+        light_ranker: Scores what is retrieved; learns by the same loss, over the same negatives. None where
+            there is to be none.
+        candidate_features: Encoded features of the catalogue, [candidates, ...] each.
     """
 
     def __init__(
@@ -92,6 +101,8 @@ class RetrievalModel(tfrs.Model):
         super().__init__()
         self.query_tower = query_tower
         self.candidate_tower = candidate_tower
+        light = config.light_ranker
+        self.light_ranker = LightRanker(light, seed=config.seed + 600) if light else None
         self._config = config
         self._id_indices = tf.constant(id_embedding_indices(counts))
         self.candidate_features = {name: tf.constant(column) for name, column in table.features.items()}
@@ -103,6 +114,7 @@ class RetrievalModel(tfrs.Model):
         )
         # tfrs.Model reports the last batch's loss; a curve needs the epoch's.
         self._epoch_loss = keras.metrics.Mean(name="epoch_loss")
+        self._light_loss: Any = keras.metrics.Mean(name="light_ranker_loss") if light else None
         # Of several replicas' logs Keras would make a sum, also of their means.
         self.distribute_reduction_method = "first"
 
@@ -128,11 +140,32 @@ class RetrievalModel(tfrs.Model):
             float32 [batch, width] embeddings over the temperature: their dot products with candidates' are
             what the loss makes of similarities, logarithms of a probability but for a constant of the query.
         """
-        return self._over_temperature(self._raw_query(query, training))
+        return self._over_temperature(self._raw_query(query, training).embedding)
+
+    def embed_query_for_both(self, query: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Embeds encoded queries for retrieval and for the light ranker, of which there has to be one.
+
+        Args:
+            query: As for :meth:`embed_query`.
+
+        Returns:
+            What :meth:`embed_query` does, and float32 [batch, query_embeddings, light_ranker.dim].
+        """
+        assert self.light_ranker
+        raw = self._raw_query(query, training=False)
+        return self._over_temperature(raw.embedding), self.light_ranker.embed_query(raw.hidden)
+
+    def make_weights(self, batch: Mapping[str, tf.Tensor]) -> None:
+        """Makes those weights that wait for their inputs' widths, of any batch of interactions."""
+        self.embed_query(batch)
+        self.embed_rows(batch[CANDIDATE_ROW])
+        if self.light_ranker:
+            self.embed_query_for_both(batch)
+            self.light_ranker.embed_candidate(self._raw_rows(batch[CANDIDATE_ROW], training=False).hidden)
 
     def embed_rows(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Embeds candidates of the table by row (int64 [batch]) as float32 [batch, width]."""
-        return self._finished(self._raw_rows(rows, training))
+        return self._finished(self._raw_rows(rows, training).embedding)
 
     def embed_candidates(
         self, rows: tf.Tensor, features: Mapping[str, tf.Tensor], training: bool = False
@@ -147,13 +180,14 @@ class RetrievalModel(tfrs.Model):
         Returns:
             float32 [batch, width] embeddings, for cosine similarity of unit length but for the bias.
         """
-        return self._finished(self.candidate_tower(self._id_index(rows), features, training=training))
+        made = self.candidate_tower(self._id_index(rows), features, training=training)
+        return self._finished(made.embedding)
 
-    def _raw_query(self, query: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
+    def _raw_query(self, query: Mapping[str, tf.Tensor], training: bool) -> Embedded:
         """The query tower's output, of any length."""
         return self.query_tower({**query, HISTORY: self._id_index(query[HISTORY])}, training=training)
 
-    def _raw_rows(self, rows: tf.Tensor, training: bool) -> tf.Tensor:
+    def _raw_rows(self, rows: tf.Tensor, training: bool) -> Embedded:
         """The candidate tower's output for rows of the table, of any length."""
         features = {name: tf.gather(column, rows) for name, column in self.candidate_features.items()}
         return self.candidate_tower(self._id_index(rows), features, training=training)
@@ -174,19 +208,27 @@ class RetrievalModel(tfrs.Model):
 
     def embed_catalogue(self, batch_size: int = 4096) -> tf.Tensor:
         """Embeds every candidate, in the order of rows: float32 [candidates, width]."""
+        return self._of_catalogue(self.embed_rows, batch_size)
+
+    def embed_catalogue_for_light_ranker(self, batch_size: int = 4096) -> tf.Tensor:
+        """Embeds every candidate as the light ranker does: float32 [candidates, light_ranker.dim]."""
+        assert self.light_ranker
+        embed = self.light_ranker.embed_candidate
+        return self._of_catalogue(lambda rows: embed(self._raw_rows(rows, training=False).hidden), batch_size)
+
+    def _of_catalogue(self, embed: Callable[[tf.Tensor], tf.Tensor], batch_size: int) -> tf.Tensor:
+        """What is made of all rows, so many at a time: float32 [candidates, any]."""
         starts = range(0, self.candidate_count, batch_size)
         stops = [min(start + batch_size, self.candidate_count) for start in starts]
-        return tf.concat(
-            [
-                self.embed_rows(tf.range(start, stop, dtype=tf.int64))
-                for start, stop in zip(starts, stops, strict=True)
-            ],
-            axis=0,
-        )
+        parts = [
+            embed(tf.range(start, stop, dtype=tf.int64)) for start, stop in zip(starts, stops, strict=True)
+        ]
+        return tf.concat(parts, axis=0)
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Loss of a batch of interactions: the weighted mean over them, and the regularisation (scalar).
 
+        The light ranker's is added, times its own weight.
         Of a batch that is one of several replicas' it is the part that the replicas' losses add up from.
 
         Args:
@@ -195,23 +237,27 @@ class RetrievalModel(tfrs.Model):
             training: Whether dropout is on.
         """
         rows, query_of = inputs[CANDIDATE_ROW], _query_of(inputs)
-        raw_queries = self._raw_query(inputs, training)
-        queries = self._over_temperature(raw_queries)
-        lengths = tf.gather(_squared_lengths(raw_queries), query_of)
+        query = self._raw_query(inputs, training)
+        lengths = tf.gather(_squared_lengths(query.embedding), query_of)
         if self._config.loss.kind.startswith("full_"):
-            raw_candidates = self._raw_rows(tf.range(self.candidate_count, dtype=tf.int64), training)
-            losses = self._full_losses(queries, self._finished(raw_candidates), inputs)
-            squares = _squared_lengths(raw_candidates)
+            candidates = self._raw_rows(tf.range(self.candidate_count, dtype=tf.int64), training)
+            losses = self._full_losses(query, candidates, inputs)
+            squares = _squared_lengths(candidates.embedding)
             if self._config.loss.kind == "full_binary_cross_entropy":
                 # Of pairs, each of which is regularised by its weight: the negatives are pairs too.
                 negatives = self._config.loss.negative_weight * inputs[POSITIVE]
                 lengths += negatives * (lengths + tf.reduce_mean(squares))
             lengths += tf.gather(squares, rows)
         else:
-            raw_positives = self._raw_rows(rows, training)
-            losses = self._sampled_losses(queries, raw_positives, inputs, training)
-            lengths += _squared_lengths(raw_positives)
-        loss = _mean(losses * inputs[WEIGHT] * tf.gather(self._weights_of_rows, rows))
+            positives = self._raw_rows(rows, training)
+            losses = self._sampled_losses(query, positives, inputs, training)
+            lengths += _squared_lengths(positives.embedding)
+        weights = inputs[WEIGHT] * tf.gather(self._weights_of_rows, rows)
+        loss = _mean(losses[0] * weights)
+        if self.light_ranker:
+            of_light_ranker = _mean(losses[1] * weights)
+            self._light_loss.update_state(of_light_ranker)
+            loss += self.light_ranker.weight * of_light_ranker
         if self._config.l2:
             loss += self._config.l2 * _mean(lengths)
         self._epoch_loss.update_state(loss)
@@ -219,36 +265,79 @@ class RetrievalModel(tfrs.Model):
         return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
     def _full_losses(
-        self, queries: tf.Tensor, catalogue: tf.Tensor, inputs: Mapping[str, tf.Tensor]
-    ) -> tf.Tensor:
-        """Losses against the whole catalogue, positives included, float32 [interactions]."""
+        self, query: Embedded, candidates: Embedded, inputs: Mapping[str, tf.Tensor]
+    ) -> list[tf.Tensor]:
+        """Losses against the whole catalogue, positives included.
+
+        Returns:
+            float32 [interactions] of the towers and, if there is one, of the light ranker.
+        """
         rows, query_of, loss = inputs[CANDIDATE_ROW], _query_of(inputs), self._config.loss
-        if loss.kind == "full_softmax":
+        queries, catalogue = self._over_temperature(query.embedding), self._finished(candidates.embedding)
+        if loss.kind == "full_softmax" and not self.light_ranker:
             own = _own_scores(queries, query_of, tf.gather(catalogue, rows))
-            return tf.gather(log_partition(queries, catalogue), query_of) - own
+            return [tf.gather(log_partition(queries, catalogue), query_of) - own]
+
+        def losses_of(scores: tf.Tensor) -> tf.Tensor:
+            own = tf.gather_nd(scores, tf.stack([query_of, rows], axis=1))
+            if loss.kind == "full_softmax":
+                return tf.gather(tf.reduce_logsumexp(scores, axis=1), query_of) - own
+            beside = tf.gather(mean_softplus(scores), query_of)
+            return binary_cross_entropy(own, inputs[POSITIVE], beside, loss.negative_weight)
+
         scores = tf.matmul(queries, catalogue, transpose_b=True)
-        own = tf.gather_nd(scores, tf.stack([query_of, rows], axis=1))
-        beside = tf.gather(mean_softplus(scores), query_of)
-        return binary_cross_entropy(own, inputs[POSITIVE], beside, loss.negative_weight)
+        if not self.light_ranker:
+            return [losses_of(scores)]
+        several = self.light_ranker.embed_query(query.hidden)
+        light = self.light_ranker.score_all(
+            several, self.light_ranker.embed_candidate(candidates.hidden), scores
+        )
+        return [losses_of(scores), losses_of(light)]
 
     def _sampled_losses(
-        self, queries: tf.Tensor, raw_positives: tf.Tensor, inputs: Mapping[str, tf.Tensor], training: bool
-    ) -> tf.Tensor:
-        """Losses against a pool of negatives, float32 [interactions]."""
-        loss, rows, query_of = self._config.loss, inputs[CANDIDATE_ROW], _query_of(inputs)
-        positives = self._finished(raw_positives)
-        own = _own_scores(queries, query_of, positives)
+        self, query: Embedded, positives: Embedded, inputs: Mapping[str, tf.Tensor], training: bool
+    ) -> list[tf.Tensor]:
+        """Losses against a pool of negatives, as :meth:`_full_losses` returns them."""
+        rows, query_of = inputs[CANDIDATE_ROW], _query_of(inputs)
+        queries = self._over_temperature(query.embedding)
+        own = _own_scores(queries, query_of, self._finished(positives.embedding))
+        of_batch = slice(None) if self._config.loss.in_batch else slice(0)
+        negatives, pool = rows[of_batch], Embedded(*(part[of_batch] for part in positives))
         drawn = self._pool.draw_uniform()
-        pool = [rows] if loss.in_batch else []
-        embedded = [positives] if loss.in_batch else []
         if drawn is not None:
-            pool, embedded = [*pool, drawn], [*embedded, self.embed_rows(drawn, training)]
-        if not pool:
+            negatives = tf.concat([negatives, drawn], axis=0)
+            parts = zip(pool, self._raw_rows(drawn, training), strict=True)
+            pool = Embedded(*(tf.concat(part, axis=0) for part in parts))
+        scores = tf.matmul(queries, self._finished(pool.embedding), transpose_b=True)
+        losses = [self._pool_losses(own, scores, negatives, inputs)]
+        if self.light_ranker:
+            light = self.light_ranker
+            several = light.embed_query(query.hidden)
+            own_candidates = light.embed_candidate(positives.hidden)[:, tf.newaxis]
+            own = light.score(tf.gather(several, query_of), own_candidates, own[:, tf.newaxis])[:, 0]
+            scores = light.score_all(several, light.embed_candidate(pool.hidden), scores)
+            losses.append(self._pool_losses(own, scores, negatives, inputs))
+        return losses
+
+    def _pool_losses(
+        self, own: tf.Tensor, scores: tf.Tensor, negatives: tf.Tensor, inputs: Mapping[str, tf.Tensor]
+    ) -> tf.Tensor:
+        """Losses of scores against a pool of negatives.
+
+        Args:
+            own: float32 [interactions], scores of their candidates for their own queries.
+            scores: float32 [queries, negatives].
+            negatives: int64 [negatives] candidate rows.
+            inputs: The batch.
+
+        Returns:
+            float32 [interactions].
+        """
+        loss, rows, query_of = self._config.loss, inputs[CANDIDATE_ROW], _query_of(inputs)
+        if not (loss.in_batch or loss.uniform_negatives):
             return binary_cross_entropy(own, inputs[POSITIVE], tf.zeros_like(own), loss.negative_weight)
-        negatives = tf.concat(pool, axis=0)
-        scores = tf.matmul(queries, tf.concat(embedded, axis=0), transpose_b=True)
         if loss.kind == "sampled_softmax" and loss.correction != "none":
-            batch = tf.shape(queries, query_of.dtype)[0]
+            batch = tf.shape(scores, query_of.dtype)[0]
             sizes = tf.math.bincount(query_of, minlength=batch, dtype=tf.float32)
             others = tf.cast(tf.size(rows), tf.float32) - sizes
             scores -= self._pool.log_expected_counts(negatives[tf.newaxis, :], others[:, tf.newaxis])

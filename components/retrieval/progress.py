@@ -11,7 +11,6 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.retrieval.model import RetrievalModel
-from components.transform.interaction_dataset import CANDIDATE_ROW
 
 _STATE_FILE = "progress.json"
 
@@ -69,8 +68,7 @@ class Progress(keras.callbacks.Callback):
             return 0
         with tf.io.gfile.GFile(state_path) as file:
             state = json.load(file)
-        self._followed.embed_query(batch)
-        self._followed.embed_rows(batch[CANDIDATE_ROW])
+        self._followed.make_weights(batch)
         self._followed.optimizer.build(self._followed.trainable_variables)
         self.history, self._best_epoch = state["history"], state["best_epoch"]
         self._read(state["best_epoch"])

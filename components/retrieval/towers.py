@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 import tf_keras as keras
@@ -11,6 +12,19 @@ from components.retrieval.config import RetrievalConfig
 from components.retrieval.features import FeatureEncoder, embedding_initializer, kernel_initializer
 from components.retrieval.history import UNKNOWN_ID, AttentionHistory, MeanHistory
 from components.transform.encoding import EncodedFeature
+
+
+class Embedded(NamedTuple):
+    """What a tower makes of queries or candidates.
+
+    Attributes:
+        embedding: float32 [batch, dim + 1], [batch, dim] without bias; of any length.
+        hidden: float32 [batch, any], what the embedding but for the bias is linear in: the last hidden layer,
+            and what is added to the embedding beside it.
+    """
+
+    embedding: tf.Tensor
+    hidden: tf.Tensor
 
 
 class Tower(keras.layers.Layer):
@@ -26,12 +40,12 @@ class Tower(keras.layers.Layer):
         self._dropout = keras.layers.Dropout(config.dropout, seed=seed)
         self._output = keras.layers.Dense(config.dim, kernel_initializer=kernel_initializer(seed + 99))
 
-    def call(self, inputs: Sequence[tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Maps float32 [batch, any] inputs to float32 [batch, dim]."""
+    def call(self, inputs: Sequence[tf.Tensor], training: bool = False) -> Embedded:
+        """Maps float32 [batch, any] inputs to float32 [batch, dim], and the last hidden layer."""
         x = tf.concat(list(inputs), axis=1)
         for layer in self._hidden:
             x = self._dropout(layer(x), training=training)
-        return self._output(x)
+        return Embedded(self._output(x), x)
 
 
 class CandidateTower(keras.layers.Layer):
@@ -61,24 +75,24 @@ class CandidateTower(keras.layers.Layer):
         if features or config.layers is not None:
             self._tower = Tower(config, seed=config.seed + 200)
 
-    def call(self, ids: tf.Tensor, features: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+    def call(self, ids: tf.Tensor, features: Mapping[str, tf.Tensor], training: bool = False) -> Embedded:
         """Embeds candidates.
 
         Args:
             ids: int64 [batch] indices of id embeddings, ``UNKNOWN_ID`` for a candidate not trained on.
             features: Encoded features, each [batch, ...].
             training: Whether dropout is on.
-
-        Returns:
-            float32 [batch, dim + 1] embeddings, [batch, dim] without bias; of any length.
         """
         if training:
             ids = drop_ids(ids, self._config.id_dropout)
-        embedding = identity = self.ids(ids)
+        embedding = hidden = identity = self.ids(ids)
         if self._tower:
             inputs = [] if self._config.layers is None else [identity]
-            embedding += self._tower([*inputs, *self._features(features)], training=training)
-        return embedding if self._bias is None else tf.concat([embedding, self._bias(ids)], axis=1)
+            made = self._tower([*inputs, *self._features(features)], training=training)
+            embedding, hidden = identity + made.embedding, tf.concat([identity, made.hidden], axis=1)
+        if self._bias is not None:
+            embedding = tf.concat([embedding, self._bias(ids)], axis=1)
+        return Embedded(embedding, hidden)
 
 
 class QueryTower(keras.layers.Layer):
@@ -137,7 +151,7 @@ class QueryTower(keras.layers.Layer):
         if features or config.layers is not None:
             self._tower = Tower(config, seed=config.seed + 400)
 
-    def call(self, query: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+    def call(self, query: Mapping[str, tf.Tensor], training: bool = False) -> Embedded:
         """Embeds queries.
 
         Args:
@@ -146,9 +160,6 @@ class QueryTower(keras.layers.Layer):
                 [batch, length] seconds since each event; ``history_action``, where there is one: int64
                 [batch, length] numbers of actions.
             training: Whether dropout is on.
-
-        Returns:
-            float32 [batch, dim + 1] embeddings, [batch, dim] without bias; of any length.
         """
         parts: list[tf.Tensor] = []
         inputs: list[tf.Tensor] = []
@@ -162,12 +173,14 @@ class QueryTower(keras.layers.Layer):
             parts.append(history)
             if self._config.layers is not None:
                 inputs.append(history)
+        hidden = parts
         if self._tower:
-            parts.append(self._tower([*inputs, *self._features(query)], training=training))
+            made = self._tower([*inputs, *self._features(query)], training=training)
+            parts, hidden = [*parts, made.embedding], [*parts, made.hidden]
         embedding = tf.add_n(parts)
-        if not self._config.bias:
-            return embedding
-        return tf.concat([embedding, tf.ones_like(embedding[:, :1])], axis=1)
+        if self._config.bias:
+            embedding = tf.concat([embedding, tf.ones_like(embedding[:, :1])], axis=1)
+        return Embedded(embedding, tf.concat(hidden, axis=1))
 
 
 def drop_ids(ids: tf.Tensor, share: float, unknown: int = UNKNOWN_ID) -> tf.Tensor:

@@ -10,7 +10,8 @@ import tf_keras as keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.ingest.declaration import HISTORY
-from components.retrieval.config import RetrievalConfig, TrainerConfig
+from components.retrieval.config import LIGHT_RANKER, RetrievalConfig, TrainerConfig
+from components.retrieval.light_ranker import LightRanker
 from components.retrieval.model import RetrievalModel
 from components.retrieval.node import CONFIG_KEY, RESUME_DIR_KEY
 from components.retrieval.towers import CandidateTower, QueryTower
@@ -106,6 +107,14 @@ class ExportedRetrieval(tf.Module):
 
     A training model cannot be saved as it is (its metrics and dataset come along); the Assembler needs
     only these functions of encoded features.
+
+    Attributes:
+        embed_query: Encoded query features to ``embedding``, float32 [batch, width], and where there is a
+            light ranker to ``light_ranker``, float32 [batch, query_embeddings, light_ranker.dim].
+        embed_rows: Rows of the catalogue, int64 [batch], to ``embedding``, float32 [batch, width].
+        embed_candidate: Rows, ``UNKNOWN_ROW`` for none, and encoded features, to ``embedding`` likewise.
+        light_rank: Only where there is a light ranker. Its embeddings of queries, candidates' rows, int64
+            [batch, any], and the towers' scores of these, to its scores, float32 [batch, any].
     """
 
     def __init__(self, model: RetrievalModel, query_signature: Mapping[str, tf.TensorSpec]):
@@ -121,9 +130,16 @@ class ExportedRetrieval(tf.Module):
             name: tf.TensorSpec([None, *column.shape[1:]], column.dtype, name=name)
             for name, column in model.candidate_features.items()
         }
-        self.embed_query = tf.function(
-            lambda query: {"embedding": model.embed_query(query)}, input_signature=[dict(query_signature)]
-        )
+
+        def embed(query: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            if not model.light_ranker:
+                return {"embedding": model.embed_query(query)}
+            embedding, several = model.embed_query_for_both(query)
+            return {"embedding": embedding, LIGHT_RANKER: several}
+
+        self.embed_query = tf.function(embed, input_signature=[dict(query_signature)])
+        if model.light_ranker:
+            self._export_light_ranker(model.light_ranker, model.embed_catalogue_for_light_ranker())
         self.embed_rows = tf.function(
             lambda rows: {"embedding": model.embed_rows(rows)},
             input_signature=[tf.TensorSpec([None], tf.int64, name="rows")],
@@ -131,6 +147,21 @@ class ExportedRetrieval(tf.Module):
         self.embed_candidate = tf.function(
             lambda rows, features: {"embedding": model.embed_candidates(rows, features)},
             input_signature=[tf.TensorSpec([None], tf.int64, name="rows"), tables],
+        )
+
+    def _export_light_ranker(self, ranker: LightRanker, catalogue: tf.Tensor) -> None:
+        """Adds the light ranker, with its embeddings of the whole catalogue, float32 [candidates, dim]."""
+        self._weights.append(ranker)
+        table = tf.Variable(catalogue, trainable=False, name="light_ranker_candidates")
+        self._light_ranker_candidates = table
+        several = self.embed_query.get_concrete_function().structured_outputs[LIGHT_RANKER]
+        self.light_rank = tf.function(
+            lambda queries, rows, retrieval: ranker.score(queries, tf.gather(table, rows), retrieval),
+            input_signature=[
+                tf.TensorSpec([None, *several.shape[1:]], name="queries"),
+                tf.TensorSpec([None, None], tf.int64, name="rows"),
+                tf.TensorSpec([None, None], name="retrieval"),
+            ],
         )
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:

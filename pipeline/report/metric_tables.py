@@ -72,6 +72,7 @@ _HEAD_LABELS: Final = {
 }
 _FUNNEL_LABELS: Final = {
     "overlap@100": "Of the ranker's best 100, delivered by retrieval",
+    "top10_retrieved": "Of the ranker's best 10, found by the index",
     "top10_delivered": "Of the ranker's best 10, delivered by retrieval",
     "top10_kept": "Of the ranker's best 10, shown",
     "positives_delivered": "Of the held-out positives, delivered by retrieval",
@@ -221,7 +222,7 @@ def funnel_table(scores: Mapping[str, Scores]) -> MetricTable | None:
     if not known:
         return None
     rows = [(text, f"{FUNNEL}/{name}") for name, text in _FUNNEL_LABELS.items()]
-    rows[5:5] = [
+    rows[6:6] = [
         ("Of the held-out positives, in the ranker's best 10", f"{EXACT_RANKER}/recall@10"),
         ("NDCG@10 of the ranker's best 10", f"{EXACT_RANKER}/ndcg@10"),
     ]

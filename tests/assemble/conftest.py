@@ -125,7 +125,10 @@ def grocer(tmp_path_factory: pytest.TempPathFactory) -> Grocer:
         candidate_features=encoded_features(DECLARATION.candidates.features, "candidate", candidate_graph),
     )
     signature = encoded_query_signature(inputs)
-    towers_config = RetrievalConfig(dim=8, feature_dim=4, layers=(8,), epochs=1, batch_size=32)
+    towers_config = RetrievalConfig(
+        **{"dim": 8, "feature_dim": 4, "layers": (8,), "epochs": 1, "batch_size": 32},
+        light_ranker={"query_embeddings": 3, "dim": 4},
+    )
     towers = retrieval.build_model(inputs, towers_config)
     retrieval.fit(towers, train, train, towers_config, str(folder / "logs"))
     ranker_config = RankingConfig(layers=(8,), epochs=1, batch_size=64)

@@ -31,6 +31,7 @@ SCANN = {
     "ann_recall": 0.5,
     "rank_history": True,
     "retrieve": 6,
+    "keep": 4,
     "filters": ["aisle", "labels", "since"],
 }
 
@@ -173,6 +174,10 @@ def test_wrong_settings_and_foreign_models_are_refused_in_words(models, tmp_path
         switch_index(str(models["ivf"]), str(tmp_path / "x"), {"filters": ["price"]})
     with pytest.raises(UserError, match=r"assemble.weights: there is no head 'rating'; .*: retrieval"):
         switch_index(str(models["ivf"]), str(tmp_path / "x"), {"weights": {"rating": 1}})
+    with pytest.raises(UserError, match=r"assemble: .*'keep' is 4, more than 'retrieve', 3"):
+        switch_index(str(models["ivf"]), str(tmp_path / "x"), {"retrieve": 3})
+    with pytest.raises(UserError, match=r"there is a light ranker .*: set assemble.keep below"):
+        switch_index(str(models["ivf"]), str(tmp_path / "x"), {"keep": None})
     with pytest.raises(UserError, match=r"is not a model whose index can be changed: .*model.json cannot be"):
         switch_index(str(tmp_path), str(tmp_path / "x"), {"index": "ivf"})
     extra = tmp_path / "foreign" / "assets.extra"

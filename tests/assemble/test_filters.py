@@ -166,4 +166,6 @@ def test_a_feature_without_any_value_passes_nothing():
 )
 def test_what_cannot_be_filtered_by_is_refused(grocer, names, message):
     with pytest.raises(ValueError, match=message):
-        AssembleConfig(filters=names, weights={"retrieval": 1}).check(grocer.inputs.declaration, ())
+        AssembleConfig(filters=names, weights={"retrieval": 1}).check(
+            grocer.inputs.declaration, (), light_ranker=False
+        )

@@ -70,7 +70,6 @@ class Toy:
         unindexed: books the index fails to find.
         rated: whether ratings are predicted.
         heads: further probabilities that are predicted, sigmoid(stars - number) each.
-        cascade: what the model says of its own assembly.
     """
 
     books: Sequence[str]
@@ -81,9 +80,10 @@ class Toy:
     unindexed: Sequence[str] = ()
     rated: bool = True
     heads: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    cascade: Mapping[str, Any] = dataclasses.field(
-        default_factory=lambda: {"retrieve": 200, "rank_history": False}
-    )
+
+
+_KEPT = 4
+"""So many of what it finds the toy's recommend ranks, as if a light ranker chose them."""
 
 
 class ToyModule(tf.Module):
@@ -121,6 +121,7 @@ class ToyModule(tf.Module):
         ranked = {**query, "candidate_ids": tf.TensorSpec([None, None], tf.string, "candidate_ids")}
         diverse = {**listed, "diversity": tf.TensorSpec([], tf.float32, "diversity")}
         recommend = tf.function(self._recommend, input_signature=[diverse])
+        self.deliver = tf.function(self._deliver, input_signature=[diverse])
         self.served = {
             "serving_default": recommend,
             "recommend": recommend,
@@ -161,6 +162,10 @@ class ToyModule(tf.Module):
             tf.where(self.unindexed, -np.inf, self.scores), inputs, inputs["k"], inputs["exclude"]
         )
 
+    def _deliver(self, inputs: dict[str, tf.Tensor]) -> Any:
+        found = self._retrieve(inputs)["candidate_ids"]
+        return {"retrieved": found, "ranked": found[:, :_KEPT]}
+
     def _recommend(self, inputs: dict[str, tf.Tensor]) -> Any:
         tf.debugging.assert_equal(inputs["diversity"], 0.0)
         return self._top(self.stars, inputs, inputs["k"], inputs["exclude"])
@@ -182,9 +187,7 @@ def save_toy(toy: Toy, model_uri: Path) -> None:
     (path / "assets").mkdir(exist_ok=True)
     (path / "assets" / "query_reader").write_text("\n".join(toy.readers) + "\n")
     (path / "assets.extra").mkdir()
-    (path / "assets.extra" / "model.json").write_text(
-        json.dumps({"index": "exact", "assemble": dict(toy.cascade)})
-    )
+    (path / "assets.extra" / "model.json").write_text(json.dumps({"index": "exact"}))
     positives, counts, means = zip(*toy.train, strict=True)
     columns = {
         "id": pa.array(toy.books),

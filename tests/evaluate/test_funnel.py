@@ -13,11 +13,12 @@ def made(batch=7, catalogue=150, seed=1):
     random = np.random.default_rng(seed)
     retrieval, final = random.normal(size=(2, batch, catalogue))
     excluded = random.integers(UNFILLED, catalogue, size=(batch, 9))
-    delivered = np.argsort(-retrieval, axis=1)[:, :30]
+    retrieved = np.argsort(-retrieval, axis=1)[:, :50]
+    delivered = retrieved[:, ::2][:, :30]
     recommended = np.array([sorted(row, key=lambda c: -final[i, c]) for i, row in enumerate(delivered)])
     held_out = random.integers(0, catalogue, size=batch)
     held_out[0] = -2
-    return retrieval, final, excluded, delivered, recommended, held_out
+    return retrieval, final, excluded, retrieved, delivered, recommended, held_out
 
 
 def test_the_exact_list_is_everything_allowed_best_first():
@@ -35,13 +36,14 @@ def test_a_small_catalogue_leaves_places_unfilled():
 
 
 def test_each_share_is_that_by_hand():
-    retrieval, final, excluded, delivered, recommended, held_out = made()
+    retrieval, final, excluded, retrieved, delivered, recommended, held_out = made()
     exact = exact_lists(final, excluded)
-    found = funnel(retrieval, final, excluded, exact, delivered, recommended, held_out)
+    found = funnel(retrieval, final, excluded, exact, retrieved, delivered, recommended, held_out)
     for i, row in enumerate(found):
         allowed = [c for c in range(150) if c not in excluded[i]]
         expected = {
             "overlap@100": np.mean([c in delivered[i] for c in exact[i]]),
+            "top10_retrieved": np.mean([c in retrieved[i] for c in exact[i][:10]]),
             "top10_delivered": np.mean([c in delivered[i] for c in exact[i][:10]]),
             "top10_kept": np.mean([c in recommended[i][:10] for c in exact[i][:10]]),
             "positives_delivered": float(held_out[i] in delivered[i]),
@@ -56,7 +58,7 @@ def test_one_order_correlates_fully_and_no_order_not_at_all():
     final = np.array([[10.0, 30.0, 70.0], [3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
     nothing = np.full((3, 1), UNFILLED)
     lists = exact_lists(final, nothing)
-    found = funnel(retrieval, final, nothing, lists, lists, lists, np.zeros(3, int))
+    found = funnel(retrieval, final, nothing, lists, lists, lists, lists, np.zeros(3, int))
     assert found[:, FUNNEL_METRICS.index("rank_correlation")] == pytest.approx([1, -1, 0])
 
 

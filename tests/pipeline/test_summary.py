@@ -87,12 +87,12 @@ def test_a_domain_without_ratings_and_negatives_has_no_table_of_them(serving):
 def test_the_cascade_is_said_where_it_was_measured(serving):
     assert "\ncascade" not in _print(_summary(), serving)
     shares = {"top10_delivered": 0.91, "top10_kept": 0.875, "positives_kept": 0.125}
-    funnel = {f"funnel/{name}": share for name, share in shares.items()}
-    values = {**METRICS, **funnel, "exact_ranker/recall@10": 0.2}
-    shown = _print(_summary(metrics={"test": values}), serving)
-    assert (
-        "retrieval delivers 91.0%, and 87.5% are shown; recall@10 0.1250, were everything delivered" in shown
-    )
+    said = "retrieval delivers 91.0%, and 87.5% are shown; recall@10 0.1250, were everything delivered"
+    for found, index in ((0.91, ""), (0.95, "the index finds 95.0%, ")):
+        funnel = {f"funnel/{name}": share for name, share in {**shares, "top10_retrieved": found}.items()}
+        values = {**METRICS, **funnel, "exact_ranker/recall@10": 0.2}
+        shown = _print(_summary(metrics={"test": values}), serving)
+        assert f"of the ranker's best ten of everything, {index}{said}" in shown
 
 
 REPEATS = {

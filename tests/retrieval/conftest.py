@@ -68,8 +68,7 @@ class Tiny:
         """A model whose weights are large enough to tell formulas apart."""
         model = build_model(self.inputs(features=features), self.config(**settings))
         batch = self.batch(features=features)
-        model.embed_query(batch)
-        model.embed_rows(batch["candidate_row"])
+        model.make_weights(batch)
         random = np.random.default_rng(5)
         for weight in model.trainable_variables:
             if weight.shape.rank:

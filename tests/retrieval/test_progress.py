@@ -133,6 +133,7 @@ CONFIG = RetrievalConfig(
     batch_size=64,
     epochs=4,
     patience=4,
+    light_ranker={"query_embeddings": 2, "dim": 3},
     optimizer={"learning_rate": 0.02, "schedule": "cosine", "warmup_steps": 3},
 )
 

@@ -64,6 +64,8 @@ OPTIONS = {
 }
 OF_TRAINING = {"batch_size", "epochs", "patience", "validation_queries", "strategy"}
 """What only ``fit`` knows of: see test_training.py and, of the strategy, test_distribution.py."""
+OF_LIGHT_RANKER = {"light_ranker"}
+"""What leaves the towers alone: see test_light_ranker.py."""
 # Those whose functions differ most; the others' differ in weights or in a layer.
 EXPORTED = (
     *("default", "no_tower", "no_query_id", "cosine", "learnt_temperature"),
@@ -156,7 +158,7 @@ def given(settings, path=""):
             yield f"{path}{name}", value
 
 
-FIELDS = {key: field for key, field in options() if key not in OF_TRAINING}
+FIELDS = {key: field for key, field in options() if key not in OF_TRAINING | OF_LIGHT_RANKER}
 
 
 @pytest.mark.parametrize("key", FIELDS)
