@@ -22,7 +22,6 @@ from components.retrieval.training_inputs import (
     read_training_inputs,
     write_training_history,
 )
-from components.transform.interaction_dataset import CANDIDATE_ROW
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -91,15 +90,15 @@ def restore_weights(model: RetrievalModel, folder: str, batch: Mapping[str, tf.T
     Raises:
         ValueError, AssertionError: If the export is of a model of other weights.
     """
-    model.embed_query(batch)
-    model.embed_rows(batch[CANDIDATE_ROW])
+    model.make_weights(batch)
     path = os.path.join(folder, tf.saved_model.VARIABLES_DIRECTORY, tf.saved_model.VARIABLES_FILENAME)
     checkpoint = tf.train.Checkpoint(_weights=_exported_weights(model))
     checkpoint.read(path).assert_existing_objects_matched()
 
 
 def _exported_weights(model: RetrievalModel) -> list[tf.Module | tf.Variable]:
-    return [model.query_tower, model.candidate_tower, model.log_temperature]
+    towers = [model.query_tower, model.candidate_tower, model.log_temperature]
+    return [*towers, *([model.light_ranker] if model.light_ranker else [])]
 
 
 class ExportedRetrieval(tf.Module):
@@ -151,7 +150,6 @@ class ExportedRetrieval(tf.Module):
 
     def _export_light_ranker(self, ranker: LightRanker, catalogue: tf.Tensor) -> None:
         """Adds the light ranker, with its embeddings of the whole catalogue, float32 [candidates, dim]."""
-        self._weights.append(ranker)
         table = tf.Variable(catalogue, trainable=False, name="light_ranker_candidates")
         self._light_ranker_candidates = table
         several = self.embed_query.get_concrete_function().structured_outputs[LIGHT_RANKER]
