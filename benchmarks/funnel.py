@@ -17,12 +17,12 @@ Lists and funnel are TFMA's, of the step TestEvaluator on the split `test`: reca
 overlap@100, the share of the ranker's best hundred of the whole catalogue that retrieval delivers to it; the
 same of its best ten. To choose settings take --split eval, so that the test split stays out of it. Latency
 is that of a single query, without a network: retrieve and recommend of the cascade as it is and of the
-variant are asked in turns in one process, with random histories.
+variant are asked in turns in one process and thread, with random histories.
 
 An addition earns its place where, seed by seed beside what it is added to and at the same latency (at most a
-tenth above it; of the ranker at most 2.5 times `retrieve`), NDCG@10 or overlap@100 is greater with every
-seed, in the mean by a hundredth of what it was, and the other of the two is not less in the same way. Else
-it stays an option. With fewer than three seeds nothing is decided.
+tenth above it), NDCG@10 or overlap@100 is greater with every seed, in the mean by a hundredth of what it was,
+and the other of the two is not less in the same way. Else it stays an option. The ranker itself, which cannot
+be as quick as retrieval without it, is judged by NDCG@10. With fewer than three seeds nothing is decided.
 
 Whatever is measured is in --output at once. A run that was interrupted goes on there: what has been measured
 with the same settings is not measured again.

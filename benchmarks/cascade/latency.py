@@ -6,7 +6,7 @@ import collections
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,6 +17,7 @@ from serving.loaded_model import LoadedModel
 from serving.queries import Filters, search_of
 from serving.tensors import as_inputs
 
+Kind = TypeVar("Kind")
 _SEED = 5
 _WARM_UP = 5
 
@@ -81,7 +82,7 @@ def search(
     return Asked(model, signature, inputs)
 
 
-def timed(kinds: Mapping[str, Asked]) -> dict[str, np.ndarray]:
+def timed(kinds: Mapping[Kind, Asked]) -> dict[Kind, np.ndarray]:
     """Asks all kinds in turns, so that other programs disturb all alike.
 
     Args:
@@ -90,7 +91,7 @@ def timed(kinds: Mapping[str, Asked]) -> dict[str, np.ndarray]:
     Returns:
         By name float [queries, 2], milliseconds that passed and of the processor.
     """
-    times: dict[str, list[tuple[float, float]]] = collections.defaultdict(list)
+    times: dict[Kind, list[tuple[float, float]]] = collections.defaultdict(list)
     for number, queries in enumerate(zip(*(kind.inputs for kind in kinds.values()), strict=True)):
         for (name, kind), query in zip(kinds.items(), queries, strict=True):
             signature = kind.model.signature(kind.signature)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 # Before TensorFlow is imported: TFRS needs the Keras of TensorFlow 2.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
-import numpy as np
 from tfx.utils import path_utils
 
-from benchmarks.cascade.latency import random_queries, search, timed
 from benchmarks.cascade.results import Evaluated, Latency, Measured
-from components.evaluate.config import RECOMMEND, RETRIEVE
 from components.evaluate.results import (
     EVALUATED,
     EVALUATED_NEW,
@@ -31,11 +29,10 @@ from pipeline.outcome import overall_metrics
 from pipeline.partial_run import run_up_to
 from pipeline.run_events import Event
 from pipeline.run_process import add_child_arguments
-from serving.loaded_model import LoadedModel
 
 EVALUATORS = {"test": "TestEvaluator", "eval": "Evaluator"}
 """Split to the step that evaluates on it."""
-_K = 10
+_IN_TURNS = Path(__file__).with_name("in_turns.py")
 _COUNTS = {
     "interactions": EVALUATED,
     "positives": EVALUATED_POSITIVES,
@@ -69,24 +66,18 @@ def measure(domain: Domain, root: Path, split: str, ranker: Path | None, rounds:
     return Measured(
         evaluated=Evaluated(**{field: int(metrics.get(name) or 0) for field, name in _COUNTS.items()}),
         metrics=metrics,
-        latency=_latency(domain, model, ranker, rounds),
+        latency=_latency(domain, model, ranker or model, rounds),
         seconds=progress.seconds_by_step(),
         model=str(model),
     )
 
 
-def _latency(domain: Domain, model: Path, ranker: Path | None, rounds: int) -> Latency:
-    queries = random_queries(model, domain.history.length, rounds)
-    loaded = {"": LoadedModel(model), **({"ranker_": LoadedModel(ranker)} if ranker else {})}
-    kinds = {
-        f"{whose}{signature}": search(one, signature, queries, _K, with_history=domain.evaluation.repeats)
-        for whose, one in loaded.items()
-        for signature in (RETRIEVE, RECOMMEND)
-    }
-    medians = {name: float(np.median(taken[:, 0])) for name, taken in timed(kinds).items()}
-    for signature in (RETRIEVE, RECOMMEND):
-        medians.setdefault(f"ranker_{signature}", medians[signature])
-    return Latency(**medians)
+def _latency(domain: Domain, model: Path, ranker: Path, rounds: int) -> Latency:
+    command = [sys.executable, "-P", str(_IN_TURNS), "--model", str(model), "--ranker", str(ranker)]
+    command += ["--history", str(domain.history.length), "--rounds", str(rounds)]
+    command += ["--with-history"] if domain.evaluation.repeats else []
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return Latency.model_validate_json(done.stdout.splitlines()[-1])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,8 +18,6 @@ from components.evaluate.config import (
 
 EQUAL: Final = 1.1
 """Up to so many times the latency of what it is added to, an addition counts as just as quick."""
-RANKED: Final = 2.5
-"""The same of the ranker, which is added to retrieval alone: what a whole cascade may take."""
 NOTICED: Final = 0.01
 """Differences below such a share of what there was before count for nothing, whatever the seeds agree on."""
 FEWEST_SEEDS: Final = 3
@@ -83,22 +81,20 @@ class Judged(NamedTuple):
     Attributes:
         ndcg10: Differences of NDCG@10, one for each seed that both have.
         overlap100: Of overlap@100; empty where one has none.
-        slowdown: Over the latency of what it is added to, the mean.
         words: Whether it earns its place, and on what or why not.
     """
 
     ndcg10: list[float]
     overlap100: list[float]
-    slowdown: float
     words: str
 
 
 def judged(variant: str, own: Mapping[int, Numbers], other: Mapping[int, Numbers]) -> Judged:
     """Holds an addition against what it is added to, seed by seed.
 
-    It earns its place where, at the same latency (:data:`EQUAL`; of the ranker :data:`RANKED`), NDCG@10 or
-    overlap@100 is greater with every seed, by :data:`NOTICED` in the mean, while the other of the two is not
-    in the same way less.
+    It earns its place where, at the same latency (:data:`EQUAL`), NDCG@10 or overlap@100 is greater with each
+    seed, by :data:`NOTICED` in the mean, while the other of the two is not in the same way less. The ranker
+    itself cannot be as quick as retrieval without it: it is judged by NDCG@10 alone.
 
     Args:
         variant: What is added.
@@ -119,13 +115,9 @@ def judged(variant: str, own: Mapping[int, Numbers], other: Mapping[int, Numbers
         ]
         for name, of in _JUDGED_BY.items()
     }
-    ranker = variant == RANKER
-    slowdown = mean(
-        own[seed].latency if ranker else own[seed].slowdown / other[seed].slowdown for seed in seeds
-    )
-    words = _words(changes, slowdown, RANKED if ranker else EQUAL, len(seeds))
+    slowdown = 1.0 if variant == RANKER else mean(own[seed].slowdown / other[seed].slowdown for seed in seeds)
     ndcg10, overlap100 = ([after - before for before, after in by_seed] for by_seed in changes.values())
-    return Judged(ndcg10, overlap100, slowdown, words)
+    return Judged(ndcg10, overlap100, _words(changes, slowdown, len(seeds)))
 
 
 _JUDGED_BY: Final[Mapping[str, Callable[[Numbers], float | None]]] = {
@@ -136,7 +128,7 @@ _Changes = Sequence[tuple[float, float]]
 """Before and after, by seed."""
 
 
-def _words(changes: Mapping[str, _Changes], slowdown: float, bound: float, seeds: int) -> str:
+def _words(changes: Mapping[str, _Changes], slowdown: float, seeds: int) -> str:
     if seeds < FEWEST_SEEDS:
         return f"undecided: {seeds} of {FEWEST_SEEDS} seeds"
     gained = [name for name, by_seed in changes.items() if _is_greater(by_seed)]
@@ -146,7 +138,7 @@ def _words(changes: Mapping[str, _Changes], slowdown: float, bound: float, seeds
         if _is_greater([(-before, -after) for before, after in by_seed])
     ]
     reasons = [f"loses {' and '.join(lost)}"] if lost else []
-    reasons += [f"{slowdown:.2f} × the latency"] if slowdown > bound else []
+    reasons += [f"{slowdown:.2f} × the latency"] if slowdown > EQUAL else []
     if gained and not reasons:
         return f"earns its place: {', '.join(gained)}"
     return f"option: {'; '.join(reasons) or f'no gain of {NOTICED:.0%} with every seed'}"

@@ -97,8 +97,8 @@ def restore_weights(model: RetrievalModel, folder: str, batch: Mapping[str, tf.T
 
 
 def _exported_weights(model: RetrievalModel) -> list[tf.Module | tf.Variable]:
-    towers = [model.query_tower, model.candidate_tower, model.log_temperature]
-    return [*towers, *([model.light_ranker] if model.light_ranker else [])]
+    weights = [model.query_tower, model.candidate_tower, model.log_temperature]
+    return [*weights, model.light_ranker] if model.light_ranker else weights
 
 
 class ExportedRetrieval(tf.Module):

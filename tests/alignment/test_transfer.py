@@ -9,7 +9,8 @@ import tensorflow as tf
 from components.alignment.model import AlignedModel
 from components.alignment.trainer import align
 from components.alignment.validation import DELIVERED, MONITOR
-from components.retrieval.trainer import build_model, restore_weights
+from components.retrieval.config import LightRankerConfig
+from components.retrieval.trainer import ExportedRetrieval, build_model, restore_weights
 from components.retrieval.training import without_history
 
 FAST = {"epochs": 3, "batch_size": 256, "optimizer": {"learning_rate": 0.02}}
@@ -55,6 +56,26 @@ def test_restored_towers_embed_as_the_export_does_to_the_bit(world):
     rows = tf.range(200, dtype=tf.int64)
     np.testing.assert_array_equal(model.embed_rows(rows), exported.embed_rows(rows)["embedding"])
     assert np.ptp(model.embed_query(batch)) > 0
+
+
+def test_a_light_ranker_is_restored_with_its_towers(world, tmp_path):
+    light = {"light_ranker": LightRankerConfig(query_embeddings=2, dim=4)}
+    first, other = (
+        build_model(world.inputs, world.retrieval.model_copy(update={**light, "seed": seed}))
+        for seed in (1, 2)
+    )
+    batch = next(iter(world.inputs.train.batches(8)))
+    for model in (first, other):
+        model.make_weights(batch)
+    exported = ExportedRetrieval(first, world.signature)
+    tf.saved_model.save(exported, str(tmp_path), signatures=exported.signatures())
+    embeddings = first.embed_query_for_both(batch)[1]
+    assert np.abs(embeddings - other.embed_query_for_both(batch)[1]).max() > 0.01
+    restore_weights(other, str(tmp_path), batch)
+    np.testing.assert_array_equal(embeddings, other.embed_query_for_both(batch)[1])
+    np.testing.assert_array_equal(
+        first.embed_catalogue_for_light_ranker(), other.embed_catalogue_for_light_ranker()
+    )
 
 
 def test_weights_of_another_shape_are_not_restored(world):

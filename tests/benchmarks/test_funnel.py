@@ -195,11 +195,11 @@ def test_an_addition_earns_its_place_by_gains_with_every_seed_at_equal_latency(o
     assert judged("attention", by_seed, BASE).words == said
 
 
-def test_the_ranker_may_cost_what_a_cascade_may_and_is_judged_by_its_list():
+def test_the_ranker_is_judged_by_its_list_alone():
     retrieval = {seed: numbers(0.07, None) for seed in BASE}
     assert judged(RANKER, BASE, retrieval).words == "earns its place: NDCG@10"
-    slow = {seed: numbers(0.08, slowdown=2.0) for seed in BASE}
-    assert judged(RANKER, slow, retrieval).words == "option: 3.00 × the latency"
+    slow = {seed: numbers(0.07, slowdown=2.0) for seed in BASE}
+    assert judged(RANKER, slow, retrieval).words == "option: no gain of 1% with every seed"
 
 
 def test_the_table_has_means_and_spreads_and_differences_by_seed(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from components.evaluate.list_metrics import UNFILLED
-from components.evaluate.served import Catalogue, tensor
+from components.evaluate.served import Catalogue, ServedModel, tensor
 
 
 def batch(values: list[list | None], kind: pa.DataType) -> pa.RecordBatch:
@@ -97,3 +97,9 @@ def test_a_catalogue_without_train_positives_is_all_cold():
     cold = catalogue([0, 0])
     assert cold.segment.tolist() == [b"cold", b"cold"]
     assert cold.global_mean == 0.0
+
+
+def test_a_model_that_an_earlier_version_pushed_does_not_tell_what_it_ranks():
+    served = object.__new__(ServedModel)
+    served._model = object()
+    assert served.delivered({}, np.empty((0, 1), object)) is None

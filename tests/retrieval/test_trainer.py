@@ -13,8 +13,7 @@ import tensorflow as tf
 from components.retrieval import trainer
 from components.retrieval.config import TrainerConfig
 from components.retrieval.negatives import sampling_probabilities
-from components.retrieval.trainer import ExportedRetrieval, build_model, restore_weights, run_fn
-from components.retrieval.training_inputs import encoded_query_signature
+from components.retrieval.trainer import build_model, run_fn
 from components.transform.interaction_dataset import EncodedInteractions
 
 
@@ -84,15 +83,3 @@ def test_frequencies_are_counted_on_the_train_split(tiny):
     found = model._pool.log_expected_counts(tf.range(4, dtype=tf.int64), tf.constant(9.0))
     np.testing.assert_allclose(np.exp(found), 9 * sampling_probabilities(tiny.counts), rtol=1e-5)
     assert model.candidate_tower.ids.input_dim == 4, "one each of the three with interactions, and unknown"
-
-
-@pytest.mark.parametrize("light_ranker", [None, {}], ids=["towers", "light_ranker"])
-def test_all_weights_come_back_from_an_export(tiny, tmp_path, light_ranker):
-    model = tiny.model(light_ranker=light_ranker)
-    exported = ExportedRetrieval(model, encoded_query_signature(tiny.inputs()))
-    tf.saved_model.save(exported, str(tmp_path), signatures=exported.signatures())
-    again = build_model(tiny.inputs(), tiny.config(light_ranker=light_ranker))
-    restore_weights(again, str(tmp_path), tiny.batch())
-    assert len(again.trainable_variables) == len(model.trainable_variables)
-    for found, expected in zip(again.trainable_variables, model.trainable_variables, strict=True):
-        np.testing.assert_array_equal(found, expected)
