@@ -63,9 +63,9 @@ class PreferenceConfig(Strict):
 
     weight: float = Field(default=1.0, gt=0, description="Of this part of the loss.")
     method: Literal["policy_gradient", "dpo"] = Field(
-        default="policy_gradient",
-        description="`policy_gradient` raises the expected reward of a list drawn by the towers; `dpo` fits "
-        "the towers to preferences between any two of the candidates retrieved.",
+        default="dpo",
+        description="`dpo` fits the towers to preferences between any two of the candidates retrieved; "
+        "`policy_gradient` raises the expected reward of a list drawn by the towers.",
     )
     list_size: int = Field(
         default=1, gt=0, description="Of `policy_gradient`: how many candidates the list is drawn of."

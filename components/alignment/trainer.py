@@ -30,7 +30,8 @@ def run_fn(fn_args: FnArgs) -> None:
     logs, and every epoch's metrics.
     """
     config = AlignmentTrainerConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
-    inputs = read_training_inputs(fn_args, positives_only=config.retrieval.loss.positives_only)
+    towers = config.retrieval
+    inputs = read_training_inputs(fn_args, positives_only=towers.loss.positives_only, debias=towers.debias)
     trained, ranker = (fn_args.custom_config[key] for key in (RETRIEVAL_MODEL_KEY, RANKING_MODEL_KEY))
     model, history = align(
         inputs,

@@ -77,7 +77,7 @@ def test_with_fewer_candidates_than_are_wanted_those_missing_do_not_count(world)
 def test_the_loss_is_the_weighted_sum_of_its_parts(world):
     section = {
         "distillation": {"weight": 2.0, "temperature": 3.0},
-        "preference": {"weight": 0.5, "list_size": 4, "beta": 3.0},
+        "preference": {"method": "policy_gradient", "weight": 0.5, "list_size": 4, "beta": 3.0},
         "supervised": 0.1,
         "candidates": ALL,
     }

@@ -16,8 +16,8 @@ from components.retrieval.training import without_history
 FAST = {"epochs": 3, "batch_size": 256, "optimizer": {"learning_rate": 0.02}}
 TAUGHT = {
     "distillation": {"distillation": {}},
-    "policy_gradient": {"preference": {"list_size": 10, "beta": 0.5}},
-    "dpo": {"preference": {"method": "dpo"}},
+    "dpo": {"preference": {}},
+    "policy_gradient": {"preference": {"method": "policy_gradient", "list_size": 10, "beta": 0.5}},
 }
 
 
