@@ -14,7 +14,7 @@ leaves as it is, such as ingestion or the retrieval model, is trained once and t
 `westwork run`. After a change of the code have all of it made anew with another --root.
 
 Lists and funnel are TFMA's, of the step TestEvaluator on the split `test`: recall and NDCG of what is shown;
-overlap@100, the share of the ranker's best hundred of the whole catalogue that retrieval delivers to it; the
+overlap@100, the share of the ranker's best hundred of the whole catalogue among retrieval's best hundred; the
 same of its best ten. To choose settings take --split eval, so that the test split stays out of it. Latency
 is that of a single query, without a network: retrieve and recommend of the cascade as it is and of the
 variant are asked in turns in one process and thread, with random histories.

@@ -81,7 +81,8 @@ def funnel(
         excluded: int64 [batch, m] rows; UNFILLED is no row, here and below.
         exact: int64 [batch, any] rows, best first: :func:`exact_lists`.
         retrieved: int64 [batch, any] rows: the candidates that the index finds.
-        delivered: int64 [batch, any] rows: the candidates that are ranked.
+        delivered: int64 [batch, any] rows: the candidates that are ranked, best of the index or of the light
+            ranker first, then those of the history.
         recommended: int64 [batch, any] rows, best first: the list that is shown.
         held_out: int64 [batch] rows of what was chosen; negative outside the catalogue.
 
@@ -91,7 +92,7 @@ def funnel(
     shown = recommended[:, :HEAD]
     top = exact[:, :HEAD]
     columns = {
-        "overlap@100": _share(exact, delivered),
+        "overlap@100": _share(exact, delivered[:, :RETRIEVED]),
         "top10_retrieved": _share(top, retrieved),
         "top10_delivered": _share(top, delivered),
         "top10_kept": _share(top, shown),
@@ -159,7 +160,8 @@ def _computations(
 class FunnelShare(tfma.metrics.Metric):
     """Mean over the sampled positive interactions of one of these numbers.
 
-    - ``overlap@100``: share of the ranker's best hundred of all candidates that retrieval delivers to it;
+    - ``overlap@100``: share of the ranker's best hundred of all candidates that are among the hundred that
+      retrieval thinks best: the index, or the light ranker, where there is one;
     - ``top10_retrieved``: share of its best ten of all that the index finds;
     - ``top10_delivered``: the same of what is delivered: of what the index finds, the light ranker, where
       there is one, leaves out some, and the history may add some;

@@ -71,7 +71,7 @@ _HEAD_LABELS: Final = {
     "calibration": "predicted / observed",
 }
 _FUNNEL_LABELS: Final = {
-    "overlap@100": "Of the ranker's best 100, delivered by retrieval",
+    "overlap@100": "Of the ranker's best 100, among retrieval's best 100",
     "top10_retrieved": "Of the ranker's best 10, found by the index",
     "top10_delivered": "Of the ranker's best 10, delivered by retrieval",
     "top10_kept": "Of the ranker's best 10, shown",

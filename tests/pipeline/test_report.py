@@ -136,7 +136,7 @@ def test_the_cascade_is_drawn_and_told_beside_the_ranker_over_everything(pushed)
     metrics = pushed.part("metrics")
     assert all(text in metrics for text in ("60.0%", "28.0%", "95.0%", "90.0%"))
     assert "Test, of 40 Eval, of 40" in pushed.text
-    assert "Of the ranker's best 100, delivered by retrieval 0.7000 0.7000" in pushed.text
+    assert "Of the ranker's best 100, among retrieval's best 100 0.7000 0.7000" in pushed.text
     assert "Of the held-out positives, in the ranker's best 10 0.3000 0.3000" in pushed.text
     assert "NDCG@10 of the ranker's best 10 0.2000 0.2000" in pushed.text
 
