@@ -83,7 +83,8 @@ def tune(index: LeafIndex, exact: ExactIndex, queries: np.ndarray, k: int, targe
     candidates that are re-ordered. With the most that may be re-ordered the number of leaves is doubled until
     it suffices, then the last interval is halved. Half as many re-ordered need as many leaves or more: the
     next search begins there, and so on until one would take more than four times the leaves. Of what was
-    found the pair that answers all queries soonest is taken.
+    found the pair that answers all queries soonest is taken, not considering those beside which another needs
+    as many leaves and re-orders less.
 
     Not tried are numbers of leaves that hold more than ``index.most_visited`` of the candidates, and
     re-ordering more than half of them.
@@ -102,6 +103,9 @@ def tune(index: LeafIndex, exact: ExactIndex, queries: np.ndarray, k: int, targe
         point = _fewest_leaves(partial(search.point, reorder=reorder), target, fewest, most)
         if point is None:
             break
+        if sufficient and sufficient[-1].leaves == point.leaves:
+            # As many leaves and less to re-order is less work, whatever the clock of a busy machine says.
+            sufficient.pop()
         sufficient.append(point)
         fewest, most = point.leaves, min(_MORE_LEAVES * point.leaves, search.most_leaves)
     chosen = search.soonest(sufficient) if sufficient else None

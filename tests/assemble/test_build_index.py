@@ -55,6 +55,11 @@ def test_what_scann_orders_anew_is_tuned_beside_its_leaves():
     fewest = [min(n for r, n in points if r == reorder and points[r, n] >= 0.98) for reorder in tried]
     assert fewest == sorted(fewest)
     assert tuning.leaves_to_search == dict(zip(tried, fewest, strict=True))[tuning.reorder]
+    # Nothing is ordered anew for nothing, however the clock ran.
+    assert not any(
+        reorder < tuning.reorder and leaves == tuning.leaves_to_search and recall >= 0.98
+        for (reorder, leaves), recall in points.items()
+    )
 
 
 def test_a_recall_that_no_number_of_leaves_reaches_is_reached_by_ordering_more_anew():
