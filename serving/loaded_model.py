@@ -24,6 +24,7 @@ MODEL_FILE = "saved_model.pb"
 EXTRA = "assets.extra"
 DESCRIPTION_FILE = "model.json"
 _VARIABLES = "variables/variables.index"
+_SECOND_HALF = "second-half"
 _LIBC = ctypes.CDLL(None)
 
 
@@ -72,8 +73,10 @@ class LoadedModel:
             raise ModelError(f"{path} cannot be loaded as a SavedModel: {error}") from error
         self.definitions = dict(meta_graph.signature_def)
         self.signatures = signatures_of(self.definitions)
-        cores = run_threads or os.cpu_count() or 1
-        self._second_halves = ThreadPoolExecutor(cores) if self.is_westworks and cores > 1 else None
+        cores = os.cpu_count() or 1
+        self._second_halves = (
+            ThreadPoolExecutor(cores, _SECOND_HALF) if self.is_westworks and cores > 1 else None
+        )
         self._calls: dict[tuple[str, tuple[str, ...]], _Call] = {}
         self._users = 0
         self._free = threading.Condition()

@@ -1,5 +1,8 @@
 """Joined requests get what they would get alone."""
 
+import os
+import threading
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,7 +16,8 @@ OUTPUTS = ("candidate_ids", "positive", "scores")
 
 @pytest.fixture(scope="module")
 def model(saved) -> LoadedModel:
-    return LoadedModel(saved / "1")
+    # As many threads for an operation as the server gives one.
+    return LoadedModel(saved / "1", run_threads=1)
 
 
 def _arrays(**changes) -> dict[str, np.ndarray]:
@@ -78,6 +82,8 @@ def test_a_request_of_many_rows_is_answered_in_halves_as_each_row_alone(model):
     first, last = halves(signature, asked, OUTPUTS)
     assert (check_rows(signature, first), check_rows(signature, last)) == (SMALLEST_HALF, SMALLEST_HALF + 1)
     together = model.run(signature, asked, OUTPUTS)
+    if os.cpu_count() > 1:
+        assert any(thread.name.startswith("second-half") for thread in threading.enumerate())
     one_by_one = split(together, [1] * count)
     for number in (0, SMALLEST_HALF - 1, SMALLEST_HALF, count - 1):
         alone = model.run(signature, {**asked, **_row(signature, asked, number)}, OUTPUTS)
