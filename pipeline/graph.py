@@ -140,17 +140,18 @@ def create_pipeline(
         domain.ranking,
         retrieval.outputs["model"],
     )
+    aligned = domain.aligned
     alignment = (
         alignment_trainer(
             interaction_transform,
             candidate_transform,
             query_schema,
             data,
-            domain.aligned,
+            aligned,
             retrieval.outputs["model"],
             ranking.outputs["model"],
         )
-        if domain.aligned
+        if aligned
         else None
     )
     towers = alignment or retrieval

@@ -17,7 +17,8 @@ from components.validate_serving.verdict import read_verdict as read_serving_ver
 from pipeline.summary import Pushed, RunSummary, SplitFacts
 from pipeline.trained_baselines import in_words
 
-_EVALUATORS = {"test": "TestEvaluator", "eval": "Evaluator"}
+EVALUATORS = {"test": "TestEvaluator", "eval": "Evaluator"}
+"""Split to the step that evaluates on it."""
 
 
 def collect_summary(
@@ -29,7 +30,7 @@ def collect_summary(
         outputs: Step to output key to artifacts, of every step.
     """
     ingestion = read_ingestion_summary(outputs["InteractionGen"]["examples"][0].uri)
-    evaluations = {split: outputs[step]["evaluation"][0].uri for split, step in _EVALUATORS.items()}
+    evaluations = {split: outputs[step]["evaluation"][0].uri for split, step in EVALUATORS.items()}
     metrics = {split: overall_metrics(uri) for split, uri in evaluations.items()}
     servable = read_serving_verdict(outputs["InfraValidator"]["blessing"][0].uri)
     return RunSummary(

@@ -81,14 +81,14 @@ def join(signature: Signature, requests: Sequence[Arrays]) -> dict[str, np.ndarr
 
 
 def split(outputs: Arrays, rows: Sequence[int]) -> list[dict[str, np.ndarray]]:
-    """The outputs of a joined run, by request.
+    """The outputs of a joined run, by request; or a request's inputs, by part.
 
     Args:
         outputs: [sum of rows, ...] each.
-        rows: Of each request.
+        rows: Of each request or part.
 
     Raises:
-        ValueError: If an output has another number of rows.
+        ValueError: If an array has another number of rows.
     """
     ends = np.cumsum(rows)
     for name, array in outputs.items():
@@ -110,17 +110,15 @@ def halves(signature: Signature, inputs: Arrays, outputs: Sequence[str]) -> tupl
         None for a request of fewer than ``2 * SMALLEST_HALF`` rows, and for one whose inputs or outputs do
         not agree on them: what is wrong with it is for the model to say.
     """
-    rows = {len(inputs[name]) for name in signature.row_inputs}
-    if len(rows) != 1 or not all(signature.outputs[name].has_rows for name in outputs):
+    by_row = {name: inputs[name] for name in signature.row_inputs}
+    count = next(map(len, by_row.values()), 0)
+    # First what every small request is told apart by.
+    if count < 2 * SMALLEST_HALF or any(len(array) != count for array in by_row.values()):
         return None
-    (count,) = rows
-    if count < 2 * SMALLEST_HALF:
+    if not all(signature.outputs[name].has_rows for name in outputs):
         return None
-    middle = count // 2
-    first, last = dict(inputs), dict(inputs)
-    for name in signature.row_inputs:
-        first[name], last[name] = inputs[name][:middle], inputs[name][middle:]
-    return first, last
+    first, last = split(by_row, [count // 2, count - count // 2])
+    return {**inputs, **first}, {**inputs, **last}
 
 
 def _may_be_padded(inputs: Arrays) -> bool:

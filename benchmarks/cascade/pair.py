@@ -25,13 +25,11 @@ from components.evaluate.results import (
 from pipeline.domain import Domain, load_domain
 from pipeline.live_view import Progress
 from pipeline.local_runner import Send, run_as_child
-from pipeline.outcome import overall_metrics
+from pipeline.outcome import EVALUATORS, overall_metrics
 from pipeline.partial_run import run_up_to
 from pipeline.run_events import Event
 from pipeline.run_process import add_child_arguments
 
-EVALUATORS = {"test": "TestEvaluator", "eval": "Evaluator"}
-"""Split to the step that evaluates on it."""
 _IN_TURNS = Path(__file__).with_name("in_turns.py")
 _COUNTS = {
     "interactions": EVALUATED,

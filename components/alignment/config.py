@@ -141,13 +141,12 @@ class AlignmentConfig(Strict):
         return retrieval.model_copy(
             update={
                 "strategy": "one_device",
-                **{
-                    name: getattr(self, name)
-                    for name in (
-                        *("optimizer", "batch_size", "epochs", "patience"),
-                        *("validation_queries", "seed"),
-                    )
-                },
+                "optimizer": self.optimizer,
+                "batch_size": self.batch_size,
+                "epochs": self.epochs,
+                "patience": self.patience,
+                "validation_queries": self.validation_queries,
+                "seed": self.seed,
             }
         )
 

@@ -41,8 +41,12 @@ class ExactIndex(tf.Module):
 
     def search(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See :meth:`CandidateIndex.search`."""
-        scores, rows = tf.math.top_k(tf.matmul(queries, self.embeddings, transpose_b=True), k=k)
+        scores, rows = tf.math.top_k(self.score_all(queries), k=k)
         return scores, tf.cast(rows, tf.int64)
+
+    def score_all(self, queries: tf.Tensor) -> tf.Tensor:
+        """Dot products of queries, float32 [batch, width], with all candidates: float32 [batch, size]."""
+        return tf.matmul(queries, self.embeddings, transpose_b=True)
 
     def score(self, queries: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         """Dot products with given candidates.

@@ -9,11 +9,10 @@ import tensorflow_transform as tft
 
 from components.assemble.inputs import as_transform_input, candidate_specs, query_specs
 from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, Declaration
+from components.ranking.retrieved import embedded_catalogue
 from components.retrieval.config import LIGHT_RANKER
 from components.transform.candidate_table import CandidateTable
 from components.transform.interaction_dataset import UNKNOWN_ACTION, action_lookup, latest_history
-
-_EMBEDDING_BATCH = 4096
 
 Tensors = Mapping[str, tf.Tensor]
 
@@ -102,10 +101,7 @@ class Models(tf.Module):
 
     def embed_catalogue(self) -> tf.Tensor:
         """float32 [candidates, width], by row; of a new model, not of a loaded one."""
-        size = int(self._table.size())
-        starts = range(0, size, _EMBEDDING_BATCH)
-        rows = [tf.range(s, min(s + _EMBEDDING_BATCH, size), dtype=tf.int64) for s in starts]
-        return tf.concat([self._retrieval.embed_rows(batch)["embedding"] for batch in rows], axis=0)
+        return embedded_catalogue(self._retrieval, int(self._table.size()))
 
     def _encoded(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Raw query features as both models take them."""

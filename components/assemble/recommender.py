@@ -201,13 +201,13 @@ class Recommender(tf.Module):
     def _score_catalogue(self, query: Tensors) -> dict[str, tf.Tensor]:
         encoded = self.models.encode_query(query)
         embedding = self.models.embed_query(encoded)["embedding"]
-        retrieved = tf.matmul(embedding, self.exact.embeddings, transpose_b=True)
+        retrieved = self.exact.score_all(embedding)
         rows = tf.range(self.exact.size, dtype=tf.int64)[tf.newaxis]
         heads = self.models.score(encoded, tf.repeat(rows, tf.shape(retrieved)[0], axis=0))
         return {"retrieval": retrieved, "final": self._final_score(retrieved, heads)}
 
     def _retrieve_exact(self, query: Tensors, k: tf.Tensor, exclude: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores = tf.matmul(self.embed_query(query)["embedding"], self.exact.embeddings, transpose_b=True)
+        scores = self.exact.score_all(self.embed_query(query)["embedding"])
         return self._named(*self._best_of_all(scores, self.models.rows(exclude), _checked(k)))
 
     def _delivered(self, encoded: Tensors, k: tf.Tensor, inputs: Tensors) -> tuple[Found, Found]:
@@ -247,7 +247,7 @@ class Recommender(tf.Module):
         """
         excluded = self.models.rows(inputs[EXCLUDE])
         if self._index is self.exact:
-            scores = tf.matmul(embedding, self.exact.embeddings, transpose_b=True)
+            scores = self.exact.score_all(embedding)
             return self._best_of_all(self._where_filtered(scores, inputs), excluded, k)
         # The size is a bound of k's own first: the largest k and what is excluded are beyond int32.
         k = tf.minimum(k, self.exact.size)
@@ -297,8 +297,7 @@ class Recommender(tf.Module):
 
         def completed() -> tuple[tf.Tensor, tf.Tensor]:
             own = {name: tf.gather(asked[name], short[:, 0]) for name in self.filters.specs}
-            queries = tf.gather(embedding, short[:, 0])
-            all_scores = tf.matmul(queries, self.exact.embeddings, transpose_b=True)
+            all_scores = self.exact.score_all(tf.gather(embedding, short[:, 0]))
             passed = tf.where(self.filters.passes_all(own), all_scores, -math.inf)
             of_all, all_rows = tf.math.top_k(passed, count)
             return (

@@ -100,11 +100,12 @@ class RankingModel(tfrs.Model):
             bool(self.sampler) + REPEAT_WIDTH * self._sees_repeats + (dim if self._attention else 0),
         )
         self._network = RankingNetwork(widths, [head.name for head in self.heads], config)
-        self.calibration = Calibration([head.name for head in self.heads if head.kind == "probability"])
+        probabilities = [head.name for head in self.heads if head.kind == "probability"]
+        self.calibration = Calibration(probabilities)
         self._position = log.position
         self.position_tower = (
             PositionTower(
-                [head.name for head in self.heads if head.kind == "probability"],
+                probabilities,
                 positions,
                 dropout=config.position.dropout,
                 width=dim,

@@ -30,6 +30,7 @@ from components.retrieval.config import TRAINING_HISTORY_FILE
 from components.validate_serving.verdict import ServingVerdict
 from components.validate_serving.verdict import read_verdict as read_serving_verdict
 from pipeline.domain import load_domain
+from pipeline.outcome import EVALUATORS
 from pipeline.report.lineage import Artifact, Execution, Record, locate, read_record
 from pipeline.report.scores import Scores
 from pipeline.report.statistics import SplitProfile, read_profile
@@ -38,7 +39,6 @@ from pipeline.summary import newest_version
 
 Outcome = Literal["pushed", "rejected", "failed", "unfinished"]
 
-_EVALUATORS = {"test": "TestEvaluator", "eval": "Evaluator"}
 _TRAINERS = {
     "Retrieval": "RetrievalTrainer",
     "Ranking": "RankingTrainer",
@@ -115,7 +115,7 @@ def gather(root: RunRoot) -> Findings:
     ingestion = outputs.folder("InteractionGen", "examples", SUMMARY_FILE)
     evaluations = {
         split: str(evaluation)
-        for split, step in _EVALUATORS.items()
+        for split, step in EVALUATORS.items()
         if (evaluation := outputs.folder(step, "evaluation"))
     }
     verdict = outputs.folder("AnomalyGate", "verdict")
