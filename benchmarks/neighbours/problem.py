@@ -89,7 +89,7 @@ def best(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
 
 
 def scann_leaves(problem: Problem) -> int:
-    """Leaves of every ScaNN tree here, as many as the product's has: ways to it are compared, not trees."""
+    """Leaves of the tree that ScaNN's binding asks, as many as the product's: ways to it are compared."""
     return round(2 * math.sqrt(len(problem.vectors)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from scann import scann_ops
 
 from benchmarks.neighbours.contender import Contender
 from benchmarks.neighbours.knobs import Ladder, Setting, tune
-from benchmarks.neighbours.problem import K, Problem, recall, scann_leaves
+from benchmarks.neighbours.problem import K, Problem, recall
 from serving.loaded_model import DEFAULT_SIGNATURE, LoadedModel
 
 _REORDERED = 10 * K
@@ -27,7 +28,7 @@ class _TfrsLayer(Contender):
 
     def build(self, problem: Problem, folder: Path, target: float) -> None:
         """Builds a layer to find how many leaves it needs, then one with these."""
-        leaves = scann_leaves(problem)
+        leaves = _leaves(problem)
         searcher = scann_ops.searcher_from_module(_layer(problem, leaves)._serialized_searcher)
 
         def measured(setting: Setting) -> float:
@@ -66,7 +67,7 @@ class TfrsExported(_TfrsLayer):
 
     def open(self, problem: Problem, folder: Path) -> None:
         """Loads it as the embedded server does."""
-        self._model = LoadedModel(folder)
+        self._model = LoadedModel(folder, run_threads=1)
         self._asked = self._model.signature(DEFAULT_SIGNATURE)
         (self._input,) = self._asked.inputs
 
@@ -75,10 +76,15 @@ class TfrsExported(_TfrsLayer):
         return self._model.run(self._asked, {self._input: queries}, tuple(self._asked.outputs))[_ROWS]
 
 
+def _leaves(problem: Problem) -> int:
+    """As many as ScaNN's guide advises: with twice these, as in the other trees, the layer is slower."""
+    return round(math.sqrt(len(problem.vectors)))
+
+
 def _layer(problem: Problem, leaves_to_search: int) -> tfrs.layers.factorized_top_k.ScaNN:
     layer = tfrs.layers.factorized_top_k.ScaNN(
         k=K,
-        num_leaves=scann_leaves(problem),
+        num_leaves=_leaves(problem),
         num_leaves_to_search=leaves_to_search,
         num_reordering_candidates=min(_REORDERED, len(problem.vectors)),
     )

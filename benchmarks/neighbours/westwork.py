@@ -63,7 +63,7 @@ class Westwork(Contender):
 
     def open(self, problem: Problem, folder: Path) -> None:
         """Loads the SavedModel as the embedded server does."""
-        self._model = LoadedModel(folder)
+        self._model = LoadedModel(folder, run_threads=1)
         self._asked = self._model.signature(_SIGNATURE)
 
     def search(self, queries: np.ndarray, setting: Setting) -> np.ndarray:
