@@ -27,8 +27,8 @@ contender in a process of its own that sleeps while another has its turn, --roun
 median of the turns, p50 and p99 are of all requests; a request lasts until its answer is a NumPy array.
 "Build" holds tuning for ours, but not for others; "peak" is what the building process grew by at most, beside
 the candidates it was given; "memory" what the process that answers grew by, from imported libraries to the
-first answers. Nobody's threads are set, whatever a library does by itself with the machine's cores; what is asked
-as the embedded server asks has what that sets, a thread for a run, and two runs for 256 queries to ours.
+first answers. Nobody's threads are set, whatever a library does by itself with the machine's cores; what is
+asked as the embedded server asks has what that sets: a thread for a run, two runs for 256 queries to ours.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class LeafIndex(tf.Module):
     not hold so many, and scoring everything is then no slower.
 
     Attributes:
-        centroids: float32 [leaves, width], the mean of each leaf's members.
+        centroids: float32 [leaves, width], what a query ranks the leaves by, or about that.
         sizes: int64 [leaves], the number of its members.
         leaves_to_search: How many leaves a request for ``tuned_k`` or fewer looks into; one for more looks
             into more in proportion.

@@ -10,6 +10,8 @@ import numpy as np
 _SAMPLE_PER_LEAF = 64
 _ITERATIONS = 8
 _SCORES_AT_A_TIME = 1 << 24
+CENTROID_ANISOTROPY = 2.5
+"""How many times as much an error along a member counts as one across it, where a centroid stands for it."""
 _LARGEST_LEAF = 4.0
 """No leaf holds more than this times the mean."""
 
@@ -19,7 +21,7 @@ class Leaves:
     """A partition of the candidates.
 
     Attributes:
-        centroids: float32 [leaves, width], each the mean of its members.
+        centroids: float32 [leaves, width], see :func:`centroid`.
         sizes: int64 [leaves], the number of its members.
         members: int64 [candidates], rows: those of the first leaf, then of the second, ...
     """
@@ -33,11 +35,11 @@ def train_leaves(vectors: np.ndarray, count: int, seed: int) -> Leaves:
     """Partitions vectors for search by dot product.
 
     Clusters minimise the squared distance of the vectors as they are: candidates of one length and direction
-    meet in a leaf, so the dot product of query and centroid, which is the mean of its members' scores, says
-    much about the best of them. That is how ScaNN partitions for dot products (Guo et al., "Accelerating
-    Large-Scale Inference with Anisotropic Vector Quantization", ICML 2020; SquaredL2 for the leaves and the
-    dot product for the query in its configuration). Leaves of more than four times the mean are then
-    split in the same way: what many queries look into should not be a large part of everything.
+    meet in a leaf, so the dot product of the query and what stands for them says much about the best of
+    them. That is how ScaNN partitions for dot products (Guo et al., "Accelerating Large-Scale Inference with
+    Anisotropic Vector Quantization", ICML 2020; SquaredL2 for the leaves and the dot product for the query
+    in its configuration). Leaves of more than four times the mean are then split in the same way: what many
+    queries look into should not be a large part of everything.
 
     Args:
         vectors: float32 [candidates, width].
@@ -48,8 +50,24 @@ def train_leaves(vectors: np.ndarray, count: int, seed: int) -> Leaves:
     assigned = _clusters(vectors, count, random)
     most = max(1, int(_LARGEST_LEAF * len(vectors) / count))
     groups = [part for group in _groups(assigned) for part in _split(vectors, group, most, random)]
-    centroids = np.stack([vectors[group].mean(axis=0) for group in groups])
+    centroids = np.stack([centroid(vectors[group]) for group in groups])
     return Leaves(centroids, np.array([len(group) for group in groups]), np.concatenate(groups))
+
+
+def centroid(members: np.ndarray) -> np.ndarray:
+    """What stands for a leaf's members, float32 [any, width], when a query ranks leaves: float32 [width].
+
+    The codeword that minimises the score-aware loss, sum of h1 |r1|^2 + h2 |r2|^2, r1 and r2 the parts of a
+    member's residual along it and across it: (I sum h2 + sum (h1 - h2) x x' / |x|^2)^-1 sum h1 x, Guo et al.,
+    section 4.1. Its weights are h2 = |x|^2, since of a leaf it is the longest members that are found, and
+    ``CENTROID_ANISOTROPY`` times that for h1. Of members of one length and direction it is their mean.
+    """
+    squares = np.square(members).sum(axis=1)
+    along = (CENTROID_ANISOTROPY - 1) * members.T @ members
+    matrix = squares.sum() * np.eye(members.shape[1]) + along
+    moments = CENTROID_ANISOTROPY * squares @ members
+    # Members that are all zero leave nothing to solve; any centroid serves, theirs too.
+    return np.linalg.lstsq(matrix, moments, rcond=None)[0].astype(np.float32)
 
 
 def _clusters(vectors: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.assemble.index import ExactIndex, LeafIndex, filled_up
+from components.assemble.leaves import CENTROID_ANISOTROPY, centroid
 
 SCANN_MINIMUM = 16
 """ScaNN cannot train its quantiser on fewer candidates."""
@@ -42,7 +43,9 @@ class ScannIndex(LeafIndex):
             )
         neighbours = min(_TRAINED_NEIGHBOURS, size)
         builder = scann_ops.builder(exact.embeddings.value(), neighbours, "dot_product")
-        builder = builder.tree(leaves, leaves, training_sample_size=min(size, _TRAINING_SAMPLE))
+        builder = builder.tree(
+            leaves, leaves, training_sample_size=min(size, _TRAINING_SAMPLE), avq=CENTROID_ANISOTROPY
+        )
         builder = builder.score_ah(_DIMENSIONS_PER_BLOCK).reorder(self.reorder_factors[0] * neighbours)
         searcher = builder.build().serialize_to_module()
         super().__init__("scann_index", exact, *_leaves_of(searcher, exact.embeddings.numpy()))
@@ -73,8 +76,11 @@ class ScannIndex(LeafIndex):
 
 
 def _leaves_of(searcher: tf.Module, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of each trained leaf's members, and their number: ScaNN may have made fewer than asked."""
+    """Each trained leaf's centroid, and how many members it has: ScaNN may have made fewer leaves than asked.
+
+    It keeps its own centroids to itself; these are made of the same members in the same way.
+    """
     leaf = searcher.datapoint_to_token.numpy().reshape(-1)[: len(vectors)]
     order = np.argsort(leaf, kind="stable")
     _, starts, sizes = np.unique(leaf[order], return_index=True, return_counts=True)
-    return np.add.reduceat(vectors[order], starts, axis=0) / sizes[:, np.newaxis], sizes
+    return np.stack([centroid(vectors[members]) for members in np.split(order, starts[1:])]), sizes
