@@ -15,7 +15,7 @@ Contenders (--only):
 
 * westwork-scann, -ivf, -exact: SavedModels with one signature, embeddings and k in, made by the product's own
   building and tuning, asked as the embedded server asks, without its network (serving/loaded_model.py).
-* scann: ScaNN's Python binding, with the same kind of tree and codes as ours.
+* scann: ScaNN's Python binding, with as many leaves and the same codes as ours; its centroids are means.
 * tfrs-called: the layer tfrs.layers.factorized_top_k.ScaNN, called from Python as in its tutorial;
   tfrs-exported: the same layer as a SavedModel, asked in the same way as ours.
 * faiss-hnsw, faiss-ivfpq (4-bit codes, fast scan, re-ranking) and hnswlib.
