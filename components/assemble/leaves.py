@@ -63,11 +63,10 @@ def centroid(members: np.ndarray) -> np.ndarray:
     ``CENTROID_ANISOTROPY`` times that for h1. Of members of one length and direction it is their mean.
     """
     squares = np.square(members).sum(axis=1)
-    along = (CENTROID_ANISOTROPY - 1) * members.T @ members
-    matrix = squares.sum() * np.eye(members.shape[1]) + along
-    moments = CENTROID_ANISOTROPY * squares @ members
-    # Members that are all zero leave nothing to solve; any centroid serves, theirs too.
-    return np.linalg.lstsq(matrix, moments, rcond=None)[0].astype(np.float32)
+    if not squares.any():
+        return np.zeros(members.shape[1], np.float32)
+    matrix = squares.sum() * np.eye(members.shape[1]) + (CENTROID_ANISOTROPY - 1) * members.T @ members
+    return np.linalg.solve(matrix, CENTROID_ANISOTROPY * squares @ members).astype(np.float32)
 
 
 def _clusters(vectors: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
