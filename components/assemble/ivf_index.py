@@ -57,7 +57,7 @@ class IvfIndex(LeafIndex):
         """See :meth:`LeafIndex.search_leaves`; what is visited is scored exactly, nothing is re-ordered."""
         # The best leaf first: the best of its members are then seldom beaten by those that follow, and each
         # that is costs time.
-        best = _best(tf.matmul(queries, self._centroids, transpose_b=True), self.leaves, leaves)
+        best = _best(tf.matmul(queries, self._centroids, transpose_b=True), leaves)
         # In floats: the bytes of all leaves of a large catalogue are over int32.
         bytes_a_query = self._bytes_a_leaf * tf.cast(leaves, tf.float32)
         at_once = tf.maximum(1, tf.cast(_GATHERED_BYTES / bytes_a_query, tf.int32))
@@ -113,12 +113,13 @@ class IvfIndex(LeafIndex):
         return by_query.to_tensor(self._vectors.shape[0] - 1)
 
 
-def _best(scores: tf.Tensor, size: int, k: tf.Tensor) -> tf.Tensor:
+def _best(scores: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
     """Columns of the k largest of float32 [batch, size], best first, int32 [batch, k].
 
     In two steps, since the maximum of a group is found much sooner than what is larger than the k-th so far:
     the k best are among the k groups whose maxima are largest.
     """
+    size = scores.shape[1]
     padded = tf.pad(scores, [[0, 0], [0, -size % _GROUP]], constant_values=-np.inf)
     grouped = tf.reshape(padded, [-1, -(-size // _GROUP), _GROUP])
     some = tf.minimum(k, grouped.shape[1])

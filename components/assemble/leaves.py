@@ -49,7 +49,7 @@ def train_leaves(vectors: np.ndarray, count: int, seed: int) -> Leaves:
     random = np.random.default_rng(seed)
     assigned = _clusters(vectors, count, random)
     most = max(1, int(_LARGEST_LEAF * len(vectors) / count))
-    groups = [part for group in _groups(assigned) for part in _split(vectors, group, most, random)]
+    groups = [part for group in groups_of(assigned) for part in _split(vectors, group, most, random)]
     centroids = np.stack([centroid(vectors[group]) for group in groups])
     return Leaves(centroids, np.array([len(group) for group in groups]), np.concatenate(groups))
 
@@ -95,7 +95,7 @@ def _nearest(vectors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     return np.concatenate([(vectors[s : s + rows] @ transposed - half).argmax(axis=1) for s in starts])
 
 
-def _groups(assigned: np.ndarray) -> list[np.ndarray]:
+def groups_of(assigned: np.ndarray) -> list[np.ndarray]:
     """The places of each number that occurs."""
     order = np.argsort(assigned, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(assigned[order])) + 1)
@@ -111,7 +111,7 @@ def _split(
         if len(group) <= most:
             yield group
             continue
-        parts = _groups(_clusters(vectors[group], -(-len(group) // most), random))
+        parts = groups_of(_clusters(vectors[group], -(-len(group) // most), random))
         if len(parts) == 1:
             yield from np.array_split(group, -(-len(group) // most))
         else:

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.assemble.index import ExactIndex, LeafIndex, filled_up
-from components.assemble.leaves import CENTROID_ANISOTROPY, centroid
+from components.assemble.leaves import CENTROID_ANISOTROPY, centroid, groups_of
 
 SCANN_MINIMUM = 16
 """ScaNN cannot train its quantiser on fewer candidates."""
@@ -81,6 +81,6 @@ def _leaves_of(searcher: tf.Module, vectors: np.ndarray) -> tuple[np.ndarray, np
     It keeps its own centroids to itself; these are made of the same members in the same way.
     """
     leaf = searcher.datapoint_to_token.numpy().reshape(-1)[: len(vectors)]
-    order = np.argsort(leaf, kind="stable")
-    _, starts, sizes = np.unique(leaf[order], return_index=True, return_counts=True)
-    return np.stack([centroid(vectors[members]) for members in np.split(order, starts[1:])]), sizes
+    groups = groups_of(leaf)
+    centroids = np.stack([centroid(vectors[group]) for group in groups])
+    return centroids, np.array([len(group) for group in groups])
