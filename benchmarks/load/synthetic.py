@@ -15,11 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
+from apache_beam.options.pipeline_options import PipelineOptions
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io, schema_utils
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
+from tfx_bsl.tfxio.tf_example_record import TFExampleBeamRecord
 
 from components.assemble.build_index import build_index
 from components.assemble.config import AssembleConfig, IndexKind
@@ -222,16 +226,35 @@ def _transform(
     rows: list[Row], spec: dict[str, Any], preprocessing_fn: Any, path: Path
 ) -> tft.TFTransformOutput:
     """Analyses and transforms rows; leaves the graph in ``path``, the examples in ``path`` + .gz."""
-    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
+    schema = schema_utils.schema_from_feature_spec(spec)
     config = {interactions.DECLARATION_KEY: _DECLARATION.model_dump_json()}
-    with tft_beam.Context(temp_dir=f"{path}.tmp"):
-        (data, transformed), graph = (rows, metadata) | tft_beam.AnalyzeAndTransformDataset(
-            lambda inputs: preprocessing_fn(inputs, config)
+    raw = TFExampleBeamRecord("inmem", ["synthetic"], schema)
+    # A pipeline of its own: one made for a transform of a list would read the benchmark's own arguments.
+    with (
+        beam.Pipeline("FnApiRunner", PipelineOptions([])) as pipeline,
+        tft_beam.Context(temp_dir=f"{path}.tmp"),
+    ):
+        batches = (
+            pipeline
+            | beam.Create(rows, reshuffle=False)
+            | beam.Map(tft.coders.ExampleProtoCoder(schema).encode)
+            | raw.BeamSource()
+        )
+        (data, transformed), graph = (
+            batches,
+            raw.TensorAdapterConfig(),
+        ) | tft_beam.AnalyzeAndTransformDataset(
+            lambda inputs: preprocessing_fn(inputs, config), output_record_batches=True
         )
         graph | tft_beam.WriteTransformFn(str(path))
-    metadata_io.write_metadata(metadata, str(path / tft.TFTransformOutput.RAW_METADATA_DIR))
-    coder = tft.coders.ExampleProtoCoder(transformed.schema)
-    with tf.io.TFRecordWriter(f"{path}.gz", "GZIP") as writer:
-        for row in data:
-            writer.write(coder.encode(row))
+        encoder = RecordBatchToExamplesEncoder(transformed.schema)
+        (
+            data
+            | beam.FlatMapTuple(lambda batch, passed_through: encoder.encode(batch))
+            | beam.io.WriteToTFRecord(str(path), file_name_suffix=".gz", shard_name_template="")
+        )
+    metadata_io.write_metadata(
+        dataset_metadata.DatasetMetadata(schema),
+        str(path / tft.TFTransformOutput.RAW_METADATA_DIR),
+    )
     return tft.TFTransformOutput(str(path))
