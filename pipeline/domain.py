@@ -118,7 +118,8 @@ class Domain(Declaration):
             heads=self.heads,
             weights=self.assemble.weights,
             combination=self.assemble.combination,
-            ranked=self.assemble.retrieve,
+            retrieve=self.assemble.retrieve,
+            keep=self.assemble.keep,
         )
 
     @property

@@ -161,7 +161,8 @@ class AlignmentTrainerConfig(AlignmentConfig):
         heads: Of the ranker.
         weights: ``assemble.weights``.
         combination: ``assemble.combination``.
-        ranked: How many retrieved candidates are ranked: ``assemble.retrieve``.
+        retrieve: ``assemble.retrieve``.
+        keep: ``assemble.keep``: how many of these the light ranker leaves for the ranker. None: all.
     """
 
     retrieval: RetrievalConfig
@@ -170,7 +171,8 @@ class AlignmentTrainerConfig(AlignmentConfig):
     heads: Sequence[Head]
     weights: Mapping[str, float]
     combination: Combination
-    ranked: int
+    retrieve: int
+    keep: int | None
 
     @property
     def retrieves_history(self) -> bool:

@@ -35,9 +35,10 @@ _JUDGED_IN_ALL = 2_000_000
 class CascadeValidation(keras.callbacks.Callback):
     """The list shown and the ranker's share in what is retrieved, at the end of each epoch.
 
-    The list is made as the served model makes it: what the towers retrieve, ordered by the final score of the
-    towers as they are now. The ranker's choice, of which a share is delivered, is that by the final score of
-    the towers as they were: one that moved with the towers would come to them instead of they to it.
+    The list is made as the served model makes it: what the towers retrieve, or what the light ranker keeps of
+    it, ordered by the final score of the towers as they are now. The ranker's choice, of which a share is
+    delivered, is that by the final score of the towers as they were: one that moved with the towers would
+    come to them instead of they to it.
     """
 
     def __init__(self, teacher: Teacher, validation: EncodedInteractions, config: AlignmentTrainerConfig):
@@ -52,9 +53,12 @@ class CascadeValidation(keras.callbacks.Callback):
         self._teacher = teacher
         self._catalogue = int(teacher.candidates.shape[0])
         self._config = config
-        self._ranked = min(config.ranked, self._catalogue)
+        self._retrieve = min(config.retrieve, self._catalogue)
+        # As the served model does: the list shown has to be filled.
+        self._keep = max(config.keep or self._retrieve, _SHOWN)
+        self._chooses = self._keep < self._retrieve
         queries, positives = config.validation_queries, validation.positives()
-        at_a_time = min(_SEARCHED_AT_A_TIME, max(1, _JUDGED_AT_A_TIME // self._ranked))
+        at_a_time = min(_SEARCHED_AT_A_TIME, max(1, _JUDGED_AT_A_TIME // self._retrieve))
         self._shown = positives.spread(queries).batches(at_a_time)
         chosen = positives.spread(max(1, min(queries, _JUDGED_IN_ALL // self._catalogue)))
         self._asked = chosen.batches(max(1, _JUDGED_AT_A_TIME // self._catalogue))
@@ -71,7 +75,10 @@ class CascadeValidation(keras.callbacks.Callback):
     def measure(self, model: RetrievalModel) -> dict[str, float]:
         """NDCG@10 of the list shown (``MONITOR``), and the share delivered (``DELIVERED``)."""
         catalogue = model.embed_catalogue()
-        gained = np.concatenate([self._gains(model, catalogue, batch).numpy() for batch in self._shown])
+        for_light_ranker = model.embed_catalogue_for_light_ranker() if self._chooses else None
+        gained = np.concatenate(
+            [self._gains(model, catalogue, for_light_ranker, batch).numpy() for batch in self._shown]
+        )
         shares = []
         for batch, choice in zip(self._asked, self._choices, strict=True):
             rows = self._lists(model, catalogue, batch).numpy()
@@ -92,10 +99,18 @@ class CascadeValidation(keras.callbacks.Callback):
     def _to_be_retrieved(self, scores: tf.Tensor, batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
         return scores if self._config.retrieves_history else without_history(scores, batch[HISTORY])
 
-    def _gain(self, model: RetrievalModel, catalogue: tf.Tensor, batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def _gain(
+        self,
+        model: RetrievalModel,
+        catalogue: tf.Tensor,
+        for_light_ranker: tf.Tensor | None,
+        batch: Mapping[str, tf.Tensor],
+    ) -> tf.Tensor:
         """float32 [batch]: 1 / log2(1 + place) of what was chosen in the list shown, 0 outside of it."""
         queries = model.embed_query(batch)
-        scores, rows = self._retrieved(queries, catalogue, batch, self._ranked)
+        scores, rows = self._retrieved(queries, catalogue, batch, self._retrieve)
+        if for_light_ranker is not None:
+            scores, rows = self._kept(model, for_light_ranker, batch, scores, rows)
         rows = tf.cast(rows, tf.int64)
         if self._config.repeats and self._config.rank_history:
             held = distinct_rows(batch[HISTORY])
@@ -104,10 +119,25 @@ class CascadeValidation(keras.callbacks.Callback):
             rows = tf.concat([rows, tf.maximum(held, 0)], axis=1)
         rewards = self._teacher.judge(batch, rows).rewards
         final = tf.where(tf.math.is_finite(scores), self._teacher.final(scores, rewards), scores)
-        shown = tf.gather(rows, tf.math.top_k(final, min(_SHOWN, self._ranked)).indices, batch_dims=1)
+        shown = tf.gather(rows, tf.math.top_k(final, min(_SHOWN, self._retrieve)).indices, batch_dims=1)
         hits = tf.cast(shown == batch[CANDIDATE_ROW][:, tf.newaxis], tf.float32)
         places = tf.range(1.0, tf.cast(tf.shape(shown)[1], tf.float32) + 1.0)
         return tf.reduce_sum(hits * np.log(2.0) / tf.math.log(1.0 + places), axis=1)
+
+    def _kept(
+        self,
+        model: RetrievalModel,
+        for_light_ranker: tf.Tensor,
+        batch: Mapping[str, tf.Tensor],
+        scores: tf.Tensor,
+        rows: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores and rows of those of the retrieved that the light ranker scores highest, [batch, keep]."""
+        assert model.light_ranker
+        _, several = model.embed_query_for_both(batch)
+        light = model.light_ranker.score(several, tf.gather(for_light_ranker, rows), scores)
+        order = tf.math.top_k(light, self._keep).indices
+        return tf.gather(scores, order, batch_dims=1), tf.gather(rows, order, batch_dims=1)
 
     def _choice(self, batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """int32 [batch, 10]: the rows of the greatest final scores of all."""

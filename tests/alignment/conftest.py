@@ -13,7 +13,7 @@ from components.alignment.config import AlignmentConfig, AlignmentTrainerConfig
 from components.alignment.teacher import Teacher
 from components.ingest.declaration import Declaration
 from components.ranking.heads import Head
-from components.retrieval.config import RetrievalConfig
+from components.retrieval.config import LightRankerConfig, RetrievalConfig
 from components.retrieval.trainer import ExportedRetrieval, build_model
 from components.retrieval.training import fit
 from components.retrieval.training_inputs import TrainingInputs, encoded_query_signature
@@ -111,18 +111,20 @@ class World:
         )
 
     def config(
-        self, *, repeats: bool = False, rank_history: bool = False, **section: Any
+        self, *, repeats: bool = False, rank_history: bool = False, keep: int | None = None, **section: Any
     ) -> AlignmentTrainerConfig:
-        """What the step is told, with these keys of the section."""
+        """What the step is told, with these keys of the section; with ``keep`` there is a light ranker."""
+        light_ranker = None if keep is None else LightRankerConfig(query_embeddings=2, dim=4)
         return AlignmentTrainerConfig(
             **AlignmentConfig(**section).model_dump(),
-            retrieval=self.retrieval,
+            retrieval=self.retrieval.model_copy(update={"light_ranker": light_ranker}),
             repeats=repeats,
             rank_history=rank_history,
             heads=HEADS,
             weights={"retrieval": 1.0, "positive": 1.0},
             combination="log_linear",
-            ranked=20,
+            retrieve=20,
+            keep=keep,
         )
 
     def teacher(self) -> Teacher:

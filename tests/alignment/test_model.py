@@ -21,7 +21,7 @@ def model_of(world, **section):
     make = functools.partial(AlignedModel, teacher=world.teacher(), config=config)
     model = build_model(world.inputs, config.training(config.retrieval), make)
     batch = next(iter(world.inputs.train.batches(8)))
-    model.embed_query(batch), model.embed_rows(batch[CANDIDATE_ROW])
+    model.make_weights(batch)
     random = np.random.default_rng(1)
     for weight in model.trainable_variables:
         weight.assign(random.normal(scale=0.5, size=weight.shape))
@@ -134,24 +134,37 @@ def test_dpo_learns_from_what_is_retrieved_alone(world):
     assert float(model.compute_loss(batch)) == pytest.approx(float(tf.reduce_mean(by_hand)), rel=1e-4)
 
 
-@pytest.mark.parametrize(("repeats", "rank_history"), [(False, False), (True, True)])
+@pytest.mark.parametrize(
+    ("repeats", "rank_history", "keep"), [(False, False, None), (True, True, None), (True, True, 10)]
+)
 def test_validation_is_of_the_list_shown_and_of_what_is_delivered_of_the_ranker_s_ten(
-    world, repeats, rank_history
+    world, repeats, rank_history, keep
 ):
-    model, _ = model_of(world, distillation={})
-    settings = {"repeats": repeats, "rank_history": rank_history, "validation_queries": 40}
+    model, _ = model_of(world, distillation={}, keep=keep)
+    settings = {
+        "repeats": repeats,
+        "rank_history": rank_history,
+        "keep": keep,
+        "validation_queries": 300,
+    }
     teacher, config = world.teacher(), world.config(distillation={}, **settings)
     validation = CascadeValidation(teacher, world.inputs.validation, config)
-    batch = next(iter(world.inputs.validation.spread(40).batches(40)))
-    rows = tf.repeat(tf.range(200, dtype=tf.int64)[tf.newaxis], 40, axis=0)
+    batch = next(iter(world.inputs.validation.spread(300).batches(300)))
+    rows = tf.repeat(tf.range(200, dtype=tf.int64)[tf.newaxis], 300, axis=0)
     judged = teacher.judge(batch, rows)
     scores = (model.embed_query(batch) @ tf.transpose(model.embed_catalogue())).numpy()
+    light = scores
+    if keep:
+        several = model.embed_query_for_both(batch)[1]
+        candidates = model.embed_catalogue_for_light_ranker()
+        light = model.light_ranker.score_all(several, candidates, scores).numpy()
     gains, shares = [], []
     for i, own in enumerate(batch[CANDIDATE_ROW].numpy()):
         held = batch["history"].numpy()[i, 0]
         allowed = [row for row in range(200) if row != held or (repeats and not rank_history)]
         found = sorted(allowed, key=lambda row: -scores[i, row])
-        ranked = [*found[:20], *([held] if rank_history else [])]
+        kept = sorted(found[:20], key=lambda row: -light[i, row])[:keep]
+        ranked = [*kept, *([held] if rank_history else [])]
         final = scores[i] + judged.rewards.numpy()[i]
         shown = sorted(ranked, key=lambda row: -final[row])[:10]
         gains.append(1 / np.log2(2 + shown.index(own)) if own in shown else 0.0)
