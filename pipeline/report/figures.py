@@ -127,21 +127,24 @@ def columns(title: str, groups: Sequence[str], series: Sequence[Series], *, from
     return _svg(figure, title)
 
 
-def curves(title: str, series: Sequence[Series]) -> Markup:
+def curves(title: str, series: Sequence[Series], before: float | None = None) -> Markup:
     """Values epoch by epoch.
 
     Args:
         title: Of the plot.
         series: Values of epoch 1, 2 and so on.
+        before: A level to draw: the value before the first epoch, where training goes on from something.
     """
     with _figure(title, _WIDTH, 2.4) as (figure, axes):
         for label, colour, values in series:
             epochs = range(1, len(values) + 1)
             axes.plot(epochs, values, "o-", markersize=3, color=_COLOURS[colour], label=label)
+        if before is not None:
+            axes.axhline(before, color=_COLOURS["muted"], linewidth=1, linestyle="dashed", label="before")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         _grid(axes)
-        if len(series) > 1:
+        if len(series) > 1 or before is not None:
             axes.legend(labelcolor=_COLOURS["text"])
     return _svg(figure, title)
 

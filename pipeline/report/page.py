@@ -184,6 +184,7 @@ def _curves(training: Mapping[str, Mapping[str, Sequence[float]]]) -> list[tuple
             figures.curves(
                 f"{name}: {metric_tables.label(key.removeprefix('val_'))}, eval split",
                 [("eval", "eval", values)],
+                next(iter(history.get(f"before_{key}", ())), None),
             )
             for key, values in sorted(history.items(), key=lambda item: (len(item[0]), item[0]))
             if key.startswith("val_") and "@" in key and values

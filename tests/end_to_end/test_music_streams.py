@@ -1,5 +1,6 @@
 """A domain like no other here, from raw files to an answer: every format, kind and action by declaration."""
 
+import html
 import json
 import sys
 from pathlib import Path
@@ -64,6 +65,16 @@ def test_what_each_place_adds_is_told_for_every_head(artifact):
     for head in ("positive", "play", "buy"):
         added = learnt[f"position_{head}"]
         assert len(added) == 10 and np.isfinite(added).all() and np.abs(added).max() > 0
+
+
+def test_the_report_plots_what_the_towers_learnt_from_the_ranker_and_where_they_began(music):
+    root, _ = music
+    plots = html.unescape((root / "report.html").read_text()).split("<svg ")
+    for title in ("Recommended: NDCG@10", "Ranker's top 10 retrieved@100"):
+        (plot,) = (plot for plot in plots if f"<title>Alignment: {title}, eval split</title>" in plot)
+        assert ">before</text>" in plot and ">eval</text>" in plot
+    (loss,) = (plot for plot in plots if "<title>Alignment: loss</title>" in plot)
+    assert ">before</text>" not in loss
 
 
 def test_the_summary_compares_with_what_listeners_play_anyway(music):
