@@ -123,10 +123,12 @@ def encode(name: str, feature: Feature, values: tf.Tensor | tf.SparseTensor, str
             buckets = tft.bucketize(_sparse(values), feature.buckets, name=f"{stream}_{name}")
             return single(buckets, tf.constant(feature.buckets, tf.int64))
         case NumericFeature():
-            numbers = _sparse(values)
+            numbers = _in_doubles(_sparse(values))
             if feature.scale == "log1p":
-                numbers = numbers.with_values(tf.math.log1p(tf.maximum(numbers.values, 0.0)))
-            return single(tft.scale_to_z_score(numbers), 0.0)[:, tf.newaxis]
+                logarithms = tf.math.log1p(tf.maximum(numbers.values, 0.0))
+                numbers = numbers.with_values(logarithms)
+            scores = tft.scale_to_z_score(numbers)
+            return single(scores.with_values(tf.cast(scores.values, tf.float32)), 0.0)[:, tf.newaxis]
         case MultivalentFeature():
             return _categories(_sparse(values), stream, name, None, feature.max_values)
         case TextFeature():
@@ -155,6 +157,16 @@ def apply_vocabulary(
     )
 
 
+def _in_doubles(numbers: tf.SparseTensor) -> tf.SparseTensor:
+    """The same as float64, so that what is made of them is the same in float32 whatever the batch.
+
+    A value's last bit depends on its place in the batch, which decides whether a vectorised instruction
+    computes it, and a mean's on what is added up first; Beam chooses batches by how fast the machine is.
+    Equal queries would differ, and two runs on the same data train different models.
+    """
+    return numbers.with_values(tf.cast(numbers.values, tf.float64))
+
+
 def cyclic_time(seconds: tf.Tensor, feature: TimestampFeature) -> tf.Tensor:
     """Sine and cosine of a moment's position in each declared cycle.
 
@@ -169,22 +181,22 @@ def cyclic_time(seconds: tf.Tensor, feature: TimestampFeature) -> tf.Tensor:
     for part in feature.parts:
         angle = 2 * math.pi * _position_in_cycle(seconds, part)
         columns += [tf.sin(angle), tf.cos(angle)]
-    return tf.stack(columns, axis=1)
+    return tf.cast(tf.stack(columns, axis=1), tf.float32)
 
 
 def _position_in_cycle(seconds: tf.Tensor, part: str) -> tf.Tensor:
-    """How far into the cycle each moment is: float32 [batch] in [0, 1)."""
+    """How far into the cycle each moment is: float64 [batch] in [0, 1), as by :func:`_in_doubles`."""
     days = tf.math.floordiv(seconds, _SECONDS_PER_DAY)
     if part == "hour_of_day":
-        return tf.cast(tf.math.floormod(seconds, _SECONDS_PER_DAY), tf.float32) / _SECONDS_PER_DAY
+        return tf.cast(tf.math.floormod(seconds, _SECONDS_PER_DAY), tf.float64) / _SECONDS_PER_DAY
     if part == "day_of_week":
         # 1970-01-01 was a Thursday; weeks begin on Monday.
         into_week = tf.math.floormod(seconds + 3 * _SECONDS_PER_DAY, 7 * _SECONDS_PER_DAY)
-        return tf.cast(into_week, tf.float32) / (7 * _SECONDS_PER_DAY)
+        return tf.cast(into_week, tf.float64) / (7 * _SECONDS_PER_DAY)
     month, day = _month_and_day(days)
     if part == "day_of_month":
-        return tf.cast(day - 1, tf.float32) / 31.0
-    return tf.cast(month - 1, tf.float32) / 12.0
+        return tf.cast(day - 1, tf.float64) / 31.0
+    return tf.cast(month - 1, tf.float64) / 12.0
 
 
 def _month_and_day(days: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

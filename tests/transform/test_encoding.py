@@ -195,3 +195,35 @@ def test_cyclic_time_agrees_with_the_calendar(moment):
     expected = [f(2 * math.pi * p) for p in positions for f in (math.sin, math.cos)]
     seconds = tf.constant([int(when.timestamp())], tf.int64)
     np.testing.assert_allclose(cyclic_time(seconds, feature)[0], expected, atol=1e-5)
+
+
+def test_an_encoding_is_the_same_to_the_bit_whatever_the_batches(tmp_path):
+    random = np.random.default_rng(5)
+    moments = random.integers(2**31, size=500)
+    # Midnights, where a sine is all but nothing.
+    moments[::4] -= moments[::4] % 86_400
+    columns = {
+        "price": random.lognormal(sigma=2, size=500),
+        "views": random.poisson(40.0, size=500).astype(float),
+        "added": moments,
+    }
+    names = list(columns)
+    rows = [{name: [columns[name][i].item()] for name in names} for i in range(500)]
+    spec = {name: tf.io.VarLenFeature(DTYPES[name]) for name in names}
+    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
+
+    def preprocessing_fn(inputs):
+        return {name: encode(name, FEATURES[name], inputs[name], "query") for name in names}
+
+    one_by_one, at_once = (
+        _transformed_in_batches_of(size, rows, metadata, preprocessing_fn, tmp_path) for size in (1, 500)
+    )
+    for name in names:
+        np.testing.assert_array_equal(*([row[name] for row in data] for data in (one_by_one, at_once)))
+
+
+def _transformed_in_batches_of(size, rows, metadata, preprocessing_fn, folder):
+    with tft_beam.Context(temp_dir=str(folder), desired_batch_size=size):
+        (data, _), _ = (rows, metadata) | tft_beam.AnalyzeAndTransformDataset(preprocessing_fn)
+    assert len(data) == len(rows)
+    return data
