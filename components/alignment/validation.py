@@ -107,10 +107,16 @@ class CascadeValidation(keras.callbacks.Callback):
         batch: Mapping[str, tf.Tensor],
     ) -> tf.Tensor:
         """float32 [batch]: 1 / log2(1 + place) of what was chosen in the list shown, 0 outside of it."""
-        queries = model.embed_query(batch)
-        scores, rows = self._retrieved(queries, catalogue, batch, self._retrieve)
-        if for_light_ranker is not None:
-            scores, rows = self._kept(model, for_light_ranker, batch, scores, rows)
+        if for_light_ranker is None:
+            queries = model.embed_query(batch)
+            scores, rows = self._retrieved(queries, catalogue, batch, self._retrieve)
+        else:
+            assert model.light_ranker
+            queries, several = model.embed_query_for_both(batch)
+            scores, rows = self._retrieved(queries, catalogue, batch, self._retrieve)
+            light = model.light_ranker.score(several, tf.gather(for_light_ranker, rows), scores)
+            kept = tf.math.top_k(light, self._keep).indices
+            scores, rows = (tf.gather(found, kept, batch_dims=1) for found in (scores, rows))
         rows = tf.cast(rows, tf.int64)
         if self._config.repeats and self._config.rank_history:
             held = distinct_rows(batch[HISTORY])
@@ -123,21 +129,6 @@ class CascadeValidation(keras.callbacks.Callback):
         hits = tf.cast(shown == batch[CANDIDATE_ROW][:, tf.newaxis], tf.float32)
         places = tf.range(1.0, tf.cast(tf.shape(shown)[1], tf.float32) + 1.0)
         return tf.reduce_sum(hits * np.log(2.0) / tf.math.log(1.0 + places), axis=1)
-
-    def _kept(
-        self,
-        model: RetrievalModel,
-        for_light_ranker: tf.Tensor,
-        batch: Mapping[str, tf.Tensor],
-        scores: tf.Tensor,
-        rows: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Scores and rows of those of the retrieved that the light ranker scores highest, [batch, keep]."""
-        assert model.light_ranker
-        _, several = model.embed_query_for_both(batch)
-        light = model.light_ranker.score(several, tf.gather(for_light_ranker, rows), scores)
-        order = tf.math.top_k(light, self._keep).indices
-        return tf.gather(scores, order, batch_dims=1), tf.gather(rows, order, batch_dims=1)
 
     def _choice(self, batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """int32 [batch, 10]: the rows of the greatest final scores of all."""

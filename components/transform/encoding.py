@@ -28,6 +28,13 @@ from components.ingest.features import (
 Stream = Literal["query", "candidate"]
 
 _SECONDS_PER_DAY = 86_400
+_EXACT = tf.float64
+"""In what encodings are computed, so that they are the same in float32 whatever the batch.
+
+A value's last bit depends on its place in the batch, which decides whether a vectorised instruction computes
+it, and a mean's on what is added up first; Beam chooses batches by how fast the machine is. Equal queries
+would differ, and two runs on the same data train different models.
+"""
 _WORD_SEPARATORS = r"[^\pL\pN]+"
 
 
@@ -123,12 +130,10 @@ def encode(name: str, feature: Feature, values: tf.Tensor | tf.SparseTensor, str
             buckets = tft.bucketize(_sparse(values), feature.buckets, name=f"{stream}_{name}")
             return single(buckets, tf.constant(feature.buckets, tf.int64))
         case NumericFeature():
-            numbers = _in_doubles(_sparse(values))
+            numbers = tf.cast(_sparse(values), _EXACT)
             if feature.scale == "log1p":
-                logarithms = tf.math.log1p(tf.maximum(numbers.values, 0.0))
-                numbers = numbers.with_values(logarithms)
-            scores = tft.scale_to_z_score(numbers)
-            return single(scores.with_values(tf.cast(scores.values, tf.float32)), 0.0)[:, tf.newaxis]
+                numbers = numbers.with_values(tf.math.log1p(tf.maximum(numbers.values, 0.0)))
+            return single(tf.cast(tft.scale_to_z_score(numbers), tf.float32), 0.0)[:, tf.newaxis]
         case MultivalentFeature():
             return _categories(_sparse(values), stream, name, None, feature.max_values)
         case TextFeature():
@@ -157,16 +162,6 @@ def apply_vocabulary(
     )
 
 
-def _in_doubles(numbers: tf.SparseTensor) -> tf.SparseTensor:
-    """The same as float64, so that what is made of them is the same in float32 whatever the batch.
-
-    A value's last bit depends on its place in the batch, which decides whether a vectorised instruction
-    computes it, and a mean's on what is added up first; Beam chooses batches by how fast the machine is.
-    Equal queries would differ, and two runs on the same data train different models.
-    """
-    return numbers.with_values(tf.cast(numbers.values, tf.float64))
-
-
 def cyclic_time(seconds: tf.Tensor, feature: TimestampFeature) -> tf.Tensor:
     """Sine and cosine of a moment's position in each declared cycle.
 
@@ -185,18 +180,18 @@ def cyclic_time(seconds: tf.Tensor, feature: TimestampFeature) -> tf.Tensor:
 
 
 def _position_in_cycle(seconds: tf.Tensor, part: str) -> tf.Tensor:
-    """How far into the cycle each moment is: float64 [batch] in [0, 1), as by :func:`_in_doubles`."""
+    """How far into the cycle each moment is: ``_EXACT`` [batch] in [0, 1)."""
     days = tf.math.floordiv(seconds, _SECONDS_PER_DAY)
     if part == "hour_of_day":
-        return tf.cast(tf.math.floormod(seconds, _SECONDS_PER_DAY), tf.float64) / _SECONDS_PER_DAY
+        return tf.cast(tf.math.floormod(seconds, _SECONDS_PER_DAY), _EXACT) / _SECONDS_PER_DAY
     if part == "day_of_week":
         # 1970-01-01 was a Thursday; weeks begin on Monday.
         into_week = tf.math.floormod(seconds + 3 * _SECONDS_PER_DAY, 7 * _SECONDS_PER_DAY)
-        return tf.cast(into_week, tf.float64) / (7 * _SECONDS_PER_DAY)
+        return tf.cast(into_week, _EXACT) / (7 * _SECONDS_PER_DAY)
     month, day = _month_and_day(days)
     if part == "day_of_month":
-        return tf.cast(day - 1, tf.float64) / 31.0
-    return tf.cast(month - 1, tf.float64) / 12.0
+        return tf.cast(day - 1, _EXACT) / 31.0
+    return tf.cast(month - 1, _EXACT) / 12.0
 
 
 def _month_and_day(days: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
