@@ -8,6 +8,7 @@ some of them, and each step is handed only the part it needs, as JSON.
 from __future__ import annotations
 
 import codecs
+import re
 from datetime import date
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -39,14 +40,15 @@ CATALOGUE_SPLIT = "catalogue"
 """The one split of the candidate stream."""
 
 
-Format = Literal["csv", "parquet", "jsonl"]
-Compression = Literal["none", "gzip", "bz2", "zstd", "lz4"]
+Format = Literal["csv", "parquet", "jsonl", "json", "xlsx"]
+Compression = Literal["none", "gzip", "bz2", "zstd", "lz4", "zip"]
 
 _COMPRESSION_SUFFIXES: dict[str, Compression] = {
     ".gz": "gzip",
     ".bz2": "bz2",
     ".zst": "zstd",
     ".lz4": "lz4",
+    ".zip": "zip",
 }
 _FORMAT_SUFFIXES: dict[str, Format] = {
     ".parquet": "parquet",
@@ -54,7 +56,14 @@ _FORMAT_SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".xlsb": "xlsx",
+    ".xls": "xlsx",
+    ".ods": "xlsx",
 }
+_FOR_A_SHELL = re.compile(r"~|\$\w+/|.*\$\{\w+\}", re.DOTALL)
+"""Patterns that a shell would rewrite before a program sees them."""
 
 
 class Table(Strict):
@@ -64,12 +73,45 @@ class Table(Strict):
         description="File or glob, relative to the data directory, or absolute. `{SPAN}`, `{VERSION}`, "
         "`{YYYY}`, `{MM}` and `{DD}` stand for digits that number the spans."
     )
-    format: Format | None = Field(default=None, description="Told from the file's suffix where absent.")
+    format: Format | None = Field(
+        default=None,
+        description="Told from the file's suffix where absent. `json`: a file that is one array of objects; "
+        "a file called .json is told from JSON Lines by its first character.",
+    )
+    sheet: str | None = Field(
+        default=None,
+        min_length=1,
+        description="xlsx only: name or glob of the sheets to read, one after the other; absent: the first.",
+    )
     compression: Compression | None = Field(
-        default=None, description="CSV and JSON Lines only. Told from the file's suffix where absent."
+        default=None,
+        description="CSV and JSON only; `zip`: an archive of one file. Told from each file's suffix where "
+        "absent.",
     )
     delimiter: str = Field(default=",", min_length=1, max_length=1, description="CSV only.")
-    encoding: str = Field(default="utf-8", description="CSV and JSON Lines only; such as latin-1.")
+    quote: str = Field(
+        default='"',
+        max_length=1,
+        description="CSV only: what cells are quoted with; '' where quotes are text.",
+    )
+    escape: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="CSV only: the character before a quote or delimiter that is text.",
+    )
+    ragged: Literal["refuse", "pad"] = Field(
+        default="refuse",
+        description="CSV only: rows with fewer cells than the header are malformed, or filled with empty "
+        "cells. Empty cells beyond the header are dropped in either case.",
+    )
+    skip_lines: int = Field(default=0, ge=0, description="CSV and xlsx only: lines above the header.")
+    header: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="CSV and xlsx only: the columns' names, where the files have no header row.",
+    )
+    encoding: str = Field(default="utf-8", description="CSV and JSON only; such as latin-1.")
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="Declared column to its name in these files, where that differs.",
@@ -85,15 +127,86 @@ class Table(Strict):
                 f"no encoding is called {name!r}; expected one such as utf-8 or latin-1"
             ) from None
 
+    @field_validator("files")
+    @classmethod
+    def _files_are_a_plain_pattern(cls, files: str) -> str:
+        if not files.strip():
+            raise ValueError("found no name; expected a file or glob such as events.csv or events/*.csv")
+        if "**" in files:
+            raise ValueError(
+                f"found `**` in {files!r}, which does not reach into folders here; expected one `*` for each "
+                "folder, such as events/*/*.csv"
+            )
+        if _FOR_A_SHELL.match(files):
+            raise ValueError(
+                f"found {files!r}: `~` and environment variables are not expanded; expected a path under the "
+                "data directory (--data names another one), or the whole path from /"
+            )
+        return files
+
+    @field_validator("quote", "escape")
+    @classmethod
+    def _is_one_byte(cls, sign: str | None) -> str | None:
+        if sign and (not sign.isascii() or sign in "\r\n\0"):
+            raise ValueError(f"found {sign!r}; expected one ASCII character that ends no line")
+        return sign
+
+    @field_validator("header")
+    @classmethod
+    def _names_differ(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        twice = next((name for name in names or () if name and (names or ()).count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"column {twice!r} is named twice; expected each name once")
+        return names
+
+    @model_validator(mode="after")
+    def _signs_differ(self) -> Table:
+        signs = {"delimiter": self.delimiter, "quote": self.quote, "escape": self.escape}
+        given = {key: sign for key, sign in signs.items() if sign}
+        for key, sign in given.items():
+            other = next((name for name, its in given.items() if its == sign and name != key), None)
+            if other:
+                raise ValueError(f"{key} and {other} are both {sign!r}; expected different characters")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_fit_the_format(self) -> Table:
+        allowed = {
+            "sheet": ("xlsx",),
+            "header": ("csv", "xlsx"),
+            "skip_lines": ("csv", "xlsx"),
+            "quote": ("csv",),
+            "escape": ("csv",),
+            "ragged": ("csv",),
+        }
+        for key, formats in allowed.items():
+            if getattr(self, key) != Table.model_fields[key].default and self.resolved_format not in formats:
+                raise ValueError(
+                    f"{key!r} says nothing of {self.files!r}, which is {self.resolved_format}; expected it "
+                    f"with format {' or '.join(formats)}"
+                )
+        return self
+
     @property
     def resolved_format(self) -> Format:
         """The format as declared, else by the suffix of ``files``; CSV where that says nothing."""
         if self.format:
             return self.format
+        name = self._unpacked_name
+        return next((known for suffix, known in _FORMAT_SUFFIXES.items() if name.endswith(suffix)), "csv")
+
+    @property
+    def may_be_an_array(self) -> bool:
+        """Whether a file's first character says if it is an array or JSON Lines: both are called .json."""
+        return self.format is None and self._unpacked_name.endswith(".json")
+
+    @property
+    def _unpacked_name(self) -> str:
+        """The pattern in lower case, without the suffixes of compression."""
         name = self.files.lower()
         for suffix in _COMPRESSION_SUFFIXES:
             name = name.removesuffix(suffix)
-        return next((known for suffix, known in _FORMAT_SUFFIXES.items() if name.endswith(suffix)), "csv")
+        return name
 
     def compression_of(self, file: str) -> Compression:
         """How one of the files is compressed: as declared, else by its suffix."""

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zipfile
+import zlib
 from dataclasses import dataclass
-
-import pyarrow as pa
+from typing import Protocol
 
 from components.ingest.declaration import Compression, Table
-from components.ingest.errors import UserError
 from components.ingest.files.file_system import locate
 from components.ingest.files.rows import FilePart
+from components.ingest.files.zip_archives import open_member
 
 MARKED_BYTES = 0x10FF00
 """A byte that its encoding does not know becomes the (private) character of this code plus the byte."""
 
 _MARKING = "westwork-mark"
 _READ_BYTES = 1 << 20
-_CUT_OFF = ("truncated", "unexpected end", "ended before", "eof", "end-of-stream", "incomplete")
+
+
+class ByteStream(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes; none at the end."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
 
 
 @dataclass
@@ -35,8 +45,12 @@ def is_utf8(table: Table) -> bool:
     return codecs.lookup(table.encoding).name in ("utf-8", "utf-8-sig", "ascii")
 
 
-def open_bytes(table: Table, part: FilePart) -> pa.NativeFile:
-    """A part's bytes, decompressed."""
+def open_bytes(table: Table, part: FilePart) -> ByteStream:
+    """A part's bytes, decompressed.
+
+    Raises:
+        UserError: If a zip archive has not exactly one member.
+    """
     system, path = locate(part.file)
     if not part.is_whole:
         # The stream reads from the file, so the file is closed with the last of the two.
@@ -44,13 +58,21 @@ def open_bytes(table: Table, part: FilePart) -> pa.NativeFile:
         end = file.size() if part.end is None else part.end
         return file.get_stream(part.start, end - part.start)
     compression: Compression = table.compression_of(part.file)
+    if compression == "zip":
+        return open_member(part.file)
     return system.open_input_stream(path, compression=None if compression == "none" else compression)
 
 
-def open_text(table: Table, part: FilePart) -> Text:
-    """A part's text, decompressed."""
+def open_text(table: Table, part: FilePart, counted: str = "") -> Text:
+    """A part's text, decompressed.
+
+    Args:
+        table: Says compression and encoding.
+        part: What to read.
+        counted: An ASCII character whose occurrences are counted; empty: none are.
+    """
     encoding = "utf-8" if is_utf8(table) else table.encoding
-    return Text(open_bytes(table, part), encoding)
+    return Text(open_bytes(table, part), encoding, counted)
 
 
 class Text(io.RawIOBase):
@@ -59,12 +81,12 @@ class Text(io.RawIOBase):
     Bytes that are none of the encoding's text are marked: see :data:`MARKED_BYTES`.
 
     Attributes:
-        quotes: How many double quotes were read.
+        counted: How many of the characters asked for were read.
         fault: Why the stream ended early, after its last whole line; None if it did not.
     """
 
-    def __init__(self, source: pa.NativeFile, encoding: str) -> None:
-        """Args: the stream, and what its text is encoded in."""
+    def __init__(self, source: ByteStream, encoding: str, counted: str = "") -> None:
+        """Args: the stream, what its text is encoded in, and an ASCII character to count."""
         self._source = source
         self._decoder = codecs.getincrementaldecoder(encoding)(_MARKING)
         self._plain = encoding == "utf-8"
@@ -72,8 +94,9 @@ class Text(io.RawIOBase):
         self._ready = b""
         self._last = b"\n"
         self._ended = False
-        self.quotes = 0
-        self.fault: OSError | None = None
+        self._sign = counted.encode()
+        self.counted = 0
+        self.fault: Exception | None = None
 
     def readable(self) -> bool:
         """It is."""
@@ -102,7 +125,8 @@ class Text(io.RawIOBase):
             # What comes after the last newline is not a whole row.
             decoded = decoded[: decoded.rfind(b"\n") + 1]
         self._last = decoded[-1:] or self._last
-        self.quotes += decoded.count(b'"')
+        if self._sign:
+            self.counted += decoded.count(self._sign)
         return decoded + b"\n" if self._ended and self._last != b"\n" else decoded
 
     def _fetch(self, size: int) -> bytes:
@@ -111,7 +135,7 @@ class Text(io.RawIOBase):
         while size:
             try:
                 pieces.append(self._source.read(min(size, _READ_BYTES)))
-            except OSError as error:
+            except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
                 self.fault = error
                 break
             if not pieces[-1]:
@@ -155,46 +179,4 @@ def unmarked(text: str) -> str:
     r"""Text as shown to people: marked bytes as ``\xe9``."""
     return "".join(
         f"\\x{ord(sign) - MARKED_BYTES:02x}" if ord(sign) >= MARKED_BYTES else sign for sign in text
-    )
-
-
-@contextmanager
-def blaming(table: Table, file: str) -> Iterator[Progress]:
-    """Turns a reader's refusal into advice; whoever reads keeps what this yields up to date.
-
-    Raises:
-        UserError: Names the file, how far it could be read, and what was expected.
-    """
-    progress = Progress()
-    try:
-        yield progress
-    except (pa.ArrowException, OSError, EOFError, KeyError, UnicodeError) as error:
-        raise UserError(_advice(table, file, progress.row, error)) from error
-
-
-def _advice(table: Table, file: str, row: int, error: Exception) -> str:
-    text = str(error).strip().rstrip(".")
-    after = f" after row {row:,}" if row else ""
-    if any(sign in text.lower() for sign in _CUT_OFF):
-        return (
-            f"{file} was cut off{after or ' before the first row'}: its compressed data ended too early "
-            f"({text}). Expected the whole file. Fetch or write it again."
-        )
-    if "straddles" in text:
-        return (
-            f"{file} cannot be read{after}: the next row is longer than 8 MiB. Expected shorter rows: is a "
-            "double quote opened near there that is never closed? Close it, or write it twice where it is "
-            "part of the text."
-        )
-    expected = {
-        "csv": f"a CSV file in {table.encoding.upper()} with a header row, delimited by {table.delimiter!r}",
-        "parquet": "a Parquet file",
-        "jsonl": f"JSON Lines in {table.encoding.upper()}: an object a line",
-    }[table.resolved_format]
-    packed = table.compression_of(file)
-    if packed != "none" and table.resolved_format != "parquet":
-        expected += f", compressed with {packed}"
-    return (
-        f"{file} cannot be read{after}: {text}. Expected {expected}. Write it again in that form, or mend "
-        "'format', 'compression', 'encoding' and 'delimiter' in domain.yaml."
     )

@@ -15,11 +15,26 @@ from components.ingest.declaration import Table
 from components.ingest.files.byte_streams import Progress, is_utf8, open_text, unmarked
 from components.ingest.files.rows import FilePart, MalformedRow, Rows, shorten
 from components.ingest.files.text_check import LATIN_1_HINT, check_text
+from components.ingest.files.text_parts import text_parts
+
+NAME = "JSON Lines"
+EMPTY = "it has not a single line. Expected a JSON object a line"
+IS_TEXT = True
 
 BLOCK_BYTES = 4 << 20
 """Bytes of a batch, rounded up to a whole line."""
 
-_NAMED_FROM_ROWS = 1_000
+NAMED_FROM_ROWS = 1_000
+
+
+def expected(table: Table) -> str:
+    """Return what a file of the table should be."""
+    return f"JSON Lines in {table.encoding.upper()}: an object a line"
+
+
+def parts(table: Table, file: str, part_bytes: int) -> list[FilePart]:
+    """Return parts cut at newlines; see :func:`~components.ingest.files.text_parts.text_parts`."""
+    return text_parts(table, file, part_bytes)
 
 
 def column_names(table: Table, file: str) -> list[str]:
@@ -33,7 +48,7 @@ def column_names(table: Table, file: str) -> list[str]:
                 continue
             names.update(dict.fromkeys(row))
             seen += 1
-            if seen == _NAMED_FROM_ROWS:
+            if seen == NAMED_FROM_ROWS:
                 return list(names)
     return list(names)
 
@@ -62,7 +77,7 @@ def read(table: Table, part: FilePart, columns: Sequence[str], progress: Progres
                 numbers.append(number)
             elif reason:
                 malformed.append(MalformedRow(number, _shown(line), reason))
-        rows = _rows(part.file, objects, np.array(numbers, np.int64), columns, malformed)
+        rows = object_rows(part.file, objects, np.array(numbers, np.int64), columns, malformed)
         yield check_text(rows, table.encoding, LATIN_1_HINT if is_utf8(table) else "")
         progress.row = first + len(lines) - 1
 
@@ -93,7 +108,7 @@ def _parse(line: bytes) -> tuple[dict[str, Any] | None, str]:
         if reason:
             return None, reason
     if not isinstance(row, dict):
-        return None, f"not a JSON object but {_kind(row)}"
+        return None, f"not a JSON object but {kind_of(row)}"
     return row, ""
 
 
@@ -107,7 +122,8 @@ def _parse_leniently(line: bytes, error: orjson.JSONDecodeError) -> tuple[Any, s
     return None, f"not JSON: {str(error).split(':')[0]}"
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What a message calls a value that is no object."""
     if value is None:
         return "null"
     names = {"list": "a list", "str": "text", "bool": "true or false"}
@@ -118,17 +134,26 @@ def _shown(line: bytes) -> str:
     return shorten(unmarked(line.decode())) or ""
 
 
-def _rows(
+def object_rows(
     file: str,
     objects: list[dict[str, Any]],
     numbers: np.ndarray,
     columns: Sequence[str],
     malformed: list[MalformedRow],
 ) -> Rows:
+    """Makes rows of objects.
+
+    Args:
+        file: Where they are from.
+        objects: [n] objects.
+        numbers: [n] their rows' numbers.
+        columns: Keys to take.
+        malformed: Rows that could not be read; those whose cell does not fit its column are added.
+    """
     arrays = []
     kept = np.ones(len(objects), bool)
     for name in columns:
-        cells, misfits = _array([row.get(name) for row in objects])
+        cells, misfits = typed_cells([row.get(name) for row in objects])
         for place in misfits:
             if kept[place]:
                 cell = orjson.dumps(objects[place][name]).decode()
@@ -146,7 +171,7 @@ def _form(cell: Any) -> str:
     return {"list": "a list", "dict": "an object"}.get(type(cell).__name__, "a single value")
 
 
-def _array(cells: list[Any]) -> tuple[pa.Array, list[int]]:
+def typed_cells(cells: list[Any]) -> tuple[pa.Array, list[int]]:
     """[n] cells of one type; and the places of those that have no part in it, which are then null."""
     try:
         return pa.array(cells), []

@@ -14,10 +14,19 @@ from components.ingest.files.file_system import locate
 from components.ingest.files.rows import FilePart, Rows
 from components.ingest.files.text_check import check_text
 
+NAME = "Parquet"
+EMPTY = "it has not a single byte. Expected a Parquet file"
+IS_TEXT = False
+
 BATCH_ROWS = 1 << 17
 """Rows of a batch."""
 
 _MAGIC = b"PAR1"
+
+
+def expected(table: Table) -> str:
+    """Return what a file of the table should be."""
+    return "a Parquet file"
 
 
 def column_names(table: Table, file: str) -> list[str]:

@@ -12,14 +12,13 @@ import pyarrow.compute as pc
 
 from components.ingest.declaration import Table
 from components.ingest.errors import UserError
-from components.ingest.files import csv_reader, jsonl_reader, parquet_reader
-from components.ingest.files.byte_streams import blaming
+from components.ingest.files import json_reader, jsonl_reader
+from components.ingest.files.blaming import blaming
 from components.ingest.files.columns import Column, as_text
-from components.ingest.files.file_kinds import head_of, refuse_other_kinds
+from components.ingest.files.file_kinds import refuse_other_kinds
 from components.ingest.files.file_patterns import SpanFiles, as_glob, newest_spans
+from components.ingest.files.readers import reader_of
 from components.ingest.files.rows import FilePart, Rows, shorten
-
-_READERS = {"csv": csv_reader, "parquet": parquet_reader, "jsonl": jsonl_reader}
 
 
 def table_files(table: Table, data_dir: str, spans: int | None = None) -> list[str]:
@@ -96,10 +95,8 @@ def check_columns(table: Table, files: Iterable[str], required: Sequence[str]) -
             column = table.columns.get(declared, declared)
             if names.count(column) == 1:
                 continue
-            if not names.count(column) and table.resolved_format == "jsonl":
-                with blaming(table, file):
-                    if jsonl_reader.mentions(table, file, column):
-                        continue
+            if not names.count(column) and _some_object_has(table, file, column):
+                continue
             fault = "has no column" if column not in names else f"has {names.count(column)} columns called"
             alias = f" (declared as {declared!r})" if column != declared else ""
             raise UserError(
@@ -109,6 +106,13 @@ def check_columns(table: Table, files: Iterable[str], required: Sequence[str]) -
             )
 
 
+def _some_object_has(table: Table, file: str, key: str) -> bool:
+    """Whether a key that the first objects lack occurs later; only objects of JSON may lack a column."""
+    with blaming(table, file):
+        reader = reader_of(table, file)
+        return reader in (json_reader, jsonl_reader) and reader.mentions(table, file, key)
+
+
 def column_names(table: Table, file: str) -> list[str]:
     """A file's columns, by their names there; JSON Lines: the keys of its first objects.
 
@@ -116,9 +120,8 @@ def column_names(table: Table, file: str) -> list[str]:
         UserError: If the file is empty, cannot be read, or is of another kind than declared.
     """
     with blaming(table, file):
-        head = head_of(table, file)
-        refuse_other_kinds(table, file, head)
-        names = _READERS[table.resolved_format].column_names(table, file)
+        refuse_other_kinds(table, file)
+        names = reader_of(table, file).column_names(table, file)
     if table.resolved_format == "csv" and not any(names):
         raise UserError(
             f"{file} begins with a blank line. Expected the header there. Remove the blank lines above it."
@@ -141,7 +144,7 @@ def read_batches(table: Table, part: FilePart | str, columns: Sequence[str]) -> 
     in_file = [table.columns.get(column, column) for column in columns]
     distinct = list(dict.fromkeys(in_file))
     with blaming(table, part.file) as progress:
-        for rows in _READERS[table.resolved_format].read(table, part, distinct, progress):
+        for rows in reader_of(table, part.file).read(table, part, distinct, progress):
             cells = [rows.batch.column(name) for name in in_file]
             batch = pa.RecordBatch.from_arrays(cells, list(columns))
             yield Rows(rows.file, rows.numbers, batch, rows.malformed)

@@ -92,7 +92,9 @@ def test_an_invalid_byte_leaves_valid_ones_around_it_alone(tmp_path: Path) -> No
 @pytest.mark.parametrize("content", ["id,name\n1,é\n".encode("utf-16"), "id,name\n1,x\n".encode("utf-16-le")])
 def test_utf_16_is_recognised(tmp_path: Path, content: bytes) -> None:
     file = write(tmp_path / "t.csv", content)
-    with pytest.raises(UserError, match=r"looks like UTF-16, expected CSV in UTF-8\. Say encoding: utf-16"):
+    with pytest.raises(
+        UserError, match=r"looks like UTF-16(-LE)?, expected CSV in UTF-8\. Say encoding: utf-16"
+    ):
         read(Table(files="t.csv"), file)
 
 
@@ -121,7 +123,13 @@ def test_a_quote_never_closed_is_named_whatever_columns_are_read(tmp_path: Path,
     file = write(tmp_path / "t.csv", 'id,name\n1,a\n2,"b\n3,c\n')
     good, malformed = read(Table(files="t.csv"), file, columns)
     assert [row[:2] for row in good] == [(1, "1")]
-    assert malformed == [(2, "b\n3,c\n", "a double quote is opened in this row and never closed")]
+    assert malformed == [
+        (
+            2,
+            "b\n3,c\n",
+            "a quote is opened in this row and never closed; if quotes mean nothing there, say quote: ''",
+        )
+    ]
 
 
 def test_a_quote_that_swallows_too_much_is_named(tmp_path: Path, monkeypatch) -> None:
@@ -148,9 +156,9 @@ def test_blank_lines_count_as_rows_and_are_passed_over(tmp_path: Path) -> None:
         ("t.csv", "id,naïve\n1,a\n".encode("latin-1"), ["no column 'name'", r"id, na\xefve"]),
         ("t.csv", b"PAR1....PAR1", ["is a Parquet file", "format: parquet"]),
         ("t.csv", gzip.compress(b"id,name\n1,a\n", mtime=0), ["compressed with gzip", "compression: gzip"]),
-        ("t.csv.gz", b"id,name\n1,a\n", ["cannot be read", "compressed with gzip"]),
+        ("t.csv.gz", b"id,name\n1,a\n", ["not compressed with gzip", "compression: none"]),
         ("t.parquet", b"PAR1 and then the disk was full", ["was cut off", "(0 so far)"]),
-        ("t.jsonl", b' [{"id":1}]', ["one JSON list", "jq -c"]),
+        ("t.jsonl", b' [{"id":1}]', ["one JSON array", "Say format: json"]),
         ("t.jsonl", b'{"id":1}\n', ["has no column 'name'", "there are: id"]),
     ],
 )
