@@ -24,9 +24,6 @@ from components.ingest.errors import UserError
 if TYPE_CHECKING:
     from pipeline.domain import Domain
 
-IMAGE_SCHEMAS = "/opt/westwork/schemas"
-"""Where kubeflow/Dockerfile puts the folder ``schemas/``."""
-
 _PIPELINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 _IN_CONTAINER = ("--runner=FnApiRunner", "--direct_num_workers=1")
 """Beam inside the step's own container. Without a runner named, Beam tries to download another one first."""
@@ -44,7 +41,6 @@ Where things are:
   --artifacts  the steps' outputs (Kubeflow's pipeline root); gs:// only
   --serving    pushed versions, for TensorFlow Serving to watch
   --statistics statistics of data that passed, which the next are compared with; by default under --artifacts
-  --schemas    the domain's two .pbtxt, by default those inside the image
 The others may be gs:// URIs or absolute paths, then of the image or of a volume mounted into every step.
 """
 _EPILOG = """\b
@@ -75,7 +71,6 @@ class Request:
         artifacts: URI of Kubeflow's pipeline root.
         serving: Directory or URI of the pushed versions.
         statistics: Directory or URI of the statistics of data that passed the gate.
-        schemas: Directory or URI of the domain's two schemas, as the steps see it.
         image: The steps' container image.
         beam_args: Beam's arguments, whole.
         cache: Whether Kubeflow may reuse earlier steps' outputs.
@@ -86,7 +81,6 @@ class Request:
     artifacts: str
     serving: str
     statistics: str
-    schemas: str
     image: str
     beam_args: tuple[str, ...]
     cache: bool
@@ -98,7 +92,6 @@ def make_request(
     data: str,
     artifacts: str,
     serving: str,
-    schemas: str | None,
     image: str,
     statistics: str | None = None,
     beam_args: Sequence[str] = (),
@@ -131,7 +124,6 @@ def make_request(
         artifacts=_place("--artifacts", artifacts),
         serving=_place("--serving", serving),
         statistics=_place("--statistics", statistics or f"{artifacts.rstrip('/')}/statistics"),
-        schemas=_place("--schemas", schemas or _schemas_in_image(domain)),
         image=image,
         beam_args=complete_beam_args(beam_args, image),
         cache=cache,
@@ -178,7 +170,6 @@ def compile_pipeline(request: Request) -> dict[str, Any]:
             artifacts=request.artifacts,
             serving=request.serving,
             statistics=request.statistics,
-            schemas=request.schemas,
         ),
         beam_args=request.beam_args,
         enable_cache=request.cache,
@@ -230,18 +221,6 @@ def _place(option: str, given: str) -> str:
     return given.rstrip("/") or "/"
 
 
-def _schemas_in_image(domain: Domain) -> str:
-    from pipeline.domain import SCHEMAS
-
-    if domain.folder.parent != SCHEMAS:
-        raise UserError(
-            f"domain {domain.folder}: the image holds only the domains under {SCHEMAS}. Say with --schemas "
-            "where its two .pbtxt are for the steps (a gs:// URI or a mounted path), or move the folder "
-            "there before the image is built."
-        )
-    return f"{IMAGE_SCHEMAS}/{domain.name}"
-
-
 @click.command(help=_HELP, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--domain", "domain_name", required=True, help="A folder under schemas/, or a folder's path.")
 @click.option("--data", required=True, metavar="URI|PATH", help="Where the tables are.")
@@ -251,11 +230,6 @@ def _schemas_in_image(domain: Domain) -> str:
     "--statistics",
     metavar="URI|PATH",
     help="Where statistics of data that passed are kept.  [default: ARTIFACTS/statistics]",
-)
-@click.option(
-    "--schemas",
-    metavar="URI|PATH",
-    help=f"Where the domain's schemas are.  [default: {IMAGE_SCHEMAS}/DOMAIN, in the image]",
 )
 @click.option("--image", required=True, metavar="NAME", help="The image, with tag or digest.")
 @click.option(
@@ -292,7 +266,6 @@ def main(
     artifacts: str,
     serving: str,
     statistics: str | None,
-    schemas: str | None,
     image: str,
     overrides: tuple[str, ...],
     beam_args: tuple[str, ...],
@@ -311,7 +284,6 @@ def main(
             artifacts=artifacts,
             serving=serving,
             statistics=statistics,
-            schemas=schemas,
             image=image,
             beam_args=beam_args,
             cache=cache,

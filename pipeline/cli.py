@@ -366,7 +366,8 @@ def report(domain: str, root: Path | None, open_it: bool) -> None:
     from pipeline.run_process import environment
     from pipeline.run_root import RunRoot
 
-    places = RunRoot.of(root, load_domain(domain).name)
+    declared = load_domain(domain)
+    places = RunRoot.of(root, declared.name)
     if not places.metadata.is_file():
         raise UserError(
             f"there is no run in {places.path} to report on. Run `westwork run` first, or name its --root."
@@ -375,7 +376,7 @@ def report(domain: str, root: Path | None, open_it: bool) -> None:
     with output_into(places.logs / "report.log"):
         from pipeline.report import write_report
 
-        path = write_report(places.path)
+        path = write_report(places.path, declared)
     click.echo(path)
     if open_it:
         click.launch(path.absolute().as_uri())

@@ -15,11 +15,13 @@ from components.baselines.node import baseline_trainer
 from components.evaluate.baseline import BaselineResolver
 from components.evaluate.evaluator import evaluator, reporting_evaluator
 from components.ingest.declaration import CATALOGUE_SPLIT
+from components.ingest.example_schema import candidate_features, complete_schema, interaction_features
 from components.ingest.gate.anomaly_gate import AnomalyGate
 from components.ingest.gate.comparison import DistributionComparison, drift_comparison, skew_comparison
 from components.ingest.gate.distributions import Distributions
 from components.ingest.gate.published_statistics import StatisticsBaselineResolver
 from components.ingest.nodes import candidate_gen, interaction_gen
+from components.ingest.schema_gen import SchemaGen
 from components.ingest.split import SPLITS
 from components.push.pusher import pusher
 from components.ranking.node import ranking_trainer
@@ -27,6 +29,7 @@ from components.retrieval.node import retrieval_trainer
 from components.transform.interactions import DECLARATION_KEY
 from components.validate_serving.node import InfraValidator
 from pipeline.domain import Domain
+from pipeline.schema_files import CANDIDATE_SCHEMA, INTERACTION_SCHEMA, read_schema
 
 LOCAL_BEAM_ARGS = (
     # Without a runner named, Beam tries to download another one first.
@@ -45,14 +48,12 @@ class Places:
         artifacts: Where the steps' outputs go.
         serving: Base directory of the pushed versions.
         statistics: Where statistics of data that passed are kept, for the next data to be compared with.
-        schemas: Directory with the domain's two schemas.
     """
 
     data: str
     artifacts: str
     serving: str
     statistics: str
-    schemas: str
 
 
 def create_pipeline(
@@ -66,11 +67,14 @@ def create_pipeline(
     """The pipeline of a domain, for any orchestrator.
 
     Args:
-        domain: What the data is and how to train.
+        domain: What the data is and how to train; its folder holds the two schemas.
         places: Where to read and write.
         beam_args: Beam's arguments; the default runs in this process.
         metadata: Connection to ML Metadata; not needed where the orchestrator has its own.
         enable_cache: Whether a step whose inputs and settings are unchanged is skipped.
+
+    Raises:
+        UserError: If a schema is missing or cannot be read.
     """
     data = domain.declaration
     custom_config = {DECLARATION_KEY: data.model_dump_json()}
@@ -81,8 +85,7 @@ def create_pipeline(
 
     interaction_statistics = tfx.components.StatisticsGen(query_examples).with_id("InteractionStatistics")
     candidate_statistics = tfx.components.StatisticsGen(item_examples).with_id("CandidateStatistics")
-    interaction_schema = _schema(places, "interactions").with_id("InteractionSchema")
-    candidate_schema = _schema(places, "candidates").with_id("CandidateSchema")
+    interaction_schema, candidate_schema = schema_nodes(domain)
     query_schema, item_schema = interaction_schema.outputs["schema"], candidate_schema.outputs["schema"]
     interaction_validator = tfx.components.ExampleValidator(
         interaction_statistics.outputs["statistics"], query_schema
@@ -235,19 +238,31 @@ def create_pipeline(
     )
 
 
-def local_places(domain: Domain, root: Path) -> Places:
+def local_places(root: Path) -> Places:
     """The layout of a run root on this machine."""
     return Places(
         data=str(root / "data"),
         artifacts=str(root / "artifacts"),
         serving=str(root / "serving"),
         statistics=str(root / "statistics"),
-        schemas=str(domain.folder),
     )
 
 
-def _schema(places: Places, stream: str) -> tfx.components.ImportSchemaGen:
-    return tfx.components.ImportSchemaGen(schema_file=f"{places.schemas}/{stream}.pbtxt")
+def schema_nodes(domain: Domain) -> tuple[SchemaGen, SchemaGen]:
+    """The nodes whose outputs are the schemas of both streams: the user's, and what follows from the domain.
+
+    Raises:
+        UserError: If a schema is missing or cannot be read.
+    """
+    data = domain.declaration
+    interactions = complete_schema(
+        read_schema(domain.folder / INTERACTION_SCHEMA), interaction_features(data)
+    )
+    candidates = complete_schema(read_schema(domain.folder / CANDIDATE_SCHEMA), candidate_features(data))
+    return (
+        SchemaGen(interactions).with_id("InteractionSchema"),
+        SchemaGen(candidates).with_id("CandidateSchema"),
+    )
 
 
 def compare_distributions(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
@@ -34,6 +35,9 @@ from pipeline.run_events import (
     Summarised,
 )
 from pipeline.run_process import add_child_arguments, die_with_parent
+
+if TYPE_CHECKING:
+    from pipeline.domain import Domain
 
 Artifacts = Mapping[str, Sequence[metadata_store_pb2.Artifact]]
 """A step's outputs by key."""
@@ -257,16 +261,14 @@ def run_domain(name: str, overrides: Sequence[str], root: Path, use_cache: bool,
 
     domain, places = load_domain(name, overrides), RunRoot(root)
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(places.metadata))
-    pipeline = create_pipeline(
-        domain, local_places(domain, root), metadata=connection, enable_cache=use_cache
-    )
+    pipeline = create_pipeline(domain, local_places(root), metadata=connection, enable_cache=use_cache)
     runner = ReportingDagRunner(send, later_steps=[REPORT_STEP])
     runner.run(pipeline)
     summary = collect_summary(runner.outputs)
     send(StepStarted(step=REPORT_STEP))
     started = time.monotonic()
     try:
-        report = _write_report(root)
+        report = _write_report(root, domain)
     except Exception as error:
         # The run's result stands without its report.
         send(Summarised(summary=summary))
@@ -275,10 +277,10 @@ def run_domain(name: str, overrides: Sequence[str], root: Path, use_cache: bool,
     send(Summarised(summary=summary.model_copy(update={"report": str(report)})))
 
 
-def _write_report(root: Path) -> Path:
+def _write_report(root: Path, domain: Domain) -> Path:
     from pipeline.report import write_report
 
-    return write_report(root)
+    return write_report(root, domain)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

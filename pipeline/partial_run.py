@@ -31,9 +31,7 @@ def run_up_to(steps: Iterable[str], domain: Domain, root: Path, send: Send) -> M
         StepFailed: If a step fails.
     """
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(RunRoot(root).metadata))
-    pipeline = compiler.Compiler().compile(
-        create_pipeline(domain, local_places(domain, root), metadata=connection)
-    )
+    pipeline = compiler.Compiler().compile(create_pipeline(domain, local_places(root), metadata=connection))
     _keep_only(pipeline, steps)
     runner = ReportingDagRunner(send)
     runner.run_with_ir(pipeline)

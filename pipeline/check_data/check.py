@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from components.ingest.example_schema import candidate_features, interaction_features
 from components.ingest.plan import InteractionPlan
 from components.ingest.validation import context_field
 from pipeline.check_data.advice import about_history, about_log, about_splits, about_titles
@@ -17,16 +18,10 @@ from pipeline.check_data.feature_facts import feature_facts, shown_facts
 from pipeline.check_data.found_files import CANDIDATES, INTERACTIONS, QUERIES, FoundTable, find_tables
 from pipeline.check_data.reference import Reference, read_reference
 from pipeline.check_data.report import FeatureFacts, Finding, Report, TableFacts
-from pipeline.check_data.schema_files import (
-    CANDIDATE_SCHEMA,
-    INTERACTION_SCHEMA,
-    candidate_types,
-    example_types,
-    read_schema,
-    told,
-)
+from pipeline.check_data.schema_files import check_schema, told
 from pipeline.check_data.splits import history_facts, split_facts
 from pipeline.domain import Domain
+from pipeline.schema_files import CANDIDATE_SCHEMA, INTERACTION_SCHEMA
 
 MOST_ROWS = 1 << 22
 """Interactions held in memory at once; in a longer log, what needs all rows of a query is seen of some."""
@@ -86,8 +81,8 @@ def _schemas(
 ) -> tuple[tuple[schema_pb2.Schema | None, schema_pb2.Schema | None], list[Finding]]:
     """The schemas of interactions and candidates, and what is wrong with them."""
     declaration = domain.declaration
-    interactions, found = read_schema(domain.folder / INTERACTION_SCHEMA, example_types(declaration))
-    candidates, more = read_schema(domain.folder / CANDIDATE_SCHEMA, candidate_types(declaration))
+    interactions, found = check_schema(domain.folder / INTERACTION_SCHEMA, interaction_features(declaration))
+    candidates, more = check_schema(domain.folder / CANDIDATE_SCHEMA, candidate_features(declaration))
     return (interactions, candidates), [*found, *more]
 
 
@@ -175,13 +170,13 @@ def _anomalies(
     of_interactions, of_candidates = schemas
     if of_interactions is not None and events is not None and events.divided is not None:
         plan, cuts = InteractionPlan.of(declaration), events.divided.cuts
-        known = told(of_interactions, example_types(declaration))
+        known = told(of_interactions, interaction_features(declaration))
         anomalies = interaction_anomalies(
             of_interactions, plan, events.ids, events.kept, reference.queries, cuts
         )
         found += [finding for feature, finding in anomalies if feature not in known]
     if of_candidates is not None and reference.catalogue is not None:
-        known = told(of_candidates, candidate_types(declaration))
+        known = told(of_candidates, candidate_features(declaration))
         anomalies = candidate_anomalies(of_candidates, reference.catalogue, domain.candidates.files)
         found += [finding for feature, finding in anomalies if feature not in known]
     return found

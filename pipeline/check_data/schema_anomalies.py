@@ -17,7 +17,7 @@ from components.ingest.plan import InteractionPlan
 from components.ingest.split import SPLITS, CutPoints
 from pipeline.check_data.kept_queries import KeptQueries
 from pipeline.check_data.report import Finding
-from pipeline.check_data.schema_files import CANDIDATE_SCHEMA, INTERACTION_SCHEMA
+from pipeline.schema_files import CANDIDATE_SCHEMA, INTERACTION_SCHEMA
 
 LOOKED_AT = 200_000
 """Examples of either stream that are looked at."""

@@ -2,116 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.ingest.declaration import (
-    ACTION,
-    HISTORY,
-    HISTORY_ACTION,
-    HISTORY_AGE,
-    POSITIVE,
-    REPEAT,
-    WEIGHT,
-    Declaration,
-)
-from components.ingest.plan import CandidatePlan, InteractionPlan
+from components.ingest.errors import UserError
+from components.ingest.example_schema import ExampleFeature, complete_schema, feature_types
 from pipeline.check_data.report import Finding
+from pipeline.schema_files import read_schema
 
-INTERACTION_SCHEMA, CANDIDATE_SCHEMA = "interactions.pbtxt", "candidates.pbtxt"
-
-_BYTES, _FLOAT, _INT = schema_pb2.BYTES, schema_pb2.FLOAT, schema_pb2.INT
-_TYPES = {"string": _BYTES, "strings": _BYTES, "number": _FLOAT, "moment": _INT, "numbers": _FLOAT}
 _IGNORED_STAGES = (schema_pb2.PLANNED, schema_pb2.ALPHA, schema_pb2.DEBUG_ONLY, schema_pb2.DEPRECATED)
 
 
-def example_types(declaration: Declaration) -> dict[str, int]:
-    """Features of an interaction example, and the type (TFMD's) of each."""
-    log, plan = declaration.interactions, InteractionPlan.of(declaration)
-    types = {log.query_id: _BYTES, log.candidate_id: _BYTES, log.timestamp.column: _INT}
-    types |= {log.rating.column: _FLOAT} if log.rating else {}
-    types |= {ACTION: _BYTES} if log.actions else {}
-    types |= {log.position: _INT} if log.position else {}
-    types |= {log.propensity: _FLOAT} if log.propensity else {}
-    types |= {HISTORY_ACTION: _BYTES} if declaration.history_actions else {}
-    types |= {HISTORY: _BYTES, HISTORY_AGE: _FLOAT, POSITIVE: _FLOAT, WEIGHT: _FLOAT, REPEAT: _FLOAT}
-    return types | {column.name: _TYPES[column.type] for column in (*plan.context, *plan.attributes)}
-
-
-def candidate_types(declaration: Declaration) -> dict[str, int]:
-    """Features of a candidate example, and the type (TFMD's) of each."""
-    return {column.name: _TYPES[column.type] for column in CandidatePlan.of(declaration).columns}
-
-
-def read_schema(path: Path, types: dict[str, int]) -> tuple[schema_pb2.Schema | None, list[Finding]]:
-    """Reads a schema and holds it against the features it should have.
+def check_schema(
+    path: Path, features: Sequence[ExampleFeature]
+) -> tuple[schema_pb2.Schema | None, list[Finding]]:
+    """Read a schema and hold it against the features its examples have.
 
     Args:
         path: The ``.pbtxt``.
-        types: Feature to type, as the examples will have it.
+        features: Those of the examples.
 
     Returns:
-        The schema, None where it cannot be read; and what is wrong with it.
+        The schema as a run would have it, completed by what follows from the declaration, None where the file
+        cannot be read; and what is wrong with the file.
     """
     try:
-        schema = text_format.Parse(path.read_text(encoding="utf-8"), schema_pb2.Schema())
-    except FileNotFoundError:
-        there = ", ".join(sorted(file.name for file in path.parent.glob("*.pbtxt"))) or "none"
-        return None, [
-            _error(
-                path,
-                f"found no such file in {path.parent} (schemas there: {there}). Expected a "
-                "TFMD schema. Write it, or have `westwork init` propose one.",
-            )
-        ]
-    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        return None, [_error(path, f"cannot be read as a TFMD schema: {error}. Mend it.")]
+        given = read_schema(path)
+    except UserError as error:
+        return None, [Finding(level="error", about=path.name, message=str(error))]
+    types, said = feature_types(features), {feature.name: feature for feature in given.feature}
     findings = []
-    declared = {feature.name: feature for feature in schema.feature}
-    for name, wanted in types.items():
-        feature = declared.get(name)
-        if feature is None:
-            findings.append(
-                _error(
-                    path,
-                    f"lacks feature {name!r}. Expected one of type {_name(wanted)}: add "
-                    f'feature {{ name: "{name}" type: {_name(wanted)} }}',
-                )
-            )
-        elif feature.type != wanted:
-            findings.append(
-                _error(
-                    path,
-                    f"feature {name!r} has type {_name(feature.type)}; its examples hold "
-                    f"{_name(wanted)}. Mend the type.",
-                )
-            )
-    for name, feature in declared.items():
-        if name in types or feature.lifecycle_stage in _IGNORED_STAGES:
+    for feature in features:
+        finding = _about_feature(path, feature, said.get(feature.name))
+        findings += [finding] if finding else []
+    for name, unknown in said.items():
+        if name in types or unknown.lifecycle_stage in _IGNORED_STAGES:
             continue
-        required = feature.presence.min_fraction > 0 or feature.presence.min_count > 0
+        required = unknown.presence.min_fraction > 0 or unknown.presence.min_count > 0
         findings.append(
             Finding(
                 level="error" if required else "warning",
                 about=path.name,
                 message=f"feature {name!r} is not declared in domain.yaml"
                 + (", but must be present. " if required else ". ")
-                + f"There are: {', '.join(types)}. Remove it, or mend its spelling.",
+                + f"There are: {', '.join(types)}. Remove it, or correct its spelling.",
             )
         )
-    return schema, findings
+    return complete_schema(given, features), findings
 
 
-def told(schema: schema_pb2.Schema, types: dict[str, int]) -> frozenset[str]:
-    """Features that :func:`read_schema` finds fault with; their values' anomalies say nothing new."""
-    declared = {feature.name: feature.type for feature in schema.feature}
+def told(schema: schema_pb2.Schema, features: Sequence[ExampleFeature]) -> frozenset[str]:
+    """Return the features that :func:`check_schema` finds fault with; their anomalies say nothing new.
+
+    Args:
+        schema: As :func:`check_schema` returns it.
+        features: Those of the examples.
+    """
+    declared, types = {feature.name: feature.type for feature in schema.feature}, feature_types(features)
     return frozenset(name for name in {*declared, *types} if declared.get(name) != types.get(name))
 
 
-def _error(path: Path, message: str) -> Finding:
-    return Finding(level="error", about=path.name, message=message)
+def _about_feature(path: Path, feature: ExampleFeature, said: schema_pb2.Feature | None) -> Finding | None:
+    """What is wrong with what a schema says, or does not say, of a feature that the examples have."""
+    wanted = _name(feature.schema.type)
+    if feature.origin == "derived":
+        if said is None:
+            return None
+        return Finding(
+            level="warning",
+            about=path.name,
+            message=f"feature {feature.name!r} follows from domain.yaml, and a run takes it from there: what "
+            "the schema says of it counts for nothing. Remove the feature from the schema.",
+        )
+    if said is None:
+        if feature.origin == "key":
+            return None
+        return Finding(
+            level="error",
+            about=path.name,
+            message=f"lacks feature {feature.name!r}. Expected one of type {wanted}: add "
+            f'feature {{ name: "{feature.name}" type: {wanted} }}',
+        )
+    if said.type != feature.schema.type:
+        return Finding(
+            level="error",
+            about=path.name,
+            message=f"feature {feature.name!r} has type {_name(said.type)}; its examples hold {wanted}. "
+            f"Set type: {wanted}.",
+        )
+    return None
 
 
 def _name(kind: int) -> str:

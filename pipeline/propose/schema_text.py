@@ -1,26 +1,13 @@
-"""A proposal's two schemas (TensorFlow Metadata, text format): what ingestion's examples must look like."""
+"""A proposal's two schemas (TensorFlow Metadata, text format): which values of the columns are right."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from google.protobuf import text_encoding
 
-from components.ingest.declaration import (
-    ACTION,
-    HISTORY,
-    HISTORY_ACTION,
-    HISTORY_AGE,
-    POSITIVE,
-    REPEAT,
-    WEIGHT,
-    Actions,
-    History,
-    TimestampColumn,
-)
 from pipeline.propose.kinds import FeatureChoice
 from pipeline.propose.proposal import Proposal
 
@@ -33,7 +20,6 @@ _TYPES = {
     "embedding": "FLOAT",
     "timestamp": "INT",
 }
-_ONE = ("presence { min_fraction: 1.0 min_count: 1 }", "shape { dim { size: 1 } }")
 _LEAST_PRESENCE = 0.05
 
 
@@ -44,30 +30,15 @@ class _Domain(NamedTuple):
 
 def interactions_schema_text(proposal: Proposal) -> str:
     """The content of ``interactions.pbtxt``."""
-    roles, judgement = proposal.roles, proposal.judgement
+    roles = proposal.roles
     domains: list[_Domain] = []
     blocks = [
-        "# What an interaction example must look like. A feature with a shape is there in every example and",
-        "# has one value; the others may be missing, or have several.",
-        _block(roles.query.declared, "BYTES", *_ONE),
-        _block(roles.candidate.declared, "BYTES", *_ONE),
-        "# Seconds since 1970, UTC.",
-        _block(roles.timestamp.declared, "INT", _moment_domain(), *_ONE),
+        "# Which values of the columns are right. Ids, times, ratings, actions and histories follow from",
+        "# domain.yaml and need no feature here.",
     ]
-    if judgement.rating:
-        low, high, _ = judgement.bounds
-        bounds = f"float_domain {{ min: {float(low)} max: {float(high)} }}"
-        blocks.append(_block(judgement.rating.declared, "FLOAT", bounds, *_ONE))
-    if judgement.weights:
-        domains.append(_Domain(ACTION, tuple(sorted(judgement.weights))))
-        blocks.append(_block(ACTION, "BYTES", f"domain: {_quoted(ACTION)}", *_ONE))
-    if proposal.position:
-        present = _optional(1 - proposal.position.missing_share)
-        blocks.append(_block(proposal.position.declared, "INT", "int_domain { min: 1 }", *present))
-    if proposal.propensity:
-        present = _optional(1 - proposal.propensity.missing_share)
-        bounds = "float_domain { min: 0.0 max: 1.0 }"
-        blocks.append(_block(proposal.propensity.declared, "FLOAT", bounds, *present))
+    for shown, kind in ((proposal.position, "INT"), (proposal.propensity, "FLOAT")):
+        if shown:
+            blocks.append(_block(shown.declared, kind, *_optional(1 - shown.missing_share)))
     for choice in proposal.context[1:]:
         blocks.append(_feature(choice, 1.0, roles.log.sample.whole, domains))
     if proposal.offered:
@@ -77,22 +48,7 @@ def interactions_schema_text(proposal: Proposal) -> str:
         blocks.append("# What is known of the user; one without a row in the table of users has none of it.")
         for choice in _used(proposal.query_features):
             blocks.append(_feature(choice, roles.queries.rate, roles.queries.table.sample.whole, domains))
-    blocks += [
-        "# What ingestion adds.",
-        _block(HISTORY, "BYTES", f"value_count {{ min: 0 max: {proposal.facts.history_length} }}"),
-        "# Seconds; strictly earlier, so never 0.",
-        _block(
-            HISTORY_AGE,
-            "FLOAT",
-            "float_domain { min: 1.0 }",
-            f"value_count {{ min: 0 max: {proposal.facts.history_length} }}",
-        ),
-        *_history_action(proposal, domains),
-        _block(POSITIVE, "FLOAT", "float_domain { min: 0.0 max: 1.0 }", *_ONE),
-        _block(WEIGHT, "FLOAT", "float_domain { min: 0.0 }", *_ONE),
-        _block(REPEAT, "FLOAT", "float_domain { min: 0.0 max: 1.0 }", *_ONE),
-        *map(_domain_block, domains),
-    ]
+    blocks += map(_domain_block, domains)
     return "\n".join(blocks) + "\n"
 
 
@@ -103,24 +59,12 @@ def candidates_schema_text(proposal: Proposal) -> str:
     domains: list[_Domain] = []
     used = _used(proposal.candidate_features)
     blocks = [
-        "# What a candidate example must look like: one row of the catalogue.",
-        _block(catalogue.key.declared, "BYTES", *_ONE),
+        "# Which values of the catalogue's columns are right. The id follows from domain.yaml.",
     ]
     if title and title not in [choice.column for choice in used]:
         blocks.append(_block(title.declared, "BYTES", *_optional(1 - title.missing_share)))
     blocks += [_feature(choice, 1.0, whole, domains) for choice in used]
     return "\n".join([*blocks, *map(_domain_block, domains)]) + "\n"
-
-
-def _history_action(proposal: Proposal, domains: list[_Domain]) -> list[str]:
-    """The actions of the history's events, where these have several."""
-    weights = proposal.judgement.weights
-    actions = History().told_actions(Actions(weights=weights) if weights else None)
-    if not actions:
-        return []
-    domains.append(_Domain(HISTORY_ACTION, tuple(sorted(actions))))
-    count = f"value_count {{ min: 0 max: {proposal.facts.history_length} }}"
-    return [_block(HISTORY_ACTION, "BYTES", f"domain: {_quoted(HISTORY_ACTION)}", count)]
 
 
 def _used(choices: Iterable[FeatureChoice]) -> list[FeatureChoice]:
@@ -157,16 +101,6 @@ def _optional(present: float) -> list[str]:
     least = math.floor(50 * present) / 100
     presence = [f"presence {{ min_fraction: {least} }}"] if least >= _LEAST_PRESENCE else []
     return [*presence, "value_count { min: 0 max: 1 }"]
-
-
-def _moment_domain() -> str:
-    """The days that a declared timestamp admits."""
-    fields = TimestampColumn.model_fields
-    first, last = (
-        int(datetime.combine(fields[name].default, datetime.min.time(), UTC).timestamp())
-        for name in ("earliest", "latest")
-    )
-    return f"int_domain {{ min: {first} max: {last} }}"
 
 
 def _block(name: str, kind: str, *lines: str) -> str:

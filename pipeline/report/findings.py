@@ -23,13 +23,12 @@ from components.evaluate.results import (
     read_validation,
 )
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
-from components.ingest.errors import UserError
 from components.ingest.gate.verdict import read_verdict
 from components.ingest.summary import SUMMARY_FILE, IngestionSummary, read_ingestion_summary
 from components.retrieval.config import TRAINING_HISTORY_FILE
 from components.validate_serving.verdict import ServingVerdict
 from components.validate_serving.verdict import read_verdict as read_serving_verdict
-from pipeline.domain import load_domain
+from pipeline.domain import Domain
 from pipeline.outcome import EVALUATORS
 from pipeline.report.lineage import Artifact, Execution, Record, locate, read_record
 from pipeline.report.scores import Scores
@@ -100,8 +99,12 @@ class Findings:
     gone: tuple[str, ...]
 
 
-def gather(root: RunRoot) -> Findings:
+def gather(root: RunRoot, domain: Domain | None = None) -> Findings:
     """Reads the last run of a root.
+
+    Args:
+        root: The run's root.
+        domain: What was run, for its title; the page can do without.
 
     Raises:
         UserError: If there is no run in it.
@@ -120,7 +123,7 @@ def gather(root: RunRoot) -> Findings:
     }
     verdict = outputs.folder("AnomalyGate", "verdict")
     servable = outputs.folder("InfraValidator", "blessing")
-    title, declaration = _declared(record)
+    title, declaration = _declared(record, domain)
     return Findings(
         title=title,
         root=root,
@@ -224,26 +227,17 @@ def _lineage(record: Record) -> tuple[Execution, ...]:
     return record.ancestry(steps[-1]) if steps else ()
 
 
-def _declared(record: Record) -> tuple[str, Declaration | None]:
+def _declared(record: Record, domain: Domain | None) -> tuple[str, Declaration | None]:
     """The domain's title and what its data is declared as.
 
-    ML Metadata does not know the title, but where the schemas were imported from: beside the domain
-    file. That file may have changed since, so the declaration is the one that the steps were given.
+    ML Metadata does not know the title. The domain may have changed since the run, so the declaration is the
+    one that the steps were given.
     """
-    title, declaration = record.pipeline.removeprefix("westwork-") or record.pipeline, None
     settings = [execution.settings for execution in record.steps.values()]
-    schema = next((str(s["schema_file"]) for s in settings if s.get("schema_file")), "")
-    if schema:
-        try:
-            domain = load_domain(str(Path(schema).parent))
-        except UserError:
-            # Moved or no longer valid: the report can do without.
-            pass
-        else:
-            title, declaration = domain.title, domain.declaration
+    title = domain.title if domain else record.pipeline.removeprefix("westwork-") or record.pipeline
     for given in (s["declaration"] for s in settings if "declaration" in s):
         try:
             return title, Declaration.model_validate_json(str(given))
         except ValidationError:
             continue
-    return title, declaration
+    return title, domain.declaration if domain else None

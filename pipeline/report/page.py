@@ -14,6 +14,7 @@ from markupsafe import Markup
 from components.assemble.tuning import Tuning
 from components.evaluate.results import EVALUATED
 from pipeline.against_baselines import shortfalls, winners
+from pipeline.domain import Domain
 from pipeline.report import (
     baseline_tables,
     data_profile,
@@ -33,7 +34,7 @@ TEMPLATE = "report.html.jinja"
 _SPLITS = ("test", "eval")
 
 
-def write_report(root: Path) -> Path:
+def write_report(root: Path, domain: Domain | None = None) -> Path:
     """Writes the report on a root's last run.
 
     It is one page that needs no network: style and plots are in it. It is written aside and renamed, so
@@ -41,6 +42,7 @@ def write_report(root: Path) -> Path:
 
     Args:
         root: The run's root, as ``westwork run --root`` has it.
+        domain: What was run, for its title; the page can do without.
 
     Returns:
         Path of the page, ``<root>/report.html``.
@@ -49,7 +51,7 @@ def write_report(root: Path) -> Path:
         UserError: If there is no run in the root.
     """
     places = RunRoot(Path(root).absolute())
-    page = render(gather(places), written=time.time())
+    page = render(gather(places, domain), written=time.time())
     part = places.report.with_name(f".{places.report.name}.part")
     part.write_text(page, encoding="utf-8")
     os.replace(part, places.report)

@@ -7,7 +7,7 @@ from pipeline.graph import Places, create_pipeline
 
 
 def made(tmp_path, *overrides):
-    pipeline = create_pipeline(load_domain("movielens", overrides), Places(*[str(tmp_path)] * 5))
+    pipeline = create_pipeline(load_domain("movielens", overrides), Places(*[str(tmp_path)] * 4))
     return {node.id: node for node in pipeline.components}
 
 

@@ -19,8 +19,6 @@ from pathlib import Path
 import pytest
 import yaml
 from command import WESTWORK, westwork
-from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
 
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS / "fixtures"))
@@ -49,10 +47,6 @@ def unrated(folder):
     content = yaml.safe_load((folder / "domain.yaml").read_text())
     del content["interactions"]["rating"]
     (folder / "domain.yaml").write_text(yaml.safe_dump(content))
-    schema = text_format.Parse((folder / "interactions.pbtxt").read_text(), schema_pb2.Schema())
-    (stars,) = (feature for feature in schema.feature if feature.name == "stars")
-    schema.feature.remove(stars)
-    (folder / "interactions.pbtxt").write_text(text_format.MessageToString(schema))
     return folder
 
 

@@ -7,21 +7,30 @@ from pathlib import Path
 import pytest
 import tensorflow_data_validation as tfdv
 import yaml
+from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx import v1 as tfx
 from tfx.orchestration import metadata
 
 from components.ingest.declaration import DERIVED, Declaration
 from components.ingest.errors import UserError
+from components.ingest.example_schema import candidate_features, complete_schema, interaction_features
 from components.ingest.files.columns import column_of
 from components.ingest.gate.anomaly_gate import AnomalyGate
 from components.ingest.nodes import candidate_gen, interaction_gen
+from components.ingest.schema_gen import SchemaGen
 
 ROOT = Path(__file__).parents[2]
 DOMAINS = [
     *sorted(path.parent for path in ROOT.glob("schemas/*/domain.yaml")),
     ROOT / "tests" / "fixtures" / "tiny",
 ]
+
+
+def completed(declaration: Declaration, domain: Path, stream: str) -> schema_pb2.Schema:
+    """A stream's schema as a run has it."""
+    features = {"interactions": interaction_features, "candidates": candidate_features}[stream]
+    return complete_schema(tfdv.load_schema_text(str(domain / f"{stream}.pbtxt")), features(declaration))
 
 
 def run_pipeline(
@@ -36,7 +45,7 @@ def run_pipeline(
         statistics = tfx.components.StatisticsGen(generator.outputs["examples"]).with_id(
             f"{stream}_statistics"
         )
-        schema = tfx.components.ImportSchemaGen(str(domain / f"{stream}.pbtxt")).with_id(f"{stream}_schema")
+        schema = SchemaGen(completed(declaration, domain, stream)).with_id(f"{stream}_schema")
         validator = tfx.components.ExampleValidator(
             statistics.outputs["statistics"], schema.outputs["schema"]
         ).with_id(f"{stream}_validator")
@@ -121,7 +130,7 @@ def test_a_domains_schemas_cover_its_declaration_with_types_transform_reads(doma
     candidates |= {n: types[column_of(n, f).type] for n, f in table.features.items()}
 
     for stream, expected in (("interactions", interactions), ("candidates", candidates)):
-        schema = tfdv.load_schema_text(str(domain / f"{stream}.pbtxt"))
+        schema = completed(declaration, domain, stream)
         spec = schema_utils.schema_as_feature_spec(schema).feature_spec
         assert {name: feature.dtype.name for name, feature in spec.items()} == expected
         fixed = {name for name, feature in spec.items() if hasattr(feature, "default_value")}

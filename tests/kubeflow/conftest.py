@@ -48,7 +48,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
     finished = subprocess.run(
         [
             *(sys.executable, RUNNER, "--domain", tiny, "--image", IMAGE, "--output", file),
-            *("--data", data, "--serving", serving, "--schemas", tiny, "--artifacts", "gs://shop/runs"),
+            *("--data", data, "--serving", serving, "--artifacts", "gs://shop/runs"),
             *(word for key, value in settings.items() for word in ("--set", f"{key}={value}")),
         ],
         cwd=folder,

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -74,7 +73,7 @@ def ignored(path: str) -> bool:
 
 def test_every_copied_path_exists_and_is_sent_to_the_engine(instructions: list[Instruction]) -> None:
     sources = [source for stage in ("build", "pipeline") for source in copied(instructions, stage)]
-    assert {"requirements.lock", "requirements-setup.lock", "setup.py", "schemas"} <= set(sources)
+    assert {"requirements.lock", "requirements-setup.lock", "setup.py"} <= set(sources)
     for source in sources:
         assert (ROOT / source).exists(), source
         assert not ignored(source), source
@@ -120,10 +119,6 @@ def test_the_workers_program_is_of_the_locked_beam(instructions: list[Instructio
     (version,) = re.findall(r"^apache-beam==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     # Debian 13's Python is 3.13.
     assert base == f"apache/beam_python3.13_sdk:{version} AS beam"
-
-
-def test_the_schemas_are_where_the_runner_says(instructions: list[Instruction], runner: ModuleType) -> None:
-    assert Instruction("pipeline", "COPY", f"schemas {runner.IMAGE_SCHEMAS}") in instructions
 
 
 def test_what_is_copied_builds_a_distribution_with_all_the_code(

@@ -58,7 +58,6 @@ def steps(runner: ModuleType, place: Path) -> dict[str, Step]:
         artifacts="gs://shop/runs",
         serving="/serving",
         statistics=str(place / "statistics"),
-        schemas=str(tiny),
         image="registry.example/westwork:1",
     )
     spec = pipeline_spec_pb2.PipelineSpec()

@@ -7,7 +7,6 @@ from types import ModuleType
 
 import pytest
 from click.testing import CliRunner, Result
-from reading_club import ROOT
 
 GIVEN = {
     "--domain": "movielens",
@@ -71,33 +70,21 @@ def test_a_file_is_replaced_whole_or_not_at_all(runner: ModuleType, tmp_path: Pa
     assert output.read_text() == "a: b\n"
 
 
-def test_a_domain_that_is_not_in_the_image_needs_its_schemas_named(runner: ModuleType) -> None:
-    from components.ingest.errors import UserError
-    from pipeline.domain import load_domain
-
-    tiny = load_domain(str(ROOT / "tests" / "fixtures" / "tiny"))
-    places = {"data": "/d", "artifacts": "gs://a", "serving": "/s", "image": "i"}
-    with pytest.raises(UserError, match=r"the image holds only the domains under .*Say with --schemas"):
-        runner.make_request(tiny, schemas=None, **places)
-    assert runner.make_request(tiny, schemas="gs://shop/schemas/", **places).schemas == "gs://shop/schemas"
-
-
 def test_a_folder_whose_name_kubeflow_refuses_is_said(runner: ModuleType) -> None:
     from components.ingest.errors import UserError
     from pipeline.domain import load_domain
 
     domain = load_domain("movielens").model_copy(update={"name": "My_Shop"})
     with pytest.raises(UserError, match=r"'My_Shop'.*Rename the folder"):
-        runner.make_request(domain, data="/d", artifacts="gs://a", serving="/s", schemas="/x", image="i")
+        runner.make_request(domain, data="/d", artifacts="gs://a", serving="/s", image="i")
 
 
-def test_by_default_schemas_are_the_images_and_statistics_among_the_artifacts(runner: ModuleType) -> None:
+def test_by_default_statistics_are_among_the_artifacts(runner: ModuleType) -> None:
     from pipeline.domain import load_domain
 
     request = runner.make_request(
-        load_domain("movielens"), data="/d", artifacts="gs://a", serving="/s", schemas=None, image="i"
+        load_domain("movielens"), data="/d", artifacts="gs://a", serving="/s", image="i"
     )
-    assert request.schemas == "/opt/westwork/schemas/movielens"
     assert request.statistics == "gs://a/statistics"
 
 

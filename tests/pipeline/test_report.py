@@ -11,6 +11,7 @@ import pytest
 
 from components.evaluate.results import read_reliability
 from components.ingest.errors import UserError
+from pipeline.domain import load_domain
 from pipeline.report import page as report_page
 from pipeline.report import write_report
 from pipeline.report.formats import duration, quantity, share, size
@@ -69,7 +70,8 @@ class Page(HTMLParser):
 
 
 def report(root: Path) -> Page:
-    return Page(write_report(root).read_text(encoding="utf-8"))
+    domain = load_domain(str(root / "schemas")) if (root / "schemas").exists() else None
+    return Page(write_report(root, domain).read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")

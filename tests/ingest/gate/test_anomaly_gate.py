@@ -7,12 +7,13 @@ import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
-from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
+from components.ingest.example_schema import candidate_features, complete_schema, interaction_features
 from components.ingest.gate.anomaly_gate import Executor, feature_sources
 from components.ingest.gate.verdict import Verdict, read_verdict
 
@@ -23,12 +24,11 @@ def properties(declaration: Declaration) -> dict[str, str]:
     return {"sources": sources, "over_threshold": "stop", "published": ""}
 
 
-def anomalies_of(examples: Path, splits: list[str], schema_file: Path, target: Path):
+def anomalies_of(examples: Path, splits: list[str], schema: schema_pb2.Schema, target: Path):
     """What ExampleValidator writes for an examples artifact, as its artifact."""
     artifact = standard_artifacts.ExampleAnomalies()
     artifact.uri = str(target)
     artifact.split_names = artifact_utils.encode_split_names(splits)
-    schema = tfdv.load_schema_text(str(schema_file))
     for split in splits:
         files = sorted(str(path) for path in (examples / f"Split-{split}").glob("*.gz"))
         records = list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator())
@@ -46,16 +46,19 @@ def gate(tmp_path, tiny, declare, ingest, ingest_candidates):
     """Ingests the shop, validates both streams, executes the gate; returns its output directory."""
 
     def run(shop: Path) -> Path:
+        log, catalogue = (
+            complete_schema(tfdv.load_schema_text(str(tiny / f"{stream}.pbtxt")), features(declare()))
+            for stream, features in (
+                ("interactions", interaction_features),
+                ("candidates", candidate_features),
+            )
+        )
         inputs = {
             "interaction_anomalies": [
-                anomalies_of(
-                    ingest(shop), ["train", "eval", "test"], tiny / "interactions.pbtxt", tmp_path / "ia"
-                )
+                anomalies_of(ingest(shop), ["train", "eval", "test"], log, tmp_path / "ia")
             ],
             "candidate_anomalies": [
-                anomalies_of(
-                    ingest_candidates(shop), ["catalogue"], tiny / "candidates.pbtxt", tmp_path / "ca"
-                )
+                anomalies_of(ingest_candidates(shop), ["catalogue"], catalogue, tmp_path / "ca")
             ],
         }
         verdict = standard_artifacts.ExampleAnomalies()

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
 from tfx import v1 as tfx
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
@@ -20,6 +22,7 @@ from components.ingest.errors import UserError
 from components.ingest.gate.anomaly_gate import AnomalyGate
 from components.ingest.gate.distributions import Distributions
 from components.ingest.gate.verdict import Verdict, read_verdict
+from components.ingest.schema_gen import SchemaGen
 from pipeline.graph import Places, compare_distributions
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "fixtures"))
@@ -78,8 +81,6 @@ class Measure(base_component.BaseComponent):
 @pytest.fixture
 def run(tmp_path, declare) -> Callable[..., Verdict]:
     """Runs the nodes from the statistics to the gate on data of a span; returns the gate's verdict."""
-    for stream, schema in SCHEMAS.items():
-        (tmp_path / f"{stream}.pbtxt").write_text(schema)
 
     def run_span(
         span: int,
@@ -94,14 +95,14 @@ def run(tmp_path, declare) -> Callable[..., Verdict]:
             measured[stream] = Measure(MeasureSpec(data=said, stream=stream, statistics=channel)).with_id(
                 f"{stream}_measure"
             )
-            schema = tfx.components.ImportSchemaGen(str(tmp_path / f"{stream}.pbtxt"))
+            schema = SchemaGen(text_format.Parse(SCHEMAS[stream], schema_pb2.Schema()))
             validator = tfx.components.ExampleValidator(
                 measured[stream].outputs["statistics"], schema.with_id(f"{stream}_schema").outputs["schema"]
             )
             validated[stream] = [schema, validator.with_id(f"{stream}_validator")]
         channels = {stream: node.outputs["statistics"] for stream, node in measured.items()}
         wanted = Distributions(**settings, over_threshold=over_threshold)
-        places = Places("", "", "", str(tmp_path / "statistics"), "")
+        places = Places("", "", "", str(tmp_path / "statistics"))
         baselines, compared = compare_distributions(wanted, places, channels)
         gate = AnomalyGate(
             *(validated[stream][1].outputs["anomalies"] for stream in SCHEMAS),
