@@ -29,6 +29,21 @@ def exclude_positives(
     Returns:
         float32 [queries, negatives].
     """
+    places = places_of_positives(rows, positives, query_of)
+    return tf.tensor_scatter_nd_update(scores, places, tf.fill([tf.shape(places)[0]], EXCLUDED))
+
+
+def places_of_positives(rows: tf.Tensor, positives: tf.Tensor, query_of: tf.Tensor) -> tf.Tensor:
+    """Return where negatives are a positive of the query itself.
+
+    Args:
+        rows: int64 [negatives] candidate rows of the negatives.
+        positives: int64 [positives] candidate rows of the positives.
+        query_of: int64 [positives] queries of the positives.
+
+    Returns:
+        int64 [any, 2], pairs of a query and the place of a negative.
+    """
     order = tf.argsort(rows)
     ordered = tf.gather(rows, order)
     first = tf.searchsorted(ordered, positives, side="left")
@@ -37,8 +52,7 @@ def exclude_positives(
     hits = tf.ragged.range(first, last)
     columns = tf.gather(order, hits.flat_values)
     queries = tf.gather(query_of, hits.value_rowids())
-    places = tf.stack([queries, tf.cast(columns, tf.int64)], axis=1)
-    return tf.tensor_scatter_nd_update(scores, places, tf.fill([tf.shape(places)[0]], EXCLUDED))
+    return tf.stack([queries, tf.cast(columns, tf.int64)], axis=1)
 
 
 def hardest(scores: tf.Tensor, count: int) -> tf.Tensor:

@@ -25,6 +25,7 @@ from components.retrieval.losses import (
     softmax_cross_entropy,
 )
 from components.retrieval.negatives import NegativePool
+from components.retrieval.task import positives_masked, retrieval_task
 from components.retrieval.towers import CandidateTower, Embedded, QueryTower
 from components.transform.candidate_table import CandidateTable
 from components.transform.interaction_dataset import CANDIDATE_ROW, QUERY_OF
@@ -70,8 +71,10 @@ def inverse_propensities(counts: np.ndarray, power: float) -> np.ndarray:
 class RetrievalModel(tfrs.Model):
     """Two towers whose similarity is high for a query and the candidate of its positive interaction.
 
-    The losses are those of :mod:`components.retrieval.losses`; their negatives come from the batch, from the
-    catalogue, or are all of it. Where a drawn one is a positive of its query it does not count.
+    The softmax over a batch's candidates is that of TFRS' retrieval task wherever the task can express it
+    (see :func:`components.retrieval.task.retrieval_task`); the other losses are those of
+    :mod:`components.retrieval.losses`. Negatives come from the batch, from the catalogue, or are all of it.
+    Where a drawn one is a positive of its query it does not count.
 
     Attributes:
         query_tower: Embeds queries.
@@ -79,6 +82,7 @@ class RetrievalModel(tfrs.Model):
         light_ranker: Scores what is retrieved; learns by the same loss, over the same negatives. None where
             there is to be none.
         candidate_features: Encoded features of the catalogue, [candidates, ...] each.
+        task: Computes the loss of a batch; None where it cannot express the configured one.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class RetrievalModel(tfrs.Model):
         candidate_tower: CandidateTower,
         table: CandidateTable,
         counts: np.ndarray,
+        interactions_per_query: float,
         config: RetrievalConfig,
     ):
         """Puts the towers over the candidate table.
@@ -96,6 +101,7 @@ class RetrievalModel(tfrs.Model):
             candidate_tower: Embeds candidates.
             table: The catalogue after Transform.
             counts: int64 [candidates] training interactions per row of the table.
+            interactions_per_query: How many a query of a training batch has, in the mean.
             config: The retrieval section.
         """
         super().__init__()
@@ -109,6 +115,7 @@ class RetrievalModel(tfrs.Model):
         loss = config.loss
         self._weights_of_rows = tf.constant(inverse_propensities(counts, loss.inverse_propensity))
         self._pool = NegativePool(counts, in_batch=loss.in_batch, uniform=loss.uniform_negatives)
+        self.task = retrieval_task(config, self._pool, interactions_per_query)
         self.log_temperature = tf.Variable(
             math.log(config.temperature), trainable=config.learn_temperature, name="log_temperature"
         )
@@ -237,11 +244,12 @@ class RetrievalModel(tfrs.Model):
             training: Whether dropout is on.
         """
         rows, query_of = inputs[CANDIDATE_ROW], _query_of(inputs)
+        weights = inputs[WEIGHT] * tf.gather(self._weights_of_rows, rows)
         query = self._raw_query(inputs, training)
         lengths = tf.gather(_squared_lengths(query.embedding), query_of)
         if self._config.loss.kind.startswith("full_"):
             candidates = self._raw_rows(tf.range(self.candidate_count, dtype=tf.int64), training)
-            losses = self._full_losses(query, candidates, inputs)
+            losses = [weights * losses for losses in self._full_losses(query, candidates, inputs)]
             squares = _squared_lengths(candidates.embedding)
             if self._config.loss.kind == "full_binary_cross_entropy":
                 # Of pairs, each of which is regularised by its weight: the negatives are pairs too.
@@ -250,12 +258,11 @@ class RetrievalModel(tfrs.Model):
             lengths += tf.gather(squares, rows)
         else:
             positives = self._raw_rows(rows, training)
-            losses = self._sampled_losses(query, positives, inputs, training)
+            losses = self._sampled_losses(query, positives, inputs, weights, training)
             lengths += _squared_lengths(positives.embedding)
-        weights = inputs[WEIGHT] * tf.gather(self._weights_of_rows, rows)
-        loss = _mean(losses[0] * weights)
+        loss = _mean(losses[0])
         if self.light_ranker:
-            of_light_ranker = _mean(losses[1] * weights)
+            of_light_ranker = _mean(losses[1])
             self._light_loss.update_state(of_light_ranker)
             loss += self.light_ranker.weight * of_light_ranker
         if self._config.l2:
@@ -295,9 +302,25 @@ class RetrievalModel(tfrs.Model):
         return [losses_of(scores), losses_of(light)]
 
     def _sampled_losses(
-        self, query: Embedded, positives: Embedded, inputs: Mapping[str, tf.Tensor], training: bool
+        self,
+        query: Embedded,
+        positives: Embedded,
+        inputs: Mapping[str, tf.Tensor],
+        weights: tf.Tensor,
+        training: bool,
     ) -> list[tf.Tensor]:
-        """Losses against a pool of negatives, as :meth:`_full_losses` returns them."""
+        """Return losses against a pool of negatives.
+
+        Args:
+            query: The batch's queries.
+            positives: The interactions' candidates.
+            inputs: The batch.
+            weights: float32 [interactions].
+            training: Whether dropout is on.
+
+        Returns:
+            float32 [interactions], weighted, of the towers and, if there is one, of the light ranker.
+        """
         rows, query_of = inputs[CANDIDATE_ROW], _query_of(inputs)
         queries = self._over_temperature(query.embedding)
         own = _own_scores(queries, query_of, self._finished(positives.embedding))
@@ -308,6 +331,8 @@ class RetrievalModel(tfrs.Model):
             negatives = tf.concat([negatives, drawn], axis=0)
             parts = zip(pool, self._raw_rows(drawn, training), strict=True)
             pool = Embedded(*(tf.concat(part, axis=0) for part in parts))
+        if self._task_applies(inputs):
+            return [self._task_losses(query.embedding, pool.embedding, negatives, inputs, weights)]
         scores = tf.matmul(queries, self._finished(pool.embedding), transpose_b=True)
         losses = [self._pool_losses(own, scores, negatives, inputs)]
         if self.light_ranker:
@@ -317,7 +342,60 @@ class RetrievalModel(tfrs.Model):
             own = light.score(tf.gather(several, query_of), own_candidates, own[:, tf.newaxis])[:, 0]
             scores = light.score_all(several, light.embed_candidate(pool.hidden), scores)
             losses.append(self._pool_losses(own, scores, negatives, inputs))
-        return losses
+        return [weights * values for values in losses]
+
+    def _task_applies(self, inputs: Mapping[str, tf.Tensor]) -> bool:
+        """Return whether TFRS' task computes the loss of this batch.
+
+        Of whole queries beside evenly drawn candidates it cannot: the share of the batch's candidates in the
+        mixture differs from query to query, and the task takes one probability a candidate.
+        """
+        return self.task is not None and not (QUERY_OF in inputs and self._config.loss.uniform_negatives)
+
+    def _task_losses(
+        self,
+        raw_queries: tf.Tensor,
+        raw_candidates: tf.Tensor,
+        negatives: tf.Tensor,
+        inputs: Mapping[str, tf.Tensor],
+        weights: tf.Tensor,
+    ) -> tf.Tensor:
+        """Return the losses of TFRS' task.
+
+        Args:
+            raw_queries: float32 [queries, width].
+            raw_candidates: float32 [negatives, width], the interactions' own candidates first.
+            negatives: int64 [negatives] candidate rows.
+            inputs: The batch.
+            weights: float32 [interactions].
+
+        Returns:
+            float32 [interactions], weighted.
+        """
+        task, rows = self.task, inputs[CANDIDATE_ROW]
+        assert task
+        learnt = self._config.learn_temperature
+        queries = self._over_temperature(raw_queries) if learnt else self._finished(raw_queries)
+        candidates, mask, probabilities = self._finished(raw_candidates), None, None
+        if QUERY_OF in inputs:
+            queries = tf.gather(queries, inputs[QUERY_OF])
+            mask = positives_masked(negatives, rows, inputs[QUERY_OF])
+        if self._config.loss.correction == "logq":
+            others = tf.cast(tf.size(rows), tf.float32) - 1.0
+            probabilities = self._pool.relative_probabilities(negatives, others)
+
+        def computed() -> tf.Tensor:
+            return task(
+                queries,
+                candidates,
+                sample_weight=weights,
+                candidate_sampling_probability=probabilities,
+                candidate_ids=negatives,
+                score_mask=mask,
+            )
+
+        # Of an epoch's last batch a replica may get nothing, which the task does not accept.
+        return tf.cond(tf.size(rows) > 0, computed, lambda: tf.zeros_like(weights))
 
     def _pool_losses(
         self, own: tf.Tensor, scores: tf.Tensor, negatives: tf.Tensor, inputs: Mapping[str, tf.Tensor]

@@ -38,7 +38,8 @@ class NegativePool:
             in_batch: Whether the batch's candidates are in it.
             uniform: How many are drawn evenly, with replacement.
         """
-        self._shares = tf.constant(sampling_probabilities(counts))
+        shares = sampling_probabilities(counts)
+        self._shares, self._greatest_share = tf.constant(shares), float(shares.max())
         self._candidates = len(counts)
         self._in_batch = in_batch
         self._uniform = uniform
@@ -70,3 +71,25 @@ class NegativePool:
         if not self._in_batch:
             return tf.fill(tf.shape(rows), math.log(uniform))
         return tf.math.log(tf.maximum(others, 1.0) * tf.gather(self._shares, rows) + uniform)
+
+    @property
+    def least_relative_probability(self) -> float:
+        """The least of :meth:`relative_probabilities` that any candidate can have in any batch."""
+        return float(tf.reduce_min(self.relative_probabilities(tf.range(self._candidates), 1.0)))
+
+    def relative_probabilities(self, rows: tf.Tensor, others: tf.Tensor | float) -> tf.Tensor:
+        """Return how likely each row is among the negatives, relative to the likeliest candidate.
+
+        This is the E(c) of :meth:`log_expected_counts`, scaled so that the greatest is 1: a softmax does not
+        change with the scale, and the task of TFRS accepts no probability above 1.
+
+        Args:
+            rows: int [any] candidate rows.
+            others: float32 [], as there, of a pool with in-batch negatives.
+
+        Returns:
+            float32 [any], above 0.
+        """
+        uniform, others = self._uniform / self._candidates, tf.maximum(others, 1.0)
+        expected = others * tf.gather(self._shares, rows) + uniform
+        return expected / (others * self._greatest_share + uniform)

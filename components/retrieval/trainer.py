@@ -76,7 +76,10 @@ def build_model(
         candidate_tower.ids,
         history_actions=inputs.history_actions,
     )
-    return make(query_tower, candidate_tower, inputs.table, counts, config)
+    # Batches that are divided among replicas hold interactions, each beside its own copy of the query.
+    whole_queries = config.strategy == "one_device"
+    per_query = len(inputs.train) / inputs.train.query_count if whole_queries else 1.0
+    return make(query_tower, candidate_tower, inputs.table, counts, per_query, config)
 
 
 def restore_weights(model: RetrievalModel, folder: str, batch: Mapping[str, tf.Tensor]) -> None:
