@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from components.alignment.config import AlignmentConfig, AlignmentTrainerConfig
@@ -22,7 +22,9 @@ from components.ranking.heads import Head, resolved_heads
 from components.retrieval.config import RetrievalConfig
 from components.validate_serving.config import ServingConfig
 from pipeline.acquire import Acquire
+from pipeline.setting_faults import setting_faults
 from pipeline.tune.config import TuneConfig
+from pipeline.yaml_text import MOST_BYTES, Yaml, YamlFault, read_yaml
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 """Where the domains that come with Westwork live, a folder each."""
@@ -146,21 +148,61 @@ def load_domain(name_or_path: str, overrides: Sequence[str] = ()) -> Domain:
         UserError: If there is no such domain, or the file or an override is wrong. Names the key.
     """
     path = _find(name_or_path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read as YAML: {error}") from error
+    document = _read(path)
+    content = document.content
     if not isinstance(content, dict):
-        raise UserError(f"{path}: found {type(content).__name__}, expected keys such as 'interactions:'")
+        raise UserError(
+            f"{path}: found {_kind(content)}; expected keys such as 'interactions:'. Is it a domain file?"
+        )
     for reserved in ("name", "folder"):
         if reserved in content:
             raise UserError(f"{path}: key {reserved!r} is not for the file: the folder says it. Remove it.")
     for override in overrides:
-        _set(content, override)
+        _set(document, override)
+    _refuse_keys_that_are_no_text(path, document)
     try:
         return Domain(**content, name=path.parent.name, folder=path.parent)
     except ValidationError as error:
-        raise UserError(_explain(path, error, overrides)) from error
+        raise UserError(_explain(path, error, document, overrides)) from error
+
+
+def _read(path: Path) -> Yaml:
+    """A domain file's content.
+
+    Raises:
+        UserError: If it cannot be read as YAML.
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(
+                f"{path}: found {path.stat().st_size:,} bytes; expected a domain file, which has some "
+                "thousands. Name the domain.yaml, or its folder."
+            )
+        return read_yaml(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}. Make it readable.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: found byte 0x{error.object[error.start]:02x} at {error.start:,}, which is no UTF-8; "
+            "expected a text file in UTF-8. Save it as UTF-8, or name the domain.yaml."
+        ) from error
+    except YamlFault as fault:
+        raise UserError(f"{path}: {fault}.") from fault
+
+
+def _kind(content: Any) -> str:
+    """What stands in a file where keys belong."""
+    if content is None:
+        return "nothing"
+    return "a list" if isinstance(content, list) else "a single value"
+
+
+def _refuse_keys_that_are_no_text(path: Path, document: Yaml) -> None:
+    """Refuse top-level keys such as ``on``, which Python could not take as a name of a field."""
+    for key in document.content:
+        if not isinstance(key, str):
+            text = document.written[key, "[key]"].text
+            raise UserError(f"{path}: found a key {text!r}; expected one such as 'interactions'. Remove it.")
 
 
 def available_domains() -> list[str]:
@@ -171,11 +213,13 @@ def available_domains() -> list[str]:
 def _find(name_or_path: str) -> Path:
     given = Path(name_or_path)
     for path in (SCHEMAS / name_or_path / DOMAIN_FILE, given / DOMAIN_FILE, given):
-        if path.is_file():
-            return path.resolve()
+        # A name that no file system takes (too long, a loop of links) is no file either.
+        with contextlib.suppress(OSError, ValueError):
+            if path.is_file():
+                return path.resolve()
     raise UserError(
-        f"no domain {name_or_path!r}: expected one of {', '.join(available_domains())}, or the path of a "
-        f"folder with a {DOMAIN_FILE}"
+        f"no domain {name_or_path[:200]!r}: expected one of {', '.join(available_domains())}, or the path of "
+        f"a folder with a {DOMAIN_FILE}"
     )
 
 
@@ -185,38 +229,43 @@ def parse_setting(override: str) -> tuple[str, Any]:
     Raises:
         UserError: If it is none.
     """
+    key, document = _parse_setting(override)
+    return key, document.content
+
+
+def _parse_setting(override: str) -> tuple[str, Yaml]:
     key, separator, text = override.partition("=")
-    if not separator or not key.strip():
+    key = key.strip()
+    if not separator or not all(part.strip() for part in key.split(".")):
         raise UserError(f"--set {override}: expected key=value, such as retrieval.epochs=3")
     try:
-        return key.strip(), yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {override}: the value is not YAML: {error}") from error
+        return key, read_yaml(text)
+    except YamlFault as fault:
+        place = ".".join(filter(None, (key, fault.key)))
+        raise UserError(f"--set {override}: {place}: {fault.message}.") from fault
 
 
-def _set(content: dict[str, Any], override: str) -> None:
+def _set(document: Yaml, override: str) -> None:
     """Puts one ``a.b=value`` into the nested content."""
-    key, value = parse_setting(override)
-    *parents, last = key.split(".")
-    place = content
+    key, value = _parse_setting(override)
+    *parents, last = path = key.split(".")
+    place = document.content
     for parent in parents:
-        place = place.setdefault(parent, {})
+        if place.get(parent) is None:
+            place[parent] = {}
+        place = place[parent]
         if not isinstance(place, dict):
             raise UserError(f"--set {override}: {parent!r} is a single value and has no keys below it")
-    place[last] = value
+    place[last] = value.content
+    document.written = {
+        **{at: said for at, said in document.written.items() if at[: len(path)] != tuple(path)},
+        **{(*path, *at): said for at, said in value.written.items()},
+    }
 
 
-def _explain(path: Path, error: ValidationError, overrides: Sequence[str]) -> str:
+def _explain(path: Path, error: ValidationError, document: Yaml, overrides: Sequence[str]) -> str:
     """All that is wrong with a domain file, a line each: key, value found, what was expected."""
     lines = [f"{path}{' with ' + ' '.join(overrides) if overrides else ''}:"]
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"]) or "the file"
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"  {key}: there is no such key. Remove it, or mend its spelling.")
-        elif problem["type"] == "missing":
-            lines.append(f"  {key}: is missing. Add it.")
-        elif isinstance(problem["input"], dict):
-            lines.append(f"  {key}: {problem['msg']}")
-        else:
-            lines.append(f"  {key}: found {problem['input']!r}; {problem['msg']}")
+    for key, fault in setting_faults(error, Domain, document.content, document.written):
+        lines.append(f"  {key or 'the file'}: {fault}")
     return "\n".join(lines)

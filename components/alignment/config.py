@@ -7,7 +7,16 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from components.ingest.strict import Strict
+from components.ingest.strict import (
+    BatchSize,
+    Count,
+    Epochs,
+    PositiveWeight,
+    Seed,
+    Strict,
+    Temperature,
+    Weight,
+)
 from components.ranking.heads import RETRIEVAL, Combination, Head
 from components.retrieval.config import OptimizerConfig, RetrievalConfig
 
@@ -18,15 +27,22 @@ class JudgedCandidates(Strict):
     retrieved: int = Field(
         default=32,
         ge=0,
+        le=10_000,
         description="Drawn for each query from the best `retrieved_from` that the towers retrieve as they "
         "are, by their own distribution and each once: the list of `preference`.",
     )
-    retrieved_from: int = Field(default=200, gt=0, description="How many of the best those are.")
+    retrieved_from: int = Field(default=200, gt=0, le=100_000, description="How many of the best those are.")
     in_batch: int = Field(
-        default=16, ge=0, description="Drawn from the batch's own candidates; all its queries share them."
+        default=16,
+        ge=0,
+        le=10_000,
+        description="Drawn from the batch's own candidates; all its queries share them.",
     )
     uniform: int = Field(
-        default=16, ge=0, description="Drawn evenly from the catalogue; all queries of the batch share them."
+        default=16,
+        ge=0,
+        le=10_000,
+        description="Drawn evenly from the catalogue; all queries of the batch share them.",
     )
 
     @property
@@ -47,32 +63,34 @@ class JudgedCandidates(Strict):
 class DistillationConfig(Strict):
     """The towers learn final scores; ``alignment.distillation``."""
 
-    weight: float = Field(default=1.0, gt=0, description="Of this part of the loss.")
+    weight: PositiveWeight = Field(default=1.0, description="Of this part of the loss.")
     loss: Literal["kl", "margin_mse"] = Field(
         default="kl",
         description="`kl`: divergence of the towers' softmax over the judged candidates from that of final "
         "scores; `margin_mse`: squared error of the difference between a positive and each of them.",
     )
-    temperature: float = Field(
-        default=1.0, gt=0, description="Of `kl`: both are divided by it; higher: lower places count more."
+    temperature: Temperature = Field(
+        default=1.0, description="Of `kl`: both are divided by it; higher: lower places count more."
     )
 
 
 class PreferenceConfig(Strict):
     """The ranker as a reward model of what the towers retrieve; ``alignment.preference``."""
 
-    weight: float = Field(default=1.0, gt=0, description="Of this part of the loss.")
+    weight: PositiveWeight = Field(default=1.0, description="Of this part of the loss.")
     method: Literal["policy_gradient", "dpo"] = Field(
         default="dpo",
         description="`dpo` fits the towers to preferences between any two of the candidates retrieved; "
         "`policy_gradient` raises the expected reward of a list drawn by the towers.",
     )
     list_size: int = Field(
-        default=1, gt=0, description="Of `policy_gradient`: how many candidates the list is drawn of."
-    )
-    beta: float = Field(
-        default=1.0,
+        default=1,
         gt=0,
+        le=1_000,
+        description="Of `policy_gradient`: how many candidates the list is drawn of.",
+    )
+    beta: PositiveWeight = Field(
+        default=1.0,
         description="What holds the towers near where they began: of `policy_gradient` the weight of the "
         "divergence beside rewards, of `dpo` its own beta. Smaller: rewards count more.",
     )
@@ -87,18 +105,18 @@ class AlignmentConfig(Strict):
     preference: PreferenceConfig | None = Field(
         default=None, description="The ranker rewards what the towers retrieve. Absent: it does not."
     )
-    supervised: float = Field(
-        default=1.0, ge=0, description="Weight of the loss that the towers were trained with."
+    supervised: Weight = Field(
+        default=1.0, description="Weight of the loss that the towers were trained with."
     )
     candidates: JudgedCandidates = JudgedCandidates()
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=0.001)
-    batch_size: int = Field(default=1024, gt=1)
-    epochs: int = Field(default=5, gt=0, description="At most; early stopping may end sooner.")
-    patience: int = Field(default=2, gt=0, description="Epochs without a better validation before stopping.")
-    validation_queries: int = Field(
-        default=4096, gt=0, description="Validation looks at this many interactions of the eval split."
+    batch_size: BatchSize = 1024
+    epochs: Epochs = Field(default=5, description="At most; early stopping may end sooner.")
+    patience: Epochs = Field(default=2, description="Epochs without a better validation before stopping.")
+    validation_queries: Count = Field(
+        default=4096, description="Validation looks at this many interactions of the eval split."
     )
-    seed: int = 17
+    seed: Seed = 17
 
     @model_validator(mode="after")
     def _something_is_taught(self) -> AlignmentConfig:

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from components.ingest.declaration import POSITIVE, Declaration
-from components.ingest.strict import Strict
+from components.ingest.strict import MANY, Strict
 from components.ranking.heads import RETRIEVAL, Combination, Head
 
 HEADS_JSON: Final = TypeAdapter(tuple[Head, ...])
@@ -30,10 +30,14 @@ class AssembleConfig(Strict):
     exact_below: int = Field(
         default=4_000,
         ge=0,
+        le=MANY,
         description="Catalogues of fewer candidates are searched exactly, whatever the index.",
     )
     leaves: int | None = Field(
-        default=None, gt=0, description="Default: twice the catalogue's square root, for ivf four times."
+        default=None,
+        gt=0,
+        le=1_000_000,
+        description="Default: twice the catalogue's square root, for ivf four times.",
     )
     ann_recall: float = Field(
         default=0.98,
@@ -43,14 +47,18 @@ class AssembleConfig(Strict):
         "little as does.",
     )
     tune_k: int = Field(
-        default=100, gt=0, description="Candidates a query that the index is tuned on asks for."
+        default=100, gt=0, le=10_000, description="Candidates a query that the index is tuned on asks for."
     )
     retrieve: int = Field(
-        default=200, gt=0, description="Candidates that the index finds for recommend to rank, at least k."
+        default=200,
+        gt=0,
+        le=100_000,
+        description="Candidates that the index finds for recommend to rank, at least k.",
     )
     keep: int | None = Field(
         default=None,
         gt=0,
+        le=100_000,
         description="How many of these the light ranker (`retrieval.light_ranker`) leaves for the ranker, at "
         "least k; goes with it.",
     )
@@ -64,7 +72,7 @@ class AssembleConfig(Strict):
         description="Candidate features that a request may filter by: in stock, of a category, not above a "
         "price. Each is an input `filter_<feature>` of retrieve and recommend.",
     )
-    weights: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
+    weights: dict[str, Annotated[float, Field(ge=-1_000_000, le=1_000_000)]] = Field(
         default={RETRIEVAL: 1.0, POSITIVE: 1.0},
         description="Head of the ranker, or `retrieval`, the towers' score, to its weight in the final "
         "score; 0 for those not named.",

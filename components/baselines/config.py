@@ -6,19 +6,20 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from components.ingest.strict import Strict
+from components.ingest.strict import Count, Seed, Strict, Width
 
 IALS: Final = "ials"
 ITEM_KNN: Final = "item_knn"
 
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=1_000_000_000)]
+Iterations = Annotated[int, Field(ge=1, le=1_000)]
+Neighbours = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class IALSGrid(Strict):
     """Values that the search for iALS' hyper-parameters chooses among; ``evaluation.baselines.ials_grid``."""
 
-    factors: tuple[Count, ...] = Field(
+    factors: tuple[Width, ...] = Field(
         default=(16, 32, 64), min_length=1, description="Width of the two matrices."
     )
     regularization: tuple[Positive, ...] = Field(
@@ -31,7 +32,7 @@ class IALSGrid(Strict):
         min_length=1,
         description="Confidence in an average interaction; what has not been chosen has confidence 1.",
     )
-    iterations: tuple[Count, ...] = Field(
+    iterations: tuple[Iterations, ...] = Field(
         default=(5, 15),
         min_length=1,
         description="Alternations, ascending: each trial is measured after so many.",
@@ -47,7 +48,7 @@ class ItemKNNGrid(Strict):
         description="Of two candidates: the cosine of their columns of queries, plain or with queries of "
         "many interactions counting less, or the product of their BM25 weights.",
     )
-    neighbours: tuple[Count, ...] = Field(
+    neighbours: tuple[Neighbours, ...] = Field(
         default=(20, 100), min_length=1, description="A candidate's most similar ones that are kept."
     )
 
@@ -65,19 +66,19 @@ class BaselinesConfig(Strict):
     trials: int = Field(
         default=12,
         gt=0,
+        le=10_000,
         description="Combinations of each grid that are tried: its middle, others drawn until there are a "
         "third, then those next to the best so far.",
     )
-    search_interactions: int = Field(
+    search_interactions: Count = Field(
         default=300_000,
-        gt=0,
         description="The search trains on queries drawn until they have so many positive interactions; what "
         "it chooses is trained on all.",
     )
-    validation_queries: int = Field(
-        default=2048, gt=0, description="The search looks at this many interactions of the eval split."
+    validation_queries: Count = Field(
+        default=2048, description="The search looks at this many interactions of the eval split."
     )
-    seed: int = 17
+    seed: Seed = 17
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -31,14 +31,15 @@ Rivals that judge one query and candidate:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from components.baselines.config import IALS, ITEM_KNN, BaselinesConfig
 from components.ingest.declaration import Interactions
-from components.ingest.strict import Strict
+from components.ingest.strict import Count, Strict
 from components.ranking.heads import Head
 
 RETRIEVE: Final = "retrieve"
@@ -193,6 +194,17 @@ _OTHER_RIVALS: Final = frozenset(
 )
 
 
+Bound = Annotated[float, Field(ge=-1_000_000_000, le=1_000_000_000)]
+
+
+def metric_range(metric: str) -> tuple[float, float]:
+    """The least and the greatest value that ``<rival>/<metric>`` can have."""
+    if metric.endswith("_lift") or metric == f"{FUNNEL}/rank_correlation":
+        return -1.0, 1.0
+    unbounded = ("rmse", "rmse_ratio", "novelty@10", "popularity_bias@10", LOG_LOSS, "calibration")
+    return 0.0, math.inf if metric.endswith(tuple(f"/{name}" for name in unbounded)) else 1.0
+
+
 def _list_metric_names(repeats: bool, trained: Sequence[str]) -> tuple[str, ...]:
     names = [f"{rival}/{metric}" for rival in list_rivals(repeats, trained) for metric in LIST_METRICS]
     names += [
@@ -213,21 +225,21 @@ class EvaluationConfig(Strict):
         "may hold what the history holds, and are measured beside the query's own most frequent candidates; "
         "and a second time without it, over candidates that are new to the query.",
     )
-    max_interactions: int = Field(
+    max_interactions: Count = Field(
         default=20_000,
-        gt=0,
         description="Evaluate at most so many interactions of a split, drawn by a hash of query, candidate "
         "and time: always the same ones.",
     )
     ranked_pairs: int = Field(
         default=5_000_000,
         ge=0,
+        le=1_000_000_000_000,
         description="The ranker over the exact catalogue is asked for as many interactions as make so many "
         "pairs of a query and a candidate, drawn by a hash; for all of them where the catalogue is small. 0: "
         "not at all, and there is no funnel.",
     )
     baselines: BaselinesConfig = BaselinesConfig()
-    floors: dict[str, float] = Field(
+    floors: dict[str, Bound] = Field(
         default={
             **{f"{RECOMMEND}/{lift_name(metric, POPULARITY)}": 0.0 for metric in LIFTED},
             "retrieve/ann_recall@100": 0.9,
@@ -237,7 +249,7 @@ class EvaluationConfig(Strict):
         "worse than popularity, that the index finds what exact search finds, and that the ranking model "
         "has learnt something (0.5 is chance). A default for a metric that a domain has not is left out.",
     )
-    ceilings: dict[str, float] = Field(
+    ceilings: dict[str, Bound] = Field(
         default={"rating/rmse_ratio": 1.0},
         description="Metric to the greatest value that is blessed. The default asks that the rating "
         "error is no greater than that of predicting each candidate's mean.",
@@ -257,6 +269,7 @@ class EvaluationConfig(Strict):
     max_regression: float = Field(
         default=0.1,
         ge=0,
+        lt=1,
         description="Tolerated loss against the pushed model, as a share of its value. A pushed model "
         "whose value is exactly 0 admits no share of it, so that such a gate always fails.",
     )
@@ -269,7 +282,8 @@ class EvaluationConfig(Strict):
             heads: of the ranker.
 
         Raises:
-            ValueError: If a bound that was given, not a default, names a metric the domain has not; if no
+            ValueError: If a bound that was given, not a default, names a metric the domain has not, or one
+                that never has such a value; if no
                 floor and no ceiling is left; or if a head is called like another rival.
         """
         for head in heads:
@@ -290,6 +304,15 @@ class EvaluationConfig(Strict):
                     raise ValueError(
                         f"{field}: there is no metric {name!r}{_why_absent(name, self)}; "
                         f"expected one of: {', '.join(sorted(known))}"
+                    )
+        for field, bounds in (("floors", self.floors), ("ceilings", self.ceilings)):
+            for name, bound in bounds.items() if field in given else ():
+                least, greatest = metric_range(name)
+                if not least <= bound <= greatest:
+                    raise ValueError(
+                        f"{field}: {name} is {bound:g}, but that metric is "
+                        + (f"from {least:g} to {greatest:g}" if greatest < math.inf else f"{least:g} or more")
+                        + ". Write a share, not per cent"
                     )
         if not set(known).intersection([*self.floors, *self.ceilings]):
             raise ValueError(

@@ -7,7 +7,6 @@ some of them, and each step is handed only the part it needs, as JSON.
 
 from __future__ import annotations
 
-import codecs
 import re
 from datetime import date
 from typing import Annotated, Literal
@@ -16,7 +15,8 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from components.ingest.features import Feature
-from components.ingest.strict import Strict
+from components.ingest.strict import Strict, Weight
+from components.ingest.text_settings import Delimiter, Encoding
 
 HISTORY = "history"
 """Example feature: ids of the query's earlier positive candidates, oldest first (bytes list)."""
@@ -88,7 +88,7 @@ class Table(Strict):
         description="CSV and JSON only; `zip`: an archive of one file. Told from each file's suffix where "
         "absent.",
     )
-    delimiter: str = Field(default=",", min_length=1, max_length=1, description="CSV only.")
+    delimiter: Delimiter = Field(default=",", description="One character; CSV only.")
     quote: str = Field(
         default='"',
         max_length=1,
@@ -105,27 +105,19 @@ class Table(Strict):
         description="CSV only: rows with fewer cells than the header are malformed, or filled with empty "
         "cells. Empty cells beyond the header are dropped in either case.",
     )
-    skip_lines: int = Field(default=0, ge=0, description="CSV and xlsx only: lines above the header.")
+    skip_lines: int = Field(
+        default=0, ge=0, le=1_000_000, description="CSV and xlsx only: lines above the header."
+    )
     header: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
         description="CSV and xlsx only: the columns' names, where the files have no header row.",
     )
-    encoding: str = Field(default="utf-8", description="CSV and JSON only; such as latin-1.")
+    encoding: Encoding = Field(default="utf-8", description="CSV and JSON only; such as latin-1.")
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="Declared column to its name in these files, where that differs.",
     )
-
-    @field_validator("encoding")
-    @classmethod
-    def _encoding_exists(cls, name: str) -> str:
-        try:
-            return codecs.lookup(name).name
-        except LookupError:
-            raise ValueError(
-                f"no encoding is called {name!r}; expected one such as utf-8 or latin-1"
-            ) from None
 
     @field_validator("files")
     @classmethod
@@ -252,13 +244,16 @@ class TimestampColumn(Strict):
         return self
 
 
+Grade = Annotated[float, Field(ge=-1_000_000_000, le=1_000_000_000)]
+
+
 class RatingColumn(Strict):
     """A graded judgement; from ``positive_from`` upwards the interaction counts as positive."""
 
     column: str
-    minimum: float
-    maximum: float
-    positive_from: float
+    minimum: Grade
+    maximum: Grade
+    positive_from: Grade
 
     @model_validator(mode="after")
     def _ordered(self) -> RatingColumn:
@@ -273,7 +268,7 @@ class Actions(Strict):
     column: str | None = Field(
         default=None, description="Where the rows say their action; absent where each source says it."
     )
-    weights: dict[str, float] = Field(
+    weights: dict[str, Weight] = Field(
         min_length=1,
         description="Action to weight. With a weight above 0 an interaction is positive, and counts that "
         "much in the losses; with 0 it was seen and passed over.",
@@ -282,9 +277,6 @@ class Actions(Strict):
     @field_validator("weights")
     @classmethod
     def _some_action_is_positive(cls, weights: dict[str, float]) -> dict[str, float]:
-        for action, weight in weights.items():
-            if not 0 <= weight < float("inf"):
-                raise ValueError(f"action {action!r} weighs {weight}; expected 0 or more")
         if not any(weights.values()):
             raise ValueError("every action weighs 0; expected at least one above 0, or nothing is positive")
         return weights
@@ -308,7 +300,10 @@ class Interactions(Strict):
         min_length=1, description="Where the log is: one entry for files that are alike."
     )
     spans: int | None = Field(
-        default=None, gt=0, description="Read only so many of the newest spans; absent: all of them."
+        default=None,
+        gt=0,
+        le=1_000_000,
+        description="Read only so many of the newest spans; absent: all of them.",
     )
     query_id: str
     candidate_id: str
@@ -419,7 +414,7 @@ class Queries(Table):
 class History(Strict):
     """How much of the past a query carries."""
 
-    length: int = Field(default=50, gt=0, description="Most recent interactions kept.")
+    length: int = Field(default=50, gt=0, le=10_000, description="Most recent interactions kept.")
     actions: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="Interactions of these actions; absent: the positive ones."
     )

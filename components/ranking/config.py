@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from components.ingest.declaration import Interactions
-from components.ingest.strict import Strict
+from components.ingest.strict import BatchSize, Epochs, Layers, LearningRate, Seed, Strict, Weight, Width
 
 
 class Negatives(Strict):
@@ -17,21 +17,27 @@ class Negatives(Strict):
     candidate is drawn: numbers and kinds change how well it learns, not what.
     """
 
-    popular: int = Field(default=0, ge=0, description="Drawn as often as the log's positives have them.")
-    uniform: int = Field(default=0, ge=0, description="From the whole catalogue, each equally likely.")
+    popular: int = Field(
+        default=0, ge=0, le=10_000, description="Drawn as often as the log's positives have them."
+    )
+    uniform: int = Field(
+        default=0, ge=0, le=10_000, description="From the whole catalogue, each equally likely."
+    )
     history: int = Field(
         default=0,
         ge=0,
+        le=10_000,
         description="From the query's own history, each of its candidates equally likely: the hard ones "
         "where people come back to the same.",
     )
     retrieved: int = Field(
         default=0,
         ge=0,
+        le=10_000,
         description="From the best `retrieved_from` that the trained towers retrieve for the query, each "
         "equally likely, without its history and its positives: what the ranker has to order.",
     )
-    retrieved_from: int = Field(default=100, gt=0, description="How many of the best those are.")
+    retrieved_from: int = Field(default=100, gt=0, le=100_000, description="How many of the best those are.")
 
     @model_validator(mode="after")
     def _any_candidate_can_be_drawn(self) -> Negatives:
@@ -51,7 +57,7 @@ class Negatives(Strict):
 class Position(Strict):
     """A tower that learns what the place in the list adds; ``ranking.position``."""
 
-    maximum: int = Field(default=50, gt=0, description="Positions past it count as it.")
+    maximum: int = Field(default=50, gt=0, le=100_000, description="Positions past it count as it.")
     dropout: float = Field(
         default=0.1, ge=0, lt=1, description="Share of the training interactions whose position is hidden."
     )
@@ -66,8 +72,10 @@ class Propensity(Strict):
         description="Chance that position 1, 2, … is looked at; the last stands for those after it. "
         "Absent: `interactions.propensity` where declared, else estimated from the train split.",
     )
-    maximum: int = Field(default=50, gt=0, description="Of the estimate: positions past it count as it.")
-    clip: float = Field(default=10.0, ge=1, description="The greatest weight.")
+    maximum: int = Field(
+        default=50, gt=0, le=100_000, description="Of the estimate: positions past it count as it."
+    )
+    clip: float = Field(default=10.0, ge=1, le=1_000_000, description="The greatest weight.")
 
     def of_position(self, log: Interactions) -> bool:
         """Whether the chance is of a position's being looked at; else of the logging policy's."""
@@ -77,10 +85,10 @@ class Propensity(Strict):
 class RankingConfig(Strict):
     """The ranker, its heads and how it is trained; the ``ranking`` section of a domain file."""
 
-    feature_dim: int = Field(default=8, gt=0, description="Width of each id's and feature's embedding.")
-    cross_layers: int = Field(default=2, ge=0, description="DCN-v2 cross layers.")
-    cross_rank: int = Field(default=32, gt=0, description="Rank of each cross layer's weight matrix.")
-    layers: tuple[int, ...] = Field(default=(64, 32), description="Hidden layers of the deep part.")
+    feature_dim: Width = Field(default=8, description="Width of each id's and feature's embedding.")
+    cross_layers: int = Field(default=2, ge=0, le=32, description="DCN-v2 cross layers.")
+    cross_rank: Width = Field(default=32, description="Rank of each cross layer's weight matrix.")
+    layers: Layers = Field(default=(64, 32), description="Hidden layers of the deep part.")
     structure: Literal["stacked", "parallel"] = Field(
         default="stacked", description="Whether the deep part is after the crosses or beside them."
     )
@@ -88,9 +96,8 @@ class RankingConfig(Strict):
         default="mean",
         description="The mean of the history's id embeddings, or one that each candidate weighs anew (DIN).",
     )
-    attention_dim: int = Field(
+    attention_dim: Width = Field(
         default=16,
-        gt=0,
         description="Of target attention: width in which candidates and events are compared.",
     )
     id_dropout: float = Field(
@@ -102,7 +109,7 @@ class RankingConfig(Strict):
         description="Heads beside `positive` and `rating`: name to the actions whose interactions are 1, "
         "others are 0. Absent: of several actions of weight above 0 each has one, of it and the weightier.",
     )
-    head_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+    head_weights: dict[str, Weight] = Field(
         default_factory=dict, description="Head to the weight of its loss; 1 for those not named."
     )
     weighting: Literal["fixed", "uncertainty"] = Field(
@@ -113,7 +120,7 @@ class RankingConfig(Strict):
         default="shared_bottom",
         description="Whether heads share one deep part, or each mixes several experts (MMoE).",
     )
-    experts: int = Field(default=4, gt=1, description="Of `mmoe`: how many.")
+    experts: int = Field(default=4, gt=1, le=256, description="Of `mmoe`: how many.")
     loss: Literal["pointwise", "pairwise", "softmax"] = Field(
         default="pointwise",
         description="Of `positive`: of each label alone, of a positive against each negative drawn for it, "
@@ -141,11 +148,11 @@ class RankingConfig(Strict):
         description="Whether the ranker sees how often and how lately the history holds the candidate. "
         "Absent: where negatives are drawn.",
     )
-    learning_rate: float = Field(default=0.001, gt=0)
-    batch_size: int = Field(default=512, gt=1)
-    epochs: int = Field(default=20, gt=0, description="At most; early stopping usually ends sooner.")
-    patience: int = Field(default=3, gt=0, description="Epochs without a better validation before stopping.")
-    seed: int = 17
+    learning_rate: LearningRate = 0.001
+    batch_size: BatchSize = 512
+    epochs: Epochs = Field(default=20, description="At most; early stopping usually ends sooner.")
+    patience: Epochs = Field(default=3, description="Epochs without a better validation before stopping.")
+    seed: Seed = 17
 
     def resolved_negatives(self, *, has_negatives: bool) -> Negatives:
         """What to draw for a log that holds negatives of its own, or none."""

@@ -8,7 +8,20 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from components.ingest.declaration import Interactions
-from components.ingest.strict import Strict
+from components.ingest.strict import (
+    MANY,
+    BatchSize,
+    Count,
+    Epochs,
+    Layers,
+    LearningRate,
+    PositiveWeight,
+    Seed,
+    Strict,
+    Temperature,
+    Weight,
+    Width,
+)
 
 TRAINING_HISTORY_FILE = "training.json"
 """File in a trainer's ModelRun artifact: the metrics of every epoch, by name."""
@@ -32,14 +45,15 @@ class HistoryEncoderConfig(Strict):
     half_life: float | None = Field(
         default=None,
         gt=0,
+        le=1_000_000,
         description="Of the mean: an event so many events further back counts half. None: all alike.",
     )
     divisor: Literal["length", "sqrt_length"] = Field(
         default="length",
         description="Of the mean: the sum is divided by the number of events, or by its square root.",
     )
-    layers: int = Field(default=1, gt=0, description="Of attention: blocks.")
-    heads: int = Field(default=1, gt=0, description="Of attention: heads; they divide 'dim'.")
+    layers: int = Field(default=1, gt=0, le=32, description="Of attention: blocks.")
+    heads: int = Field(default=1, gt=0, le=128, description="Of attention: heads; they divide 'dim'.")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Of attention: after each sub-layer.")
     positions: bool = Field(default=True, description="Of attention: an embedding of the place from the end.")
     ages: bool = Field(default=True, description="Of attention: an embedding of the event's age.")
@@ -61,6 +75,7 @@ class LossConfig(Strict):
     uniform_negatives: int = Field(
         default=0,
         ge=0,
+        le=1_000_000,
         description="Candidates drawn evenly from the catalogue for each batch; all its queries share them.",
     )
     correction: Literal["logq", "positive_not_sampled", "none"] = Field(
@@ -71,11 +86,10 @@ class LossConfig(Strict):
         ),
     )
     hard_negatives: int | None = Field(
-        default=None, gt=0, description="Only so many negatives with the highest scores count."
+        default=None, gt=0, le=1_000_000, description="Only so many negatives with the highest scores count."
     )
-    negative_weight: float = Field(
+    negative_weight: PositiveWeight = Field(
         default=1.0,
-        gt=0,
         description="Of binary cross-entropy: what the negatives together weigh beside the positive.",
     )
     inverse_propensity: float = Field(
@@ -116,7 +130,10 @@ class Debias(Strict):
     )
     user: bool = Field(default=True, description="The part that is due to how often the query is positive.")
     clip: float = Field(
-        default=10.0, ge=1, description="Most that a weight is multiplied by, before all are scaled back."
+        default=10.0,
+        ge=1,
+        le=1_000_000,
+        description="Most that a weight is multiplied by, before all are scaled back.",
     )
 
     @model_validator(mode="after")
@@ -149,15 +166,14 @@ class LightRankerConfig(Strict):
     """Several embeddings of a query that score what the index finds; ``retrieval.light_ranker``."""
 
     query_embeddings: int = Field(
-        default=4, gt=0, description="Embeddings of a query beside the tower's own."
+        default=4, gt=0, le=256, description="Embeddings of a query beside the tower's own."
     )
-    dim: int = Field(default=32, gt=0, description="Width of each, and of a candidate's for them.")
-    temperature: float = Field(
+    dim: Width = Field(default=32, description="Width of each, and of a candidate's for them.")
+    temperature: Temperature = Field(
         default=1.0,
-        gt=0,
         description="Of the softmax by which a candidate weighs them; lower: the nearest alone counts.",
     )
-    weight: float = Field(default=1.0, gt=0, description="Of its loss beside the towers'.")
+    weight: PositiveWeight = Field(default=1.0, description="Of its loss beside the towers'.")
     stop_gradient: bool = Field(
         default=True,
         description="Whether its loss leaves the towers as they are, and what they retrieve.",
@@ -171,22 +187,27 @@ class OptimizerConfig(Strict):
         default="lazy_adam",
         description="Lazy: an embedding that a batch does not use is left alone, moments included.",
     )
-    learning_rate: float = Field(default=0.003, gt=0)
+    learning_rate: LearningRate = 0.003
     schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="Cosine: falls to nothing over 'epochs'."
     )
-    warmup_steps: int = Field(default=0, ge=0, description="The rate rises evenly over so many first steps.")
+    warmup_steps: int = Field(
+        default=0, ge=0, le=MANY, description="The rate rises evenly over so many first steps."
+    )
     weight_decay: float = Field(
-        default=0.0, ge=0, description="Of dense layers: decoupled weight decay (AdamW); not of embeddings."
+        default=0.0,
+        ge=0,
+        le=10,
+        description="Of dense layers: decoupled weight decay (AdamW); not of embeddings.",
     )
 
 
 class RetrievalConfig(Strict):
     """The two towers, their loss and how they are trained; the ``retrieval`` section of a domain file."""
 
-    dim: int = Field(default=64, gt=0, description="Width of the query and candidate embeddings.")
-    feature_dim: int = Field(default=16, gt=0, description="Width of each feature's embedding.")
-    layers: tuple[int, ...] | None = Field(
+    dim: Width = Field(default=64, description="Width of the query and candidate embeddings.")
+    feature_dim: Width = Field(default=16, description="Width of each feature's embedding.")
+    layers: Layers | None = Field(
         default=(128,),
         description=(
             "Hidden layers of each tower; empty: one linear layer. None: no tower, the embeddings of id and"
@@ -201,15 +222,14 @@ class RetrievalConfig(Strict):
     bias: bool = Field(
         default=True, description="A candidate's own part of the similarity, whatever the query: popularity."
     )
-    temperature: float = Field(default=1.0, gt=0, description="Similarities are divided by it in the loss.")
+    temperature: Temperature = Field(default=1.0, description="Similarities are divided by it in the loss.")
     learn_temperature: bool = Field(default=False, description="'temperature' is only where it starts.")
     loss: LossConfig = LossConfig()
     debias: Debias | None = Field(
         default=None, description="Whether an interaction weighs only what is its candidate's doing."
     )
-    l2: float = Field(
+    l2: Weight = Field(
         default=0.0,
-        ge=0,
         description=(
             "Weight of the squared lengths of each interaction's two embeddings in the loss; of"
             " 'full_binary_cross_entropy' of the negatives' pairs too."
@@ -225,11 +245,11 @@ class RetrievalConfig(Strict):
         " is none.",
     )
     optimizer: OptimizerConfig = OptimizerConfig()
-    batch_size: int = Field(default=1024, gt=1)
-    epochs: int = Field(default=30, gt=0, description="At most; early stopping usually ends sooner.")
-    patience: int = Field(default=4, gt=0, description="Epochs without a better validation before stopping.")
-    validation_queries: int = Field(
-        default=4096, gt=0, description="Validation looks at this many interactions of the eval split."
+    batch_size: BatchSize = 1024
+    epochs: Epochs = Field(default=30, description="At most; early stopping usually ends sooner.")
+    patience: Epochs = Field(default=4, description="Epochs without a better validation before stopping.")
+    validation_queries: Count = Field(
+        default=4096, description="Validation looks at this many interactions of the eval split."
     )
     strategy: Literal["one_device", "mirrored", "multi_worker"] = Field(
         default="one_device",
@@ -238,7 +258,7 @@ class RetrievalConfig(Strict):
             " TF_CONFIG names. 'batch_size' is that of all replicas together."
         ),
     )
-    seed: int = 17
+    seed: Seed = 17
 
     @model_validator(mode="after")
     def _fits(self) -> RetrievalConfig:

@@ -23,11 +23,15 @@ class ServingConfig(Strict):
     latency_p50_ms: float = Field(
         default=100.0,
         gt=0,
+        le=3_600_000,
         description="Most milliseconds that half of the calls with a recorded request may take.",
     )
-    latency_p99_ms: float = Field(default=500.0, gt=0, description="And 99 in 100 of them.")
+    latency_p99_ms: float = Field(default=500.0, gt=0, le=3_600_000, description="And 99 in 100 of them.")
     timeout_seconds: float = Field(
-        default=300.0, gt=0, description="Most seconds for starting the server and for all answers."
+        default=300.0,
+        gt=0,
+        le=86_400,
+        description="Most seconds for starting the server and for all answers.",
     )
 
     def check(self, assemble: AssembleConfig) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from components.ingest.strict import Strict
+from components.ingest.text_settings import Delimiter, Encoding
 
 _SHA256 = "^[0-9a-f]{64}$"
 
@@ -61,8 +62,8 @@ class File(Strict):
 
     member: str = Field(description="Path within the zip.")
     sha256: str | None = Field(default=None, pattern=_SHA256)
-    delimiter: str = Field(default="\t", min_length=1, max_length=1, description="Delimited text only.")
-    encoding: str = Field(default="utf-8", description="Delimited text only.")
+    delimiter: Delimiter = Field(default="\t", description="Delimited text only.")
+    encoding: Encoding = Field(default="utf-8", description="Delimited text only.")
     header: tuple[str, ...] | None = Field(
         default=None,
         description="The columns' names, where the first row of delimited text does not say them.",

@@ -10,15 +10,16 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    TypeAdapter,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
 
-from components.ingest.strict import Strict
+from components.ingest.strict import Seed, Strict
 from components.retrieval.config import RetrievalConfig
+from pipeline.setting_faults import setting_faults
 
 SECTION: Final = "retrieval"
 """The section of the domain file whose settings are searched for."""
@@ -29,11 +30,14 @@ _NOT_SEARCHED: Final = {
 }
 
 
+Limit = Annotated[float, Field(ge=-1_000_000_000_000, le=1_000_000_000_000)]
+
+
 class Interval(Strict):
     """Numbers from one to another, both included; whole ones where the setting is one."""
 
-    low: float = Field(description="The lowest.")
-    high: float = Field(description="The highest.")
+    low: Limit = Field(description="The lowest.")
+    high: Limit = Field(description="The highest.")
     log: bool = Field(default=False, description="Draw evenly by order of magnitude.")
 
     @model_validator(mode="after")
@@ -82,7 +86,7 @@ class TuneConfig(Strict):
     prune: bool = Field(
         default=True, description="Whether trials far behind earlier ones are stopped (successive halving)."
     )
-    seed: int = Field(default=17, ge=0, description="Of the draws.")
+    seed: Seed = Field(default=17, description="Of the draws.")
 
     @field_validator("ranges")
     @classmethod
@@ -92,7 +96,9 @@ class TuneConfig(Strict):
             if isinstance(values, Interval):
                 if not _numbers(field):
                     raise ValueError(f"{key} is no number: list its values, such as [{field.default!r}]")
-                values = (values.low, values.high)
+                ends = (values.low, values.high)
+                whole = is_whole(field) and all(end.is_integer() for end in ends)
+                values = tuple(map(int, ends)) if whole else ends
             for value in values:
                 _check(key, field, value)
         return ranges
@@ -144,11 +150,14 @@ def _numbers(field: FieldInfo) -> set[type]:
 
 
 def _check(key: str, field: FieldInfo, value: Any) -> None:
+    # A model of its own, not the type alone: it is the models that are strict.
     form: Any = Annotated[field.annotation, field]
+    alone: type[BaseModel] = create_model("Setting", __base__=Strict, value=(form, ...))
     try:
-        TypeAdapter(form).validate_python(value)
+        alone.model_validate({"value": value})
     except ValidationError as error:
-        raise ValueError(f"{key}: found {value!r}; {error.errors()[0]['msg']}") from error
+        faults = setting_faults(error, alone, {"value": value}, {})
+        raise ValueError(f"{key}: {next(faults)[1].removesuffix('.')}") from error
 
 
 def _is_section(annotation: Any) -> bool:

@@ -99,13 +99,17 @@ def _read(row: dict[str, str]) -> Trial:
     settings = {key: yaml.safe_load(text) for key, text in row.items() if key not in (*_FACTS, *_LAST)}
     return Trial.model_validate(
         {
-            "number": row["trial"],
+            "number": int(row["trial"]),
             "settings": settings,
             "state": row["state"],
-            "seconds": row["seconds"],
+            "seconds": float(row["seconds"]),
             "curve": tuple(map(float, row[_LAST[0]].split())),
-            "recall_at_100": row["val_recall@100"] or None,
-            "recall_at_10": row["val_recall@10"] or None,
+            "recall_at_100": _number(row["val_recall@100"]),
+            "recall_at_10": _number(row["val_recall@10"]),
             "error": row["error"],
         }
     )
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None

@@ -24,7 +24,7 @@ from components.retrieval.config import RetrievalConfig
         ),
         ({"history": {"event_dropout": 1.0}}, "less than 1"),
         ({"optimizer": {"kind": "rmsprop"}}, "'lazy_adam', 'adam', 'adagrad' or 'sgd'"),
-        ({"temperature": 0}, "greater than 0"),
+        ({"temperature": 0}, "greater than or equal to 0.001"),
         ({"normalize": True}, "Extra inputs are not permitted"),
     ],
 )
