@@ -91,8 +91,8 @@ def _fault(
         return f"{given}; expected one of {kinds}."
     if kind in ("string_too_short", "string_too_long"):
         limits = problem["ctx"]
-        number = limits.get("min_length", limits.get("max_length"))
-        least = "at least" if kind == "string_too_short" else "at most"
+        least, key = ("at least", "min_length") if kind == "string_too_short" else ("at most", "max_length")
+        number = limits[key]
         return (
             f"found {_found(value, None)}; expected {least} {number:,} character{'s' if number > 1 else ''}."
         )
