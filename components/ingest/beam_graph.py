@@ -76,7 +76,7 @@ def build(
 
 def _partitions(plan: InteractionPlan, reading: Reading, faults: Sequence[str]) -> Iterator[int]:
     """The partitions to write; none where the run is to stop."""
-    if not (reading.faults or faults or reading.bad > plan.max_bad_fraction * reading.rows):
+    if not (reading.faults or faults or reading.bad > plan.max_bad_fraction * reading.asked_for):
         yield from range(partition_count(reading.usable, BUCKETS))
 
 
@@ -104,6 +104,7 @@ def _summarise(
         bad_by_reason=dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))),
         duplicates=0 if DUPLICATE in by_reason else repeated,
         before_since=reading.before_since,
+        left_out=reading.left_out,
         candidates=0,
         stubs=0,
         span=None,

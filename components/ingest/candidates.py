@@ -7,6 +7,7 @@ catalogue is small beside its event log.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from components.ingest.examples import ENCODED_ROWS, encode_examples
 from components.ingest.files.file_patterns import newest_spans
 from components.ingest.files.tables import read_columns
 from components.ingest.interactions import input_files, log_files, set_splits
+from components.ingest.log_catalogue import catalogue_of_log
 from components.ingest.plan import CANDIDATES, CandidatePlan
 from components.ingest.reference_tables import stub_ids
 from components.ingest.tfrecord import write_shard
@@ -40,20 +42,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Runs the step.
 
         Raises:
-            UserError: If a file is missing, unreadable or lacks a column, a cell is of the wrong type, or
-                an id is missing or comes twice.
+            UserError: If a file is missing, unreadable or lacks a column, a cell is of the wrong type, an
+                id is missing or comes twice, or no row of a log that is to be the catalogue can be used.
         """
         plan = unpack(CandidatePlan, exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
         found = input_files(exec_properties)
         base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-        files = newest_spans(os.path.join(base, plan.candidates.files), found[CANDIDATES], 1).files
-        key = plan.candidates.id
-        catalogue = read_columns(plan.candidates, files, plan.columns, key)
-        if plan.stubs_for is not None:
-            log = log_files(plan.stubs_for, base, found)
-            ids = catalogue[key].combine_chunks()
-            stubs = stub_ids(plan.stubs_for, dict(enumerate(part.files for part in log)), ids)
-            catalogue = _with_stubs(catalogue, stubs, key)
+        catalogue = _read_catalogue(plan, base, found)
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         directory = os.path.join(examples.uri, f"Split-{CATALOGUE_SPLIT}")
         shards = -(-catalogue.num_rows // ROWS_PER_SHARD)
@@ -62,6 +57,28 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             chunks = (_encode(rows.slice(at, ENCODED_ROWS)) for at in range(0, rows.num_rows, ENCODED_ROWS))
             write_shard(directory, shard, shards, chunks)
         set_splits(examples, [CATALOGUE_SPLIT], exec_properties)
+
+
+def _read_catalogue(plan: CandidatePlan, base: str, found: Mapping[str, Sequence[str]]) -> pa.Table:
+    """The candidates, by id.
+
+    Args:
+        plan: What to read.
+        base: What relative patterns start from.
+        found: The files by input split.
+    """
+    log = {}
+    if plan.log is not None:
+        log = dict(enumerate(part.files for part in log_files(plan.log, base, found)))
+    if plan.candidates.made_from:
+        return catalogue_of_log(plan, log)
+    files = newest_spans(os.path.join(base, plan.candidates.files), found[CANDIDATES], 1).files
+    key = plan.candidates.id
+    catalogue = read_columns(plan.candidates, files, plan.columns, key)
+    if plan.log is not None:
+        stubs = stub_ids(plan.log, log, catalogue[key].combine_chunks())
+        catalogue = _with_stubs(catalogue, stubs, key)
+    return catalogue
 
 
 def _encode(rows: pa.Table) -> pa.Array:

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from components.ingest.features import Feature
 from components.ingest.strict import Strict, Weight
+from components.ingest.table_rules import Explode, TableRules
 from components.ingest.text_settings import Delimiter, Encoding
 
 HISTORY = "history"
@@ -66,7 +67,7 @@ _FOR_A_SHELL = re.compile(r"~|\$\w+/|.*\$\{\w+\}", re.DOTALL)
 """Patterns that a shell would rewrite before a program sees them."""
 
 
-class Table(Strict):
+class Table(TableRules):
     """Files that together form one table."""
 
     files: str = Field(
@@ -122,6 +123,9 @@ class Table(Strict):
     @field_validator("files")
     @classmethod
     def _files_are_a_plain_pattern(cls, files: str) -> str:
+        if files == cls.model_fields["files"].default:
+            # A catalogue that is made of the log has none.
+            return files
         if not files.strip():
             raise ValueError("found no name; expected a file or glob such as events.csv or events/*.csv")
         if "**" in files:
@@ -289,8 +293,16 @@ class Source(Table):
     lacks: tuple[str, ...] = Field(
         default=(),
         description="Columns these files do not have, missing in every row then: of the context, the "
-        "position, the propensity.",
+        "position, the propensity; with candidates.from: interactions, also of the candidates.",
     )
+    explode: Explode | None = Field(
+        default=None, description="A column whose cells list several interactions."
+    )
+
+    @property
+    def listing(self) -> Explode | None:
+        """As declared."""
+        return self.explode
 
 
 class Interactions(Strict):
@@ -399,9 +411,46 @@ class Interactions(Strict):
 class Candidates(Table):
     """The catalogue: one row a candidate."""
 
+    files: str = Field(default="", description="As of any table; either this, or `from`.")
+    made_from: Literal["interactions"] | None = Field(
+        default=None,
+        alias="from",
+        description="Instead of `files`: the catalogue is made of the log's own columns, the latest value of "
+        "each.",
+    )
     id: str
     title: str | None = Field(default=None, description="The column people know a candidate by.")
     features: dict[str, Feature] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> Candidates:
+        if self.made_from is None:
+            if not self.files:
+                raise ValueError(
+                    "found neither 'files' nor 'from'; expected one: the catalogue's files, or from: "
+                    "interactions, which makes it of the log's own columns"
+                )
+            return self
+        if self.files:
+            raise ValueError(f"found both files: {self.files} and from: {self.made_from}; expected one")
+        fields = {name: type(self).model_fields[name] for name in Table.model_fields}
+        of_table = [
+            name
+            for name, field in fields.items()
+            if getattr(self, name) != field.get_default(call_default_factory=True)
+        ]
+        if of_table:
+            raise ValueError(
+                f"found {', '.join(of_table)} beside from: interactions; expected how to read the log under "
+                "interactions.sources"
+            )
+        return self
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """The columns of features and title."""
+        title = (self.title,) if self.title else ()
+        return tuple(name for name in dict.fromkeys((*title, *self.features)) if name != self.id)
 
 
 class Queries(Table):
@@ -523,6 +572,8 @@ class Declaration(Strict):
     def _only_what_may_be_missing_is_lacking(self) -> Declaration:
         log = self.interactions
         optional = [*log.shown, *(name for name in log.context if name != log.timestamp.column)]
+        if self.candidates.made_from:
+            optional += [name for name in self.candidates.columns_read if name not in optional]
         for source in log.sources:
             for name in source.lacks:
                 if name not in optional:
@@ -531,6 +582,31 @@ class Declaration(Strict):
                         f"there are: {', '.join(optional) or 'none'}"
                     )
         return self
+
+    @model_validator(mode="after")
+    def _log_can_be_the_catalogue(self) -> Declaration:
+        log, candidates = self.interactions, self.candidates
+        if candidates.made_from is None:
+            return self
+        if candidates.id != log.candidate_id:
+            raise ValueError(
+                f"candidates.id is {candidates.id!r}, but with from: interactions the id is the log's: "
+                f"expected {log.candidate_id!r}, as interactions.candidate_id says"
+            )
+        if log.unknown_candidates == "stub":
+            raise ValueError(
+                "found unknown_candidates: stub beside candidates.from: interactions, which knows every "
+                "candidate of the log; remove it"
+            )
+        for name in candidates.columns_read:
+            if all(name in source.lacks for source in log.sources):
+                raise ValueError(f"candidates: every source lacks column {name!r}; expected one that has it")
+        return self
+
+    @property
+    def catalogue_files(self) -> str:
+        """Where the catalogue's values are, for messages."""
+        return self.candidates.files or ", ".join(source.files for source in self.interactions.sources)
 
     @property
     def query_features(self) -> dict[str, Feature]:

@@ -34,7 +34,7 @@ from components.ingest.errors import UserError
 from components.ingest.files.file_parts import file_parts
 from components.ingest.files.file_patterns import SpanFiles, newest_spans
 from components.ingest.files.file_system import locate
-from components.ingest.files.tables import check_columns, matching_files
+from components.ingest.files.tables import all_left_out, check_columns, matching_files
 from components.ingest.plan import CANDIDATES, QUERIES, InteractionPlan, source_split
 from components.ingest.reading import LogPart, write_catalogue
 from components.ingest.reference_tables import read_candidate_ids, stub_ids, with_stubs
@@ -107,18 +107,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         for source, span_files in zip(plan.interactions.sources, log, strict=True):
             check_columns(source, span_files.files, [column.name for column in plan.columns(source)])
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
-        candidates = newest_spans(os.path.join(base, plan.candidates.files), found[CANDIDATES], 1).files
         queries: Sequence[str] = ()
         if plan.queries is not None:
             queries = newest_spans(os.path.join(base, plan.queries.files), found[QUERIES], 1).files
             check_columns(plan.queries, queries, [plan.queries.id, *(c.name for c in plan.attributes)])
-        ids = read_candidate_ids(plan, candidates)
-        stubs = pa.array([], pa.string())
-        if plan.interactions.unknown_candidates == "stub":
-            stubs = stub_ids(plan, dict(enumerate(part.files for part in log)), ids)
+        ids, stubs = _candidate_ids(plan, base, found, log)
         system, work = _fresh_directory(os.path.join(examples.uri, _WORK))
         try:
-            ids = with_stubs(ids, stubs)
             write_catalogue(ids, os.path.join(examples.uri, _WORK))
             self._ingest(plan, log, queries, examples.uri)
             _finish(plan, examples.uri, candidates=len(ids), stubs=len(stubs), log=log)
@@ -139,6 +134,27 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         files = [file for source in log for file in source.files]
         with self._make_beam_pipeline() as pipeline:
             build(pipeline, plan, parts, files, queries, os.path.join(uri, _WORK), uri)
+
+
+def _candidate_ids(
+    plan: InteractionPlan, base: str, found: Mapping[str, Sequence[str]], log: Sequence[SpanFiles]
+) -> tuple[pa.Array, pa.Array]:
+    """The ids of all candidates, ascending bytewise, and those of the stubs among them.
+
+    Args:
+        plan: Says where they are.
+        base: What relative patterns start from.
+        found: The files by input split.
+        log: The log's files by source.
+    """
+    of_log = dict(enumerate(part.files for part in log))
+    nothing = pa.array([], pa.string())
+    if plan.candidates.made_from:
+        return stub_ids(plan, of_log, nothing), nothing
+    files = newest_spans(os.path.join(base, plan.candidates.files), found[CANDIDATES], 1).files
+    ids = read_candidate_ids(plan, files)
+    stubs = stub_ids(plan, of_log, ids) if plan.interactions.unknown_candidates == "stub" else nothing
+    return with_stubs(ids, stubs), stubs
 
 
 def log_parts(plan: InteractionPlan, log: Sequence[SpanFiles]) -> tuple[list[LogPart], int]:
@@ -183,7 +199,7 @@ def _check_outcome(summary: IngestionSummary, plan: InteractionPlan, uri: str) -
             "'files' in domain.yaml."
         )
     log = plan.interactions
-    if summary.bad > plan.max_bad_fraction * summary.rows:
+    if summary.bad > plan.max_bad_fraction * summary.asked_for:
         # TFX removes a failed step's output directory; what is beside it stays.
         inside, kept = os.path.join(uri, DEAD_LETTERS_FILE), f"{uri.rstrip('/')}.{DEAD_LETTERS_FILE}"
         write_dead_letters(read_dead_letters(inside), kept)
@@ -193,11 +209,13 @@ def _check_outcome(summary: IngestionSummary, plan: InteractionPlan, uri: str) -
         raise too_many_bad_rows(
             read_dead_letters(inside),
             summary.bad_by_reason,
-            summary.rows,
+            summary.asked_for,
             plan.max_bad_fraction,
             kept,
             expected,
         )
+    if summary.left_out == summary.rows:
+        raise UserError(all_left_out(where, summary.rows))
     if not summary.splits:
         raise UserError(
             f"{where}: all {summary.rows:,} rows are before 'since' ({log.since}). Expected some after it. "

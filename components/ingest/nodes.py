@@ -24,7 +24,7 @@ def interaction_gen(declaration: Declaration, data_dir: str) -> FileBasedExample
         declaration: The data half of the domain file.
         data_dir: Directory that relative file patterns start from.
     """
-    tables = {**_log(declaration), CANDIDATES: declaration.candidates}
+    tables = {**_log(declaration), **_catalogue(declaration)}
     if declaration.queries is not None:
         tables[QUERIES] = declaration.queries
     return FileBasedExampleGen(
@@ -44,13 +44,13 @@ def candidate_gen(declaration: Declaration, data_dir: str) -> FileBasedExampleGe
         declaration: The data half of the domain file.
         data_dir: Directory that relative file patterns start from.
     """
-    stubs = declaration.interactions.unknown_candidates == "stub"
-    log = _log(declaration) if stubs else {}
+    plan = CandidatePlan.of(declaration)
+    log = _log(declaration) if plan.log else {}
     return FileBasedExampleGen(
         input_base=absolute_directory(data_dir),
-        input_config=_input_config({**log, CANDIDATES: declaration.candidates}),
+        input_config=_input_config({**log, **_catalogue(declaration)}),
         output_config=proto.Output(),
-        custom_config=pack(CandidatePlan.of(declaration)),
+        custom_config=pack(plan),
         custom_executor_spec=executor_spec.BeamExecutorSpec(candidates.Executor),
     ).with_id("CandidateGen")
 
@@ -58,6 +58,11 @@ def candidate_gen(declaration: Declaration, data_dir: str) -> FileBasedExampleGe
 def _log(declaration: Declaration) -> dict[str, Table]:
     """The event log's sources by input split."""
     return {source_split(number): source for number, source in enumerate(declaration.interactions.sources)}
+
+
+def _catalogue(declaration: Declaration) -> dict[str, Table]:
+    """The catalogue by input split; nothing where it is made of the log."""
+    return {} if declaration.candidates.made_from else {CANDIDATES: declaration.candidates}
 
 
 def _input_config(tables: dict[str, Table]) -> proto.Input:

@@ -149,8 +149,8 @@ class CandidatePlan(Strict):
     candidates: Candidates
     columns: tuple[Column, ...]
     """The id first, then features and title."""
-    stubs_for: InteractionPlan | None
-    """The log whose unknown candidates the catalogue gets stubs for; None for no stubs."""
+    log: InteractionPlan | None
+    """The log that the catalogue is made of, or whose unknown candidates it gets stubs for; else None."""
 
     @classmethod
     def of(cls, declaration: Declaration) -> CandidatePlan:
@@ -162,12 +162,16 @@ class CandidatePlan(Strict):
         for name, feature in table.features.items():
             if name != table.id:
                 columns[name] = column_of(name, feature)
-        stubs = declaration.interactions.unknown_candidates == "stub"
+        reads_log = table.made_from or declaration.interactions.unknown_candidates == "stub"
         return cls(
             candidates=table.model_copy(update={"features": {}, "title": None}),
             columns=tuple(columns.values()),
-            stubs_for=InteractionPlan.of(declaration) if stubs else None,
+            log=InteractionPlan.of(declaration) if reads_log else None,
         )
+
+    def columns_in(self, source: Source) -> tuple[Column, ...]:
+        """The columns that a source of the log has, where the catalogue is made of the log."""
+        return tuple(column for column in self.columns if column.name not in source.lacks)
 
 
 def seconds_of(day: date) -> int:

@@ -84,12 +84,15 @@ def _interactions_of(plan: InteractionPlan, data_dir: str, query_id: str) -> tup
         latest = pc.max(column.convert(rows.batch.column(column.name)).values).as_py()
         moments.extend([] if latest is None else [latest])
 
-    known = read_candidate_ids(plan, table_files(plan.candidates, data_dir, spans=1))
+    knows_all = bool(plan.candidates.made_from) or plan.interactions.unknown_candidates == "stub"
+    known = pa.array([], pa.string())
+    if not plan.candidates.made_from:
+        known = read_candidate_ids(plan, table_files(plan.candidates, data_dir, spans=1))
     batches = []
     for source in plan.interactions.sources:
         files = table_files(source, data_dir, plan.interactions.spans)
         for rows in _rows_of(source, files, plan.columns(source), query_id, note_latest):
-            if plan.interactions.unknown_candidates == "stub":
+            if knows_all:
                 known = _with_candidates_of(rows, plan, known)
             batches.append((rows, source))
     usable = [validate(rows, source, plan, known).usable for rows, source in batches]

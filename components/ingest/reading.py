@@ -54,6 +54,7 @@ class Reading:
         by_source: Place of a source among the plan's to rows read.
         by_reason: Why rows were refused, and how many.
         before_since: Rows left out for their age.
+        left_out: Rows left out by their source's ``where``.
         distribution: When the usable rows happened; for a split by time alone.
         spills: Files with the usable rows.
         faults: Messages for the user about what could not be read to its end.
@@ -63,6 +64,7 @@ class Reading:
     by_source: Counter[int] = field(default_factory=Counter)
     by_reason: Counter[str] = field(default_factory=Counter)
     before_since: int = 0
+    left_out: int = 0
     distribution: TimeDistribution = field(default_factory=lambda: TimeDistribution.merged([]))
     spills: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -76,6 +78,7 @@ class Reading:
             by_source=sum((part.by_source for part in parts), Counter()),
             by_reason=sum((part.by_reason for part in parts), Counter()),
             before_since=sum(part.before_since for part in parts),
+            left_out=sum(part.left_out for part in parts),
             distribution=TimeDistribution.merged(part.distribution for part in parts),
             spills=sorted(spill for part in parts for spill in part.spills),
             faults=sorted(fault for part in parts for fault in part.faults),
@@ -90,6 +93,11 @@ class Reading:
     def bad(self) -> int:
         """Rows refused."""
         return sum(self.by_reason.values())
+
+    @property
+    def asked_for(self) -> int:
+        """Rows that ``where`` keeps, bad ones among them."""
+        return self.rows - self.left_out
 
 
 def write_catalogue(ids: pa.Array, directory: str) -> None:
@@ -132,7 +140,8 @@ class ReadLog(beam.DoFn):
         try:
             for rows in read_batches(source, element.part, names):
                 found = validate(rows, source, self._plan, self._candidate_ids, element.file)
-                reading.by_source[element.source] += len(rows.numbers) + len(rows.malformed)
+                reading.by_source[element.source] += rows.read
+                reading.left_out += rows.left_out
                 reading.before_since += found.before_since
                 reading.usable += found.usable.num_rows
                 for entry in pc.value_counts(found.refused["reason"]).to_pylist():

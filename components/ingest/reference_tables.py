@@ -32,7 +32,7 @@ def stub_ids(plan: InteractionPlan, log: Mapping[int, Sequence[str]], candidate_
     """The candidates that only the log knows.
 
     Args:
-        plan: The plan; its policy asks for stubs.
+        plan: The plan; its policy asks for stubs, or the catalogue is made of the log.
         log: Place of a source among the plan's to its files.
         candidate_ids: [m] strings, the catalogue's own.
 
@@ -47,12 +47,13 @@ def stub_ids(plan: InteractionPlan, log: Mapping[int, Sequence[str]], candidate_
         for file in files:
             for rows in read_batches(source, file, names):
                 ids = plan.candidate_column.convert(rows.batch.column(plan.candidate_column.name)).values
-                fresh = pc.unique(ids.filter(pc.invert(pc.is_in(ids, value_set=candidate_ids))).drop_null())
+                known = pa.concat_arrays([candidate_ids, unknown])
+                fresh = pc.unique(ids.filter(pc.invert(pc.is_in(ids, value_set=known))).drop_null())
                 if not len(fresh):
                     continue
                 # Only the ids that a usable row carries: as if they were in the catalogue, what is left?
                 usable = validate(rows, source, plan, fresh).usable["candidate"]
-                unknown = pc.unique(pa.concat_arrays([unknown, fresh.take(pc.unique(usable))]))
+                unknown = pa.concat_arrays([unknown, fresh.take(pc.unique(usable))])
     return unknown.take(pc.sort_indices(unknown))
 
 

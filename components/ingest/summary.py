@@ -33,7 +33,7 @@ class SplitSummary(Strict):
 class IngestionSummary(Strict):
     """What became of the event log.
 
-    ``rows`` = ``bad`` + ``duplicates`` + ``before_since`` + the counts of all splits.
+    ``rows`` = ``bad`` + ``duplicates`` + ``before_since`` + ``left_out`` + the counts of all splits.
     """
 
     files: tuple[str, ...]
@@ -50,6 +50,8 @@ class IngestionSummary(Strict):
     """Rows dropped because they repeat another, where the policy is ``drop``."""
     before_since: int
     """Rows left out because they are older than the declared ``since``."""
+    left_out: int = 0
+    """Rows left out by their source's ``where``."""
     candidates: int
     """Size of the catalogue, stubs included."""
     stubs: int
@@ -68,6 +70,11 @@ class IngestionSummary(Strict):
     """Size of the example files."""
     unreadable: tuple[str, ...] = ()
     """Why files could not be read to their end; always empty once the step has succeeded."""
+
+    @property
+    def asked_for(self) -> int:
+        """Rows that ``where`` keeps, bad ones among them."""
+        return self.rows - self.left_out
 
 
 def write_ingestion_summary(summary: IngestionSummary, uri: str) -> None:

@@ -53,11 +53,13 @@ class Validated(NamedTuple):
         usable: Of :func:`usable_schema`.
         refused: Of :data:`~components.ingest.dead_letters.SCHEMA`.
         before_since: How many rows are older than the declared ``since``.
+        kept: [n] bool, which of the rows are the usable ones.
     """
 
     usable: pa.RecordBatch
     refused: pa.RecordBatch
     before_since: int
+    kept: np.ndarray
 
 
 class _Check(NamedTuple):
@@ -102,7 +104,7 @@ def validate(
     usable = pa.record_batch([values[name] for name in schema.names], schema=schema)
     if not kept.all():
         usable = usable.filter(pa.array(kept))
-    return Validated(usable, _refused(rows, checks, fault), before)
+    return Validated(usable, _refused(rows, checks, fault), before, kept)
 
 
 class _Checker:
@@ -242,7 +244,7 @@ def _malformed(rows: Rows) -> pa.RecordBatch:
         {
             "file": rows.file,
             "row": row.number,
-            "column": None,
+            "column": row.column,
             "value": shorten(row.text),
             "reason": row.reason,
         }

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.ingest.files.tables import all_left_out
 from components.ingest.partition import DUPLICATE
 from components.ingest.split import SPLITS
 from pipeline.check_data.log_reading import UNKNOWN_CANDIDATE
@@ -42,8 +43,9 @@ def about_log(
         )
         return
     allowed = domain.max_bad_fraction
-    share = log.bad / log.rows
-    if log.bad > allowed * log.rows:
+    asked_for = log.rows - log.left_out
+    share = log.bad / max(asked_for, 1)
+    if log.bad > allowed * asked_for:
         ways = ["mend the rows"]
         if UNKNOWN_CANDIDATE in log.bad_by_reason:
             ways.append("add the candidates to the catalogue, or give them stubs (unknown_candidates: stub)")
@@ -53,7 +55,7 @@ def about_log(
             ways.append(f"leave such rows out with max_bad_fraction: {_rounded_up(share):g}")
         yield _error(
             "max_bad_fraction",
-            f"{log.bad:,} of {log.rows:,} interactions cannot be used ({share:.2%}); at most {allowed:.2%} "
+            f"{log.bad:,} of {asked_for:,} interactions cannot be used ({share:.2%}); at most {allowed:.2%} "
             f"are allowed. Do one of: {'; '.join(ways)}.",
         )
     alike = _alike(unknown, ids)
@@ -64,6 +66,8 @@ def about_log(
             f"id {found!r} is not in the catalogue, but {meant!r} is: "
             f"the two tables write ids differently ({how}). Write them alike.",
         )
+    if log.left_out == log.rows:
+        yield _error("where", all_left_out("interactions", log.rows))
     if not log.usable and log.before_since:
         yield _error(
             "interactions.since",

@@ -177,6 +177,6 @@ def _anomalies(
         found += [finding for feature, finding in anomalies if feature not in known]
     if of_candidates is not None and reference.catalogue is not None:
         known = told(of_candidates, candidate_features(declaration))
-        anomalies = candidate_anomalies(of_candidates, reference.catalogue, domain.candidates.files)
+        anomalies = candidate_anomalies(of_candidates, reference.catalogue, domain.catalogue_files)
         found += [finding for feature, finding in anomalies if feature not in known]
     return found

@@ -109,6 +109,7 @@ def log_facts(declaration: Declaration, events: Events, knows_queries: bool) -> 
         ),
         duplicates=duplicates,
         before_since=reading.before_since,
+        left_out=reading.left_out,
         usable=usable,
         first=reading.first,
         last=reading.last,

@@ -52,12 +52,16 @@ class FoundTable:
 def find_tables(declaration: Declaration, data_dir: str) -> tuple[list[FoundTable], list[Finding]]:
     """Looks for every table: the log's sources in their order, candidates, queries."""
     plan, log = InteractionPlan.of(declaration), declaration.interactions
-    wanted: list[tuple[str, Table, list[str], int | None]] = [
-        (INTERACTIONS, source, [column.name for column in plan.columns(source)], log.spans)
-        for source in log.sources
-    ]
-    catalogue = CandidatePlan.of(declaration).columns
-    wanted.append((CANDIDATES, declaration.candidates, [column.name for column in catalogue], 1))
+    catalogue = CandidatePlan.of(declaration)
+    wanted: list[tuple[str, Table, list[str], int | None]] = []
+    for source in log.sources:
+        columns = [column.name for column in plan.columns(source)]
+        if declaration.candidates.made_from:
+            columns += [column.name for column in catalogue.columns_in(source)]
+        wanted.append((INTERACTIONS, source, list(dict.fromkeys(columns)), log.spans))
+    if not declaration.candidates.made_from:
+        columns = [column.name for column in catalogue.columns]
+        wanted.append((CANDIDATES, declaration.candidates, columns, 1))
     if declaration.queries is not None:
         attributes = [declaration.queries.id, *(column.name for column in plan.attributes)]
         wanted.append((QUERIES, declaration.queries, attributes, 1))

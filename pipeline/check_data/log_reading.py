@@ -41,6 +41,7 @@ class LogReading:
         letters: The first few dead letters of each reason, in the files' order.
         unknown: Candidate ids that are not in the catalogue, as in the file, and how often; some of them.
         before_since: Rows left out for their age.
+        left_out: Rows left out by their source's ``where``.
         usable: Usable rows, duplicates among them.
         in_queries: Usable rows whose query is in the queries table.
         first: Earliest moment of a usable row.
@@ -55,6 +56,7 @@ class LogReading:
     letters: dict[str, list[BadRow]] = field(default_factory=dict)
     unknown: Counter[str] = field(default_factory=Counter)
     before_since: int = 0
+    left_out: int = 0
     usable: int = 0
     in_queries: int = 0
     first: int | None = None
@@ -81,6 +83,7 @@ class _Part:
     source: int
     rows: int = 0
     before_since: int = 0
+    left_out: int = 0
     in_queries: int = 0
     times: TimeDistribution | None = None
     usable: list[pa.RecordBatch] = field(default_factory=list)
@@ -155,7 +158,8 @@ def _read_part(
     try:
         for rows in read_batches(source, part, names):
             found = validate(rows, source, plan, candidate_ids, place)
-            result.rows += len(rows.numbers) + len(rows.malformed)
+            result.rows += rows.read
+            result.left_out += rows.left_out
             result.before_since += found.before_since
             if found.refused.num_rows:
                 result.refused.append(found.refused)
@@ -176,6 +180,7 @@ def _take(reading: LogReading, part: _Part, kept: KeptQueries) -> None:
     """Adds a part to what is known."""
     reading.rows_by_source[part.source] += part.rows
     reading.before_since += part.before_since
+    reading.left_out += part.left_out
     reading.in_queries += part.in_queries
     if part.fault:
         reading.faults.append(part.fault)

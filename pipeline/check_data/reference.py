@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -10,9 +11,10 @@ from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
 from components.ingest.files.columns import Column
 from components.ingest.files.tables import read_columns
+from components.ingest.log_catalogue import catalogue_of_log
 from components.ingest.plan import CandidatePlan, InteractionPlan
-from components.ingest.reference_tables import read_candidate_ids
-from pipeline.check_data.found_files import CANDIDATES, QUERIES, FoundTable
+from components.ingest.reference_tables import read_candidate_ids, stub_ids
+from pipeline.check_data.found_files import CANDIDATES, INTERACTIONS, QUERIES, FoundTable
 from pipeline.check_data.report import Finding
 
 
@@ -41,6 +43,9 @@ class Reference:
 def read_reference(declaration: Declaration, tables: list[FoundTable]) -> Reference:
     """Reads both tables, as far as their files are there and have their columns."""
     plan, reference = InteractionPlan.of(declaration), Reference()
+    log = [table for table in tables if table.name == INTERACTIONS]
+    if declaration.candidates.made_from and all(table.readable for table in log):
+        _read_from_log(declaration, plan, [table.files for table in log], reference)
     for table in tables:
         try:
             if table.name == CANDIDATES and table.found:
@@ -52,6 +57,22 @@ def read_reference(declaration: Declaration, tables: list[FoundTable]) -> Refere
         except UserError as error:
             reference.findings.append(Finding(level="error", about=table.name, message=str(error)))
     return reference
+
+
+def _read_from_log(
+    declaration: Declaration, plan: InteractionPlan, log: list[tuple[str, ...]], reference: Reference
+) -> None:
+    """Makes the catalogue of the log's own columns; the ids alone where another column is at fault."""
+    files = dict(enumerate(log))
+    try:
+        reference.catalogue = catalogue_of_log(CandidatePlan.of(declaration), files)
+        reference.candidate_ids = reference.catalogue[plan.candidates.id].combine_chunks()
+    except UserError as error:
+        # Reading the log in earnest meets a fault of its rows, and tells it.
+        with contextlib.suppress(UserError):
+            reference.candidate_ids = stub_ids(plan, files, pa.array([], pa.string()))
+        if reference.candidate_ids is None or len(reference.candidate_ids):
+            reference.findings.append(Finding(level="error", about=CANDIDATES, message=str(error)))
 
 
 def _read_candidates(

@@ -66,6 +66,8 @@ class LogFacts(_Facts):
     """Rows that repeat another; among ``bad`` where they are dead letters, estimated where not
     ``exact``."""
     before_since: int
+    left_out: int = 0
+    """Rows left out by ``where``."""
     usable: int
     """Rows that would become examples."""
     first: int | None

@@ -67,6 +67,8 @@ def _print_log(console: Console, log: LogFacts) -> None:
     parts = [f"{log.usable:,} of {log.rows:,} interactions can be used"]
     if log.bad:
         parts.append(f"{log.bad:,} are bad ({log.bad / log.rows:.2%})")
+    if log.left_out:
+        parts.append(f"{log.left_out:,} are left out by 'where'")
     if log.before_since:
         parts.append(f"{log.before_since:,} are before 'since'")
     if log.duplicates:

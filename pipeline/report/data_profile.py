@@ -97,6 +97,7 @@ def row_tables(ingestion: IngestionSummary) -> list[CountTable]:
         ("bad", ingestion.bad),
         ("repeat another row, dropped", ingestion.duplicates),
         ("older than since", ingestion.before_since),
+        ("left out by where", ingestion.left_out),
     ]
     tables = []
     if used != ingestion.rows:

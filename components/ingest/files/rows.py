@@ -48,27 +48,36 @@ class Rows:
             counting a header.
         batch: [n] rows of the columns asked for, of the types in the file (CSV: all strings).
         malformed: Rows of the file, about here, that could not be read, not told before.
+        left_out: How many rows, about here, the table's ``where`` leaves out.
     """
 
     file: str
     numbers: np.ndarray
     batch: pa.RecordBatch
     malformed: tuple[MalformedRow, ...] = ()
+    left_out: int = 0
+
+    @property
+    def read(self) -> int:
+        """How many rows these were in the file; of cells that list several, as many as they list."""
+        return len(self.numbers) + len(self.malformed) + self.left_out
 
 
 @dataclass(frozen=True)
 class MalformedRow:
-    """A row that is not of the file's format.
+    """A row that is not of the file's format, or that a rule of its table cannot be applied to.
 
     Attributes:
         number: Its number in the file, as in :class:`Rows`.
         text: What is there, cut to what is shown.
         reason: What is wrong with it.
+        column: The column at fault, where it is one.
     """
 
     number: int
     text: str
     reason: str
+    column: str | None = None
 
 
 def shorten(text: str | None) -> str | None:

@@ -18,7 +18,9 @@ from components.ingest.files.columns import Column, as_text
 from components.ingest.files.file_kinds import refuse_other_kinds
 from components.ingest.files.file_patterns import SpanFiles, as_glob, newest_spans
 from components.ingest.files.readers import reader_of
+from components.ingest.files.row_rules import RowRules
 from components.ingest.files.rows import FilePart, Rows, shorten
+from components.ingest.table_rules import columns_expected, columns_to_read
 
 
 def table_files(table: Table, data_dir: str, spans: int | None = None) -> list[str]:
@@ -83,7 +85,8 @@ def check_columns(table: Table, files: Iterable[str], required: Sequence[str]) -
     Args:
         table: Says format and the columns' names in the files.
         files: Paths of its files.
-        required: Declared names.
+        required: Declared names. Those that the table's rules make of others need not be there; whatever
+            the rules read does.
 
     Raises:
         UserError: If a file cannot be read, is of another kind than declared, lacks a column, or has one
@@ -91,7 +94,7 @@ def check_columns(table: Table, files: Iterable[str], required: Sequence[str]) -
     """
     for file in files:
         names = column_names(table, file)
-        for declared in required:
+        for declared in columns_expected(table, required):
             column = table.columns.get(declared, declared)
             if names.count(column) == 1:
                 continue
@@ -130,10 +133,10 @@ def column_names(table: Table, file: str) -> list[str]:
 
 
 def read_batches(table: Table, part: FilePart | str, columns: Sequence[str]) -> Iterator[Rows]:
-    """Streams one file, or a part of it.
+    """Streams one file, or a part of it, as the table's rules make its rows.
 
     Args:
-        table: Says format and the columns' names in the files.
+        table: Says format, the columns' names in the files, and what to do with rows and cells.
         part: What to read: a part (see :func:`~components.ingest.files.file_parts.file_parts`) or a path.
         columns: Declared names of the columns to read; the batches carry these.
 
@@ -141,13 +144,16 @@ def read_batches(table: Table, part: FilePart | str, columns: Sequence[str]) -> 
         UserError: If the file is not what ``table`` says.
     """
     part = FilePart(part) if isinstance(part, str) else part
+    rules = RowRules.of(table, columns) if table.has_rules else None
+    columns = columns_to_read(table, columns) if rules else columns
     in_file = [table.columns.get(column, column) for column in columns]
     distinct = list(dict.fromkeys(in_file))
     with blaming(table, part.file) as progress:
         for rows in reader_of(table, part.file).read(table, part, distinct, progress):
             cells = [rows.batch.column(name) for name in in_file]
             batch = pa.RecordBatch.from_arrays(cells, list(columns))
-            yield Rows(rows.file, rows.numbers, batch, rows.malformed)
+            renamed = Rows(rows.file, rows.numbers, batch, rows.malformed)
+            yield rules.apply(renamed) if rules else renamed
 
 
 def read_columns(table: Table, files: Iterable[str], columns: Sequence[Column], key: str) -> pa.Table:
@@ -172,12 +178,16 @@ def read_columns(table: Table, files: Iterable[str], columns: Sequence[Column], 
     check_columns(table, files, [column.name for column in columns])
     schema = pa.schema([(column.name, column.arrow_type) for column in columns])
     batches, numbers, owners = [], [], []
+    left_out = 0
     for index, file in enumerate(files):
         for rows in typed_batches(table, file, columns, key):
+            left_out += rows.left_out
             batches.append(rows.batch)
             numbers.append(rows.numbers)
             owners.append(np.full(len(rows.numbers), index))
     whole = pa.Table.from_batches(batches, schema=schema)
+    if left_out and not whole.num_rows:
+        raise UserError(all_left_out(", ".join(files), left_out))
     if whole.num_rows == 0:
         raise UserError(
             f"{', '.join(files)}: found no rows below the header; expected at least one. "
@@ -203,11 +213,21 @@ def typed_batches(table: Table, part: FilePart | str, columns: Sequence[Column],
     schema = pa.schema([(column.name, column.arrow_type) for column in columns])
     for rows in read_batches(table, part, [column.name for column in columns]):
         _refuse_malformed(rows)
-        arrays = [_convert_or_refuse(column, rows, key) for column in columns]
-        yield Rows(rows.file, rows.numbers, pa.record_batch(arrays, schema=schema))
+        arrays = [convert_or_refuse(column, rows, key) for column in columns]
+        yield Rows(rows.file, rows.numbers, pa.record_batch(arrays, schema=schema), left_out=rows.left_out)
 
 
-def _convert_or_refuse(column: Column, rows: Rows, key: str) -> pa.Array:
+def convert_or_refuse(column: Column, rows: Rows, key: str) -> pa.Array:
+    """The cells of a column, typed.
+
+    Args:
+        column: What they must be.
+        rows: Hold them.
+        key: Name of the column that must not be missing.
+
+    Raises:
+        UserError: For the first that is wrong; names file, row, column and value.
+    """
     cells = rows.batch.column(column.name)
     values, wrong = column.convert(cells)
     if column.name == key:
@@ -224,9 +244,24 @@ def _convert_or_refuse(column: Column, rows: Rows, key: str) -> pa.Array:
     return values
 
 
+def all_left_out(files: str, count: int) -> str:
+    """The error for a table of which ``where`` keeps no row."""
+    return (
+        f"{files}: 'where' leaves out all {count:,} rows. Expected at least one for which every condition "
+        "holds. Correct 'where' in domain.yaml; a value is compared with the whole cell, upper and lower "
+        "case as written."
+    )
+
+
 def _refuse_malformed(rows: Rows) -> None:
     if rows.malformed:
         row = rows.malformed[0]
+        if row.column is not None:
+            raise UserError(
+                f"{rows.file}, row {row.number}, column {row.column!r}: found {row.text!r}: {row.reason}. "
+                "Correct the file, or the table's rules in domain.yaml ('missing' names values that stand "
+                "for none)."
+            )
         raise UserError(
             f"{rows.file}, row {row.number}: {row.reason}: {row.text!r}. Mend the row (a cell that holds "
             "the delimiter needs quotes), or the table's delimiter and encoding in domain.yaml."

@@ -84,7 +84,7 @@ def feature_sources(declaration: Declaration) -> Sources:
             WHOLE_SPLIT: ", ".join(source.files for source in declaration.interactions.sources),
             **({name: queries.files for name in queries.features} if queries else {}),
         },
-        "candidate": {WHOLE_SPLIT: declaration.candidates.files},
+        "candidate": {WHOLE_SPLIT: declaration.catalogue_files},
     }
 
 
