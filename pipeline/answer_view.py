@@ -24,7 +24,8 @@ def print_answer(console: Console, answer: Answer, k: int, ask: Sequence[str]) -
         k: How many were asked for.
         ask: The command that asks for another user, without the user.
     """
-    user, moment = escape(answer.user), f"{datetime.fromtimestamp(answer.moment, UTC):%Y-%m-%d %H:%M} UTC"
+    user, version = escape(answer.user), escape(answer.version)
+    moment = f"{datetime.fromtimestamp(answer.moment, UTC):%Y-%m-%d %H:%M} UTC"
     if not answer.known:
         console.print(
             f"[bold yellow]User {user} is not in the data[/bold yellow]: recommended from the request's "
@@ -37,7 +38,7 @@ def print_answer(console: Console, answer: Answer, k: int, ask: Sequence[str]) -
             "attributes and history.",
             soft_wrap=True,
         )
-    console.print(_table(answer, f"Recommended to user {user}, asked at {moment}, version {answer.version}"))
+    console.print(_table(answer, f"Recommended to user {user}, asked at {moment}, version {version}"))
     found = len(answer.recommendations)
     if found < k:
         left = "" if k > answer.catalogue else ", the others being excluded"
@@ -54,7 +55,8 @@ def _table(answer: Answer, title: str) -> Table:
     table.add_column("recommended", ratio=3)
     rated = "rating" in answer.heads
     headers = {"positive": "P(liked)" if rated else "P(positive)"}
-    for header in ("score", *(headers.get(head, head) for head in answer.heads)):
+    # Heads are called after the actions, whose names are the user's.
+    for header in ("score", *(escape(headers.get(head, head)) for head in answer.heads)):
         table.add_column(header, justify="right", no_wrap=True)
     if answer.history:
         table.add_column("liked most recently" if rated else "most recently", ratio=2, style="dim")

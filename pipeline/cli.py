@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.markup import escape
 
 from components.ingest.errors import UserError
-from pipeline.cli_options import console, domain_option, root_option
+from pipeline.cli_options import console, domain_option, plain_console, root_option
 from pipeline.model_commands import export, inspect
 from pipeline.serve import serve
 
@@ -58,7 +57,7 @@ class _Commands(click.Group):
 
 
 def _say_error(message: str) -> None:
-    terminal = Console(stderr=True)
+    terminal = plain_console(stderr=True)
     terminal.print(f"[bold red]error[/bold red] {escape(message)}", highlight=False, soft_wrap=True)
 
 
@@ -170,7 +169,7 @@ def validate(
     from pipeline.check_data.command import validate_domain
     from pipeline.check_data.view import print_report
 
-    report = validate_domain(domain, root, data, overrides, Console(stderr=True))
+    report = validate_domain(domain, root, data, overrides, plain_console(stderr=True))
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:
@@ -271,7 +270,7 @@ A user the data do not know gets recommendations from the request's context alon
     "--at",
     "moment",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
-    help="When the request is made, UTC.  [default: the latest moment in the data]",
+    help="When the request is made, UTC; it knows nothing of that second or later.  [default: the log's end]",
 )
 @click.option(
     "--context",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -24,5 +25,17 @@ root_option = click.option(
 
 def console() -> Console:
     """The terminal; where there is none, lines of one width."""
-    terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=_WIDTH_OF_LOGS)
+    terminal = plain_console()
+    return terminal if terminal.is_terminal else plain_console(width=_WIDTH_OF_LOGS)
+
+
+def plain_console(**options: Any) -> Console:
+    """Return a console on which ``:name:`` is no picture: titles, ids and paths are shown as they are.
+
+    What stands in brackets is rich's markup, as everywhere: text of the user's goes through
+    :func:`rich.markup.escape`, or is printed with ``markup=False``.
+
+    Args:
+        options: Of :class:`rich.console.Console`.
+    """
+    return Console(emoji=False, **options)

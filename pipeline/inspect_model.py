@@ -139,7 +139,9 @@ def _servers(census: Census) -> tuple[Server, ...]:
 
 
 def _table(title: str, *headers: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", show_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD, title=escape(title), title_justify="left", title_style="bold", show_edge=False
+    )
     for header in headers:
         table.add_column(header, no_wrap=True)
     return table

@@ -16,7 +16,7 @@ from serving.model_files import ModelFiles
 
 
 def look_up_in(data_dir: Path) -> UserLookup:
-    """Looks users up in a run's tables, as of the latest moment in the log.
+    """Looks users up in a run's tables.
 
     Args:
         data_dir: The tables.
@@ -25,13 +25,14 @@ def look_up_in(data_dir: Path) -> UserLookup:
         The lookup; it raises a ModelError where the tables cannot be read.
     """
 
-    def look_up(files: ModelFiles, user: str) -> UserRecord:
+    def look_up(files: ModelFiles, user: str, moment: int | None) -> UserRecord:
         declaration = declaration_of(files)
         try:
-            record = read_query(declaration, str(data_dir), user)
+            record = read_query(declaration, str(data_dir), user, moment)
         except UserError as error:
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, str(error)) from error
-        moment = int(time.time()) if record.latest_in_log is None else record.latest_in_log
+        if moment is None:
+            moment = int(time.time()) if record.latest_in_log is None else record.latest_in_log
         return UserRecord(record.known, query_values(declaration, record, moment), record.seen)
 
     return look_up

@@ -153,8 +153,9 @@ def recommend(
         user: The user's id, known or not; None for :func:`example_user`.
         k: How many to ask for, at least 1.
         exclude_seen: Whether to leave out everything the user interacted with.
-        moment: When the request is made, seconds since 1970 UTC; by default the latest moment in the
-            data, so that a log from long ago is not asked about today.
+        moment: When the request is made, seconds since 1970 UTC: only interactions strictly earlier are
+            history, or left out as seen. By default the end of the log, all interactions included, so that
+            a log from long ago is not asked about today.
         context: Context feature to its value, as a cell of the log would say it; others are missing.
         filters: ``FEATURE=VALUE`` or ``FEATURE=LEAST..GREATEST``, see :func:`parsed_filters`.
         diversity: From 0 to below 1: how much it counts that they differ from each other.
@@ -170,7 +171,7 @@ def recommend(
     trained_on = files.vocabulary(f"query_{declaration.interactions.query_id}")
     if user is None:
         user = example_user(trained_on)
-    record = read_query(declaration, str(data_dir), user)
+    record = read_query(declaration, str(data_dir), user, moment)
     if moment is None:
         moment = _latest(record)
     query, wanted = query_values(declaration, record, moment, given), parsed_filters(declaration, filters)

@@ -100,7 +100,9 @@ def run_pipeline(
         log = places.new_log()
         if request.overrides:
             console.print(f"set for this run: {', '.join(request.overrides)}", markup=False, highlight=False)
-        console.print(f"{domain.title}: run in {places.path}, log {log}", highlight=False, soft_wrap=True)
+        console.print(
+            f"{domain.title}: run in {places.path}, log {log}", markup=False, highlight=False, soft_wrap=True
+        )
         progress = Progress()
         result = run_child(console, request.command(places.path), log, lock, progress)
     if result.summary:

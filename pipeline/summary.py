@@ -161,13 +161,13 @@ def _table(*headers: str, title: str) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        title=title,
+        title=escape(title),
         title_justify="left",
         title_style="bold",
         show_edge=False,
     )
     for number, header in enumerate(headers):
-        table.add_column(header, justify="right" if number else "left", no_wrap=True)
+        table.add_column(escape(header), justify="right" if number else "left", no_wrap=True)
     return table
 
 
@@ -177,7 +177,7 @@ def _splits(summary: RunSummary) -> Table:
     table = _table("split", "interactions", "positive", "users", "from (UTC)", "to (UTC)", title=title)
     for name, split in summary.splits.items():
         numbers = (f"{number:,}" for number in (split.count, split.positives, split.queries))
-        table.add_row(name, *numbers, _moment(split.first), _moment(split.last))
+        table.add_row(escape(name), *numbers, _moment(split.first), _moment(split.last))
     return table
 
 
@@ -231,7 +231,7 @@ def _print_list_table(
         names = [f"{rival}/{metric}" for rival in rivals]
         if any(name in metrics for name in names):
             label = metric.replace("popularity_bias", "pop. bias")
-            table.add_row(label, *(_number(metrics.get(name)) for name in names))
+            table.add_row(escape(label), *(_number(metrics.get(name)) for name in names))
     if table.row_count:
         console.print()
         console.print(table)
@@ -258,7 +258,7 @@ def _judgement_table(summary: RunSummary) -> Table:
     )
     for label, *names in rows:
         table.add_row(
-            label,
+            escape(label),
             *(
                 _number(values.get(name))
                 for values in summary.metrics.values()

@@ -23,19 +23,20 @@ from components.ingest.validation import validate
 
 @dataclass(frozen=True)
 class QueryRecord:
-    """One query (user), as of the latest interaction in the data.
+    """One query (user), as of a moment, or of the latest interaction in the data.
 
     Attributes:
         query_id: Its id.
-        known: Whether it has an interaction or a row in the queries table.
+        known: Whether it has an interaction, be it a later one, or a row in the queries table.
         attributes: Declared attribute to value: str, float, int (moments: seconds) or list of str; None
             where missing. Without the context.
         history: Candidate ids of the latest interactions of the history's actions (by default the positive
             ones), oldest first, as many as declared.
         history_timestamps: When they happened, seconds since 1970 UTC.
         history_actions: Their actions, where those tell them apart; else empty.
-        seen: Every candidate id it ever interacted with, each once, in order of first interaction.
-        latest_in_log: When anybody's latest interaction happened, seconds since 1970 UTC; None without any.
+        seen: Every candidate id it had interacted with, each once, in order of first interaction.
+        latest_in_log: When anybody's latest interaction happened, whatever the moment: seconds since 1970
+            UTC; None without any.
     """
 
     query_id: str
@@ -48,24 +49,28 @@ class QueryRecord:
     latest_in_log: int | None
 
 
-def read_query(declaration: Declaration, data_dir: str, query_id: str) -> QueryRecord:
+def read_query(
+    declaration: Declaration, data_dir: str, query_id: str, moment: int | None = None
+) -> QueryRecord:
     """Looks one query up in the user's tables, by the rules of ingestion.
 
     Args:
         declaration: The data half of the domain file.
         data_dir: Directory that relative file patterns start from.
         query_id: Whose record.
+        moment: Seconds since 1970 UTC: only strictly earlier interactions count, as for a history in
+            ingestion; None: all of them.
 
     Raises:
         UserError: If a table is missing, unreadable or lacks a column.
     """
     plan = InteractionPlan.of(declaration)
-    log, latest_in_log = _interactions_of(plan, data_dir, query_id)
+    log, latest_in_log, has_any = _interactions_of(plan, data_dir, query_id, moment)
     latest = log.events[-plan.history.length :]
     attributes = _attributes_of(plan, data_dir, query_id)
     return QueryRecord(
         query_id=query_id,
-        known=log.count > 0 or attributes is not None,
+        known=has_any or attributes is not None,
         attributes=attributes or {column.name: None for column in plan.attributes},
         history=log.candidates.take(pa.array(latest)).to_pylist(),
         history_timestamps=log.seconds[latest].tolist(),
@@ -75,8 +80,20 @@ def read_query(declaration: Declaration, data_dir: str, query_id: str) -> QueryR
     )
 
 
-def _interactions_of(plan: InteractionPlan, data_dir: str, query_id: str) -> tuple[Partition, int | None]:
-    """The query's usable interactions, in ingestion's order and without its duplicates; the log's end."""
+def _interactions_of(
+    plan: InteractionPlan, data_dir: str, query_id: str, moment: int | None
+) -> tuple[Partition, int | None, bool]:
+    """The query's usable interactions, in ingestion's order and without its duplicates.
+
+    Args:
+        plan: How to read the log.
+        data_dir: Where it is.
+        query_id: Whose.
+        moment: Only interactions strictly earlier than that second; None: all.
+
+    Returns:
+        The interactions, the log's end, and whether the query has any interaction, later ones included.
+    """
     moments: list[int] = []
 
     def note_latest(rows: Rows) -> None:
@@ -96,7 +113,11 @@ def _interactions_of(plan: InteractionPlan, data_dir: str, query_id: str) -> tup
                 known = _with_candidates_of(rows, plan, known)
             batches.append((rows, source))
     usable = [validate(rows, source, plan, known).usable for rows, source in batches]
-    return Partition(plan, Catalogue(known, string_entries(known)), usable, None), max(moments, default=None)
+    has_any = any(batch.num_rows for batch in usable)
+    if moment is not None:
+        usable = [batch.filter(pc.less(batch["timestamp"], moment)) for batch in usable]
+    partition = Partition(plan, Catalogue(known, string_entries(known)), usable, None)
+    return partition, max(moments, default=None), has_any
 
 
 def _with_candidates_of(rows: Rows, plan: InteractionPlan, known: pa.Array) -> pa.Array:

@@ -12,6 +12,7 @@ from rich.console import Console
 from components.ingest.errors import UserError
 from pipeline.acquire import acquire
 from pipeline.check_data.report import Finding, Report
+from pipeline.cli_options import plain_console
 from pipeline.domain import Domain, load_domain
 from pipeline.quiet import output_into
 from pipeline.run_process import environment
@@ -78,4 +79,4 @@ def _acquire(domain: Domain, places: RunRoot, progress: Console) -> None:
 def _own_stderr(progress: Console) -> Iterator[Console]:
     """A console on what is stderr now, that stays there while the process's own is sent elsewhere."""
     with os.fdopen(os.dup(2), "w", encoding="utf-8") as file:
-        yield Console(file=file, force_terminal=progress.is_terminal, quiet=not progress.is_terminal)
+        yield plain_console(file=file, force_terminal=progress.is_terminal, quiet=not progress.is_terminal)

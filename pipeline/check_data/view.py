@@ -136,7 +136,7 @@ def _features(report: Report) -> Table:
     table.columns[-1].justify = "left"
     for facts in report.features:
         name = escape(f"{facts.table}: {facts.name}")
-        table.add_row(name, facts.kind, f"{facts.missing:.1%}", escape(facts.seen))
+        table.add_row(name, escape(facts.kind), f"{facts.missing:.1%}", escape(facts.seen))
     return table
 
 

@@ -28,7 +28,7 @@ def print_profiles(console: Console, tables: Iterable[TableProfile], proposal: P
     """
     for profile in tables:
         shown = Table(
-            title=f"{escape(profile.given.label)}: {_described(profile)}",
+            title=escape(f"{profile.given.label}: {_described(profile)}"),
             title_justify="left",
             title_style="bold",
             box=None,

@@ -130,7 +130,9 @@ class _Sitting:
         self._deadline = time.monotonic() + self._seconds_left()
         if self.trials:
             known = f"{len(self.trials)} of them are there from before"
-            self._console.print(f"{known}; going on in {folder}", highlight=False, soft_wrap=True)
+            self._console.print(
+                f"{known}; going on in {folder}", markup=False, highlight=False, soft_wrap=True
+            )
 
     def _take(self, event: Event) -> None:
         match event:
@@ -200,6 +202,7 @@ def tune_domain(
         log = places.new_log()
         console.print(
             f"{domain.title}: {request.trials} trials in {places.path}, log {log}",
+            markup=False,
             highlight=False,
             soft_wrap=True,
         )

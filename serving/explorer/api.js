@@ -113,8 +113,9 @@ export class Model {
     return (await answered(this.#own("users", { q: text, limit: 10 }), { signal })).users;
   }
 
-  async user(id, signal) {
-    return answered(this.#own("user", { id }), { signal });
+  /** One user, as of a moment (seconds since 1970), or of the end of the log. */
+  async user(id, at, signal) {
+    return answered(this.#own("user", at === undefined ? { id } : { id, at }), { signal });
   }
 
   #own(what, query = {}) {

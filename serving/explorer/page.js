@@ -171,10 +171,14 @@ function showUsers() {
   byId("known").replaceChildren(chip("", "somebody new"), ...model.facts.users.map((id) => chip(id, id)));
 }
 
-const choose = (user) => trying(async () => {
+/** Asks for a user, as of a moment where one is given: their history is what happened before it. */
+const choose = (user, at) => trying(async () => {
   const id = user.trim(), { facts } = model;
-  const attributes = facts.moment ? { [facts.moment]: Math.floor(Date.now() / 1000) } : {};
-  Object.assign(asked, { user: id, attributes, history: [], seen: [], excluded: [] });
+  const now = facts.moment ? { [facts.moment]: Math.floor(Date.now() / 1000) } : {};
+  // Of the same user at another moment, what was typed and excluded stays.
+  const typed = at === undefined ? {} : { ...asked.attributes };
+  const excluded = at === undefined ? [] : asked.excluded;
+  Object.assign(asked, { user: id, attributes: { ...now, ...typed }, history: [], seen: [], excluded });
   byId("user").value = id;
   let note = "";
   if (id) {
@@ -183,12 +187,12 @@ const choose = (user) => trying(async () => {
     const { signal } = (choosing = new AbortController());
     let found;
     try {
-      found = await model.user(id, signal);
+      found = await model.user(id, at, signal);
     } finally {
       byId("user-note").textContent = "";
     }
     const { history = [], history_age: ages = [], history_action: actions = [], ...known } = found.query;
-    Object.assign(asked.attributes, known);
+    Object.assign(asked.attributes, known, typed);
     asked.history = history.map((each, place) => ({ id: each, age: ages[place] ?? 0, action: actions[place] }));
     asked.seen = found.seen;
     await model.describe(history, signal);
@@ -306,8 +310,10 @@ byId("user").addEventListener("input", debounced(() => trying(async () => {
 byId("attributes").addEventListener("change", (event) => {
   const { name } = event.target;
   const { kind } = model.facts.query_features.find((feature) => feature.name === name);
-  asked.attributes[name] = readAttribute(event.target, kind);
-  refresh();
+  const value = (asked.attributes[name] = readAttribute(event.target, kind));
+  // Another moment has another past.
+  if (name === model.facts.moment && model.facts.histories && asked.user && Number.isFinite(value)) choose(asked.user, value);
+  else refresh();
 });
 byId("clear").addEventListener("click", () => {
   asked.history = [];

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -145,14 +146,14 @@ class _Handlers:
         return await self._answered(request, answer)
 
     async def user(self, request: web.Request) -> web.Response:
-        """What is known of one user."""
-        id = _id(request)
+        """What is known of one user, as of a moment (``at``) or of the end of the log."""
+        id, moment = _id(request), _moment(request)
 
         def answer(version: _Version) -> dict[str, Any]:
             trained_on = id in users(version.files)
             if self._explorer.look_up is None:
                 return {"known": None, "trained_on": trained_on, "query": {}, "seen": []}
-            record = self._explorer.look_up(version.files, id)
+            record = self._explorer.look_up(version.files, id, moment)
             return {
                 "known": record.known,
                 "trained_on": trained_on,
@@ -219,6 +220,15 @@ def _id(request: web.Request) -> str:
     if "id" not in request.query:
         raise invalid(f"{request.path}: expected ?id=...")
     return request.query["id"]
+
+
+def _moment(request: web.Request) -> int | None:
+    text = request.query.get("at")
+    if text is None:
+        return None
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise invalid(f"at: found {text!r}, expected whole seconds since 1970, UTC")
+    return int(text)
 
 
 def _count(request: web.Request, default: int) -> int:

@@ -16,7 +16,7 @@ class UserRecord:
     Attributes:
         known: Whether the data know the user.
         query: Feature to value, history included, as :func:`serving.queries.batch_of` takes them.
-        seen: Every candidate the user ever interacted with.
+        seen: Every candidate the user had interacted with.
     """
 
     known: bool
@@ -24,9 +24,9 @@ class UserRecord:
     seen: Sequence[str]
 
 
-UserLookup = Callable[[ModelFiles, str], UserRecord]
-"""Looks a user up for a version, whose declaration says where the data are; raises ModelError if they cannot
-be read. Any thread may call it."""
+UserLookup = Callable[[ModelFiles, str, int | None], UserRecord]
+"""Looks a user up for a version, whose declaration says where the data are, as of a moment (seconds since
+1970 UTC; None: the end of the log). Raises ModelError if they cannot be read. Any thread may call it."""
 
 
 @dataclass(frozen=True)

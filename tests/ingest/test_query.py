@@ -18,6 +18,49 @@ def test_a_known_query_has_its_attributes_latest_history_and_all_it_saw(shop, de
     )
 
 
+@pytest.mark.parametrize(
+    ("reader", "moment", "history", "seen"),
+    [
+        ("ada", 2051, ["104", "105", "106"], ["007", "101", "102", "103", "104", "105", "106"]),
+        # An interaction of that very second is not known yet.
+        ("ada", 2050, ["103", "104", "105"], ["007", "101", "102", "103", "104", "105"]),
+        ("ada", 1201, ["007", "101"], ["007", "101", "102"]),
+        ("bob", 1250, [], ["007"]),
+        ("ada", 1000, [], []),
+        ("eli", 0, [], []),
+        ("eli", -5, [], []),
+        ("cyd", 10**12, ["102", "104", "105"], ["007", "101", "102", "103", "104", "105"]),
+    ],
+)
+def test_at_a_moment_nothing_is_known_of_that_second_or_later(
+    shop, declare, reader, moment, history, seen
+) -> None:
+    record = read_query(declare(), str(shop), reader, moment)
+    assert (record.history, record.seen) == (history, seen)
+    assert all(then < moment for then in record.history_timestamps)
+    assert record.known and record.latest_in_log == 2200
+
+
+def test_the_history_at_an_interactions_moment_is_that_of_its_example(
+    shop, declare, ingest, read_split
+) -> None:
+    written = ingest(shop)
+    examples = [example for split in ("train", "eval", "test") for example in read_split(written, split)]
+    for example in examples:
+        (reader,), (moment,) = example["reader"], example["rated_at"]
+        record = read_query(declare(), str(shop), reader, moment)
+        assert record.history == example["history"]
+        assert [float(moment - then) for then in record.history_timestamps] == example["history_age"]
+
+
+def test_a_stub_met_later_is_not_known_earlier(shop, declare) -> None:
+    with (shop / "interactions.csv").open("a") as file:
+        file.write("zoe,999,5,1500\nzoe,101,5,1600\n")
+    log = {"unknown_candidates": "stub"}
+    assert read_query(declare(interactions=log), str(shop), "zoe", 1500).seen == []
+    assert read_query(declare(interactions=log), str(shop), "zoe", 1600).seen == ["999"]
+
+
 def test_an_unknown_query_has_nothing(shop, declare) -> None:
     record = read_query(declare(), str(shop), "nobody")
     assert not record.known

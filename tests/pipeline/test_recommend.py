@@ -161,6 +161,14 @@ def test_the_request_is_made_at_the_latest_moment_unless_told(ask, root, model):
     assert math.isnan(inputs["born"][0])
 
 
+def test_a_request_of_the_past_neither_uses_nor_leaves_out_what_came_later(ask):
+    answer = ask("ada", k=8, exclude_seen=True, moment=1201)
+    assert [item.id for item in answer.history] == ["101", "007"]
+    assert {item.id for item in answer.recommendations} == {"103", "104", "105", "106", "107"}
+    early = ask("eli", moment=1500)
+    assert (early.known, early.history) == (True, ())
+
+
 def test_the_table_shows_titles_beside_what_was_liked_and_how_to_ask_for_another(ask):
     shown = _printed(ask("ada", k=9), k=9)
     first = next(line for line in shown.splitlines() if "Last Lighthouse" in line)

@@ -141,6 +141,17 @@ def test_a_users_history_comes_from_the_event_log(shop):
     assert ask(shop, "api/users?q=c") == (200, {"users": ["cyd"]})
 
 
+@pytest.mark.parametrize(
+    ("at", "history", "ages"),
+    [(2050, ["103", "104", "105"], [500, 450, 250]), (1101, ["007", "101"], [101, 1])],
+)
+def test_a_users_history_is_that_of_the_moment_asked_about(shop, at, history, ages):
+    status, ada = ask(shop, f"api/user?id=ada&at={at}")
+    assert (status, ada["known"]) == (200, True)
+    assert ada["query"] == ada["query"] | {"history": history, "history_age": ages, "rated_at": at}
+    assert set(history) <= set(ada["seen"]) and "106" not in ada["seen"]
+
+
 def test_without_an_event_log_histories_are_not_known(base):
     with running(base, "shop", explorer=Explorer("shop")) as server:
         assert ask(server, "api/model")[1]["histories"] is False
@@ -162,6 +173,7 @@ def test_a_log_that_is_gone_is_told(base, tmp_path):
         ("api/catalogue?limit=0", 400, "limit: found '0', expected 1 to 50"),
         ("api/catalogue?version=8", 404, "version 8 of model 'shop' is not available; available: 7"),
         ("api/catalogue?version=new", 400, "version: found 'new', expected a number"),
+        ("api/user?id=ada&at=now", 400, "at: found 'now', expected whole seconds since 1970, UTC"),
         ("api/nothing", 404, "Malformed request"),
     ],
 )
