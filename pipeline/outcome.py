@@ -42,7 +42,10 @@ def collect_summary(
         left_out=left_out(ingestion),
         candidates=ingestion.candidates,
         stubs=ingestion.stubs,
-        warnings=read_verdict(outputs["AnomalyGate"]["verdict"][0].uri).warnings,
+        warnings=(
+            *ingestion.remarks,
+            *read_verdict(outputs["AnomalyGate"]["verdict"][0].uri).warnings,
+        ),
         evaluated={split: int(values.get(EVALUATED) or 0) for split, values in metrics.items()},
         metrics=metrics,
         baselines=_baselines(outputs.get("BaselineTrainer", {})),

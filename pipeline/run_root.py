@@ -57,8 +57,14 @@ class RunRoot:
         """Create the root and see that it can be written.
 
         Raises:
-            UserError: If it cannot.
+            UserError: If it cannot, or TFX would read its path as a pattern.
         """
+        found = next((sign for sign in "[*?" if sign in str(self.path)), None)
+        if found:
+            raise UserError(
+                f"the run's root {self.path} has {found!r} in its path; expected none of [ * ?, as TFX finds "
+                "its own files by patterns. Name another folder with --root."
+            )
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".writable"

@@ -47,8 +47,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """
         plan = unpack(CandidatePlan, exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
         found = input_files(exec_properties)
-        base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-        catalogue = _read_catalogue(plan, base, found)
+        catalogue = _read_catalogue(plan, found)
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         directory = os.path.join(examples.uri, f"Split-{CATALOGUE_SPLIT}")
         shards = -(-catalogue.num_rows // ROWS_PER_SHARD)
@@ -59,20 +58,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         set_splits(examples, [CATALOGUE_SPLIT], exec_properties)
 
 
-def _read_catalogue(plan: CandidatePlan, base: str, found: Mapping[str, Sequence[str]]) -> pa.Table:
+def _read_catalogue(plan: CandidatePlan, found: Mapping[str, Sequence[str]]) -> pa.Table:
     """The candidates, by id.
 
     Args:
         plan: What to read.
-        base: What relative patterns start from.
         found: The files by input split.
     """
     log = {}
     if plan.log is not None:
-        log = dict(enumerate(part.files for part in log_files(plan.log, base, found)))
+        log = dict(enumerate(part.files for part in log_files(plan.log, found)))
     if plan.candidates.made_from:
         return catalogue_of_log(plan, log)
-    files = newest_spans(os.path.join(base, plan.candidates.files), found[CANDIDATES], 1).files
+    files = newest_spans(plan.candidates.files, found[CANDIDATES], 1).files
     key = plan.candidates.id
     catalogue = read_columns(plan.candidates, files, plan.columns, key)
     if plan.log is not None:

@@ -34,6 +34,7 @@ from components.ingest.errors import UserError
 from components.ingest.files.file_parts import file_parts
 from components.ingest.files.file_patterns import SpanFiles, newest_spans
 from components.ingest.files.file_system import locate
+from components.ingest.files.same_files import refuse_files_twice
 from components.ingest.files.tables import all_left_out, check_columns, matching_files
 from components.ingest.plan import CANDIDATES, QUERIES, InteractionPlan, source_split
 from components.ingest.reading import LogPart, write_catalogue
@@ -58,24 +59,26 @@ def input_files(exec_properties: Mapping[str, Any]) -> dict[str, list[str]]:
     config = proto.Input()
     proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], config)
     base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-    return {split.name: matching_files(os.path.join(base, split.pattern)) for split in config.splits}
+    return {split.name: matching_files(base, split.pattern) for split in config.splits}
 
 
-def log_files(plan: InteractionPlan, base: str, found: Mapping[str, Sequence[str]]) -> list[SpanFiles]:
+def log_files(plan: InteractionPlan, found: Mapping[str, Sequence[str]]) -> list[SpanFiles]:
     """The files to read of each source: those of the newest spans, where there are spans.
 
     Args:
         plan: Names the sources.
-        base: What relative patterns start from.
         found: The files by input split.
 
     Raises:
-        UserError: If no file of a source fits its pattern.
+        UserError: If no file of a source fits its pattern, or a file would be read twice.
     """
-    return [
-        newest_spans(os.path.join(base, source.files), found[source_split(number)], plan.interactions.spans)
-        for number, source in enumerate(plan.interactions.sources)
+    sources = plan.interactions.sources
+    log = [
+        newest_spans(source.files, found[source_split(number)], plan.interactions.spans)
+        for number, source in enumerate(sources)
     ]
+    refuse_files_twice([(source, part.files) for source, part in zip(sources, log, strict=True)])
+    return log
 
 
 def set_splits(examples: types.Artifact, splits: Sequence[str], exec_properties: Mapping[str, Any]) -> None:
@@ -102,16 +105,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """
         plan = unpack(InteractionPlan, exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
         found = input_files(exec_properties)
-        base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-        log = log_files(plan, base, found)
+        log = log_files(plan, found)
         for source, span_files in zip(plan.interactions.sources, log, strict=True):
             check_columns(source, span_files.files, [column.name for column in plan.columns(source)])
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         queries: Sequence[str] = ()
         if plan.queries is not None:
-            queries = newest_spans(os.path.join(base, plan.queries.files), found[QUERIES], 1).files
+            queries = newest_spans(plan.queries.files, found[QUERIES], 1).files
             check_columns(plan.queries, queries, [plan.queries.id, *(c.name for c in plan.attributes)])
-        ids, stubs = _candidate_ids(plan, base, found, log)
+        ids, stubs = _candidate_ids(plan, found, log)
         system, work = _fresh_directory(os.path.join(examples.uri, _WORK))
         try:
             write_catalogue(ids, os.path.join(examples.uri, _WORK))
@@ -137,13 +139,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 def _candidate_ids(
-    plan: InteractionPlan, base: str, found: Mapping[str, Sequence[str]], log: Sequence[SpanFiles]
+    plan: InteractionPlan, found: Mapping[str, Sequence[str]], log: Sequence[SpanFiles]
 ) -> tuple[pa.Array, pa.Array]:
     """The ids of all candidates, ascending bytewise, and those of the stubs among them.
 
     Args:
         plan: Says where they are.
-        base: What relative patterns start from.
         found: The files by input split.
         log: The log's files by source.
     """
@@ -151,7 +152,7 @@ def _candidate_ids(
     nothing = pa.array([], pa.string())
     if plan.candidates.made_from:
         return stub_ids(plan, of_log, nothing), nothing
-    files = newest_spans(os.path.join(base, plan.candidates.files), found[CANDIDATES], 1).files
+    files = newest_spans(plan.candidates.files, found[CANDIDATES], 1).files
     ids = read_candidate_ids(plan, files)
     stubs = stub_ids(plan, of_log, ids) if plan.interactions.unknown_candidates == "stub" else nothing
     return with_stubs(ids, stubs), stubs
@@ -176,7 +177,15 @@ def _finish(plan: InteractionPlan, uri: str, candidates: int, stubs: int, log: S
     """Completes the summary, brings the dead letters together, and judges."""
     summary = read_ingestion_summary(uri)
     span = next((part.newest for part in log if part.newest is not None), None)
-    summary = summary.model_copy(update={"candidates": candidates, "stubs": stubs, "span": span})
+    remarks = (part.remark(source.files) for source, part in zip(plan.interactions.sources, log, strict=True))
+    summary = summary.model_copy(
+        update={
+            "candidates": candidates,
+            "stubs": stubs,
+            "span": span,
+            "remarks": tuple(remark for remark in remarks if remark),
+        }
+    )
     write_ingestion_summary(summary, uri)
     system, work = locate(os.path.join(uri, _WORK))
     entries = system.get_file_info(pa_fs.FileSelector(work))

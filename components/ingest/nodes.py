@@ -10,7 +10,7 @@ from components.ingest import candidates, interactions
 from components.ingest.custom_config import pack
 from components.ingest.declaration import Declaration, Table
 from components.ingest.files.file_patterns import as_glob
-from components.ingest.files.tables import absolute_directory
+from components.ingest.files.tables import directory_glob, joined
 from components.ingest.plan import CANDIDATES, QUERIES, CandidatePlan, InteractionPlan, source_split
 
 
@@ -27,9 +27,10 @@ def interaction_gen(declaration: Declaration, data_dir: str) -> FileBasedExample
     tables = {**_log(declaration), **_catalogue(declaration)}
     if declaration.queries is not None:
         tables[QUERIES] = declaration.queries
+    input_base, input_config = _inputs(tables, data_dir)
     return FileBasedExampleGen(
-        input_base=absolute_directory(data_dir),
-        input_config=_input_config(tables),
+        input_base=input_base,
+        input_config=input_config,
         # The executor knows the splits; TFX would divide by hash, or copy the input's.
         output_config=proto.Output(),
         custom_config=pack(InteractionPlan.of(declaration)),
@@ -46,9 +47,10 @@ def candidate_gen(declaration: Declaration, data_dir: str) -> FileBasedExampleGe
     """
     plan = CandidatePlan.of(declaration)
     log = _log(declaration) if plan.log else {}
+    input_base, input_config = _inputs({**log, **_catalogue(declaration)}, data_dir)
     return FileBasedExampleGen(
-        input_base=absolute_directory(data_dir),
-        input_config=_input_config({**log, **_catalogue(declaration)}),
+        input_base=input_base,
+        input_config=input_config,
         output_config=proto.Output(),
         custom_config=pack(plan),
         custom_executor_spec=executor_spec.BeamExecutorSpec(candidates.Executor),
@@ -65,12 +67,19 @@ def _catalogue(declaration: Declaration) -> dict[str, Table]:
     return {} if declaration.candidates.made_from else {CANDIDATES: declaration.candidates}
 
 
-def _input_config(tables: dict[str, Table]) -> proto.Input:
-    """An input split a table. An absolute pattern stays itself when joined to the input base.
+def _inputs(tables: dict[str, Table], data_dir: str) -> tuple[str, proto.Input]:
+    """The glob of the data directory, and an input split a table.
+
+    TFX joins both as paths: an absolute pattern stays itself then, but a URI would not. Where one is named,
+    all patterns are made whole, and the base is empty.
 
     Spans are the executor's to tell apart: TFX' driver would take the newest alone, the same of every
     table, where a log is the newest few of them and a catalogue may have none.
     """
-    return proto.Input(
-        splits=[proto.Input.Split(name=name, pattern=as_glob(table.files)) for name, table in tables.items()]
-    )
+    base = directory_glob(data_dir)
+    patterns = {name: as_glob(table.files) for name, table in tables.items()}
+    if any("://" in pattern for pattern in patterns.values()):
+        patterns = {name: joined(base, pattern) for name, pattern in patterns.items()}
+        base = ""
+    splits = [proto.Input.Split(name=name, pattern=pattern) for name, pattern in patterns.items()]
+    return base, proto.Input(splits=splits)

@@ -66,6 +66,8 @@ class IngestionSummary(Strict):
     """First timestamp of the test split; None unless split by time, or where no row could be used."""
     splits: dict[str, SplitSummary]
     """Name to split, oldest first; a split without interactions is not there."""
+    remarks: tuple[str, ...] = ()
+    """What was noticed of the files: such as fit the pattern but number no span."""
     bytes_written: int
     """Size of the example files."""
     unreadable: tuple[str, ...] = ()

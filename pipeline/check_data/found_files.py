@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from components.ingest.declaration import Declaration, Table
 from components.ingest.errors import UserError
 from components.ingest.files.file_patterns import SpanFiles
 from components.ingest.files.file_system import locate
-from components.ingest.files.tables import absolute_directory, check_columns, matching_spans
+from components.ingest.files.same_files import copies, identity, refuse_files_twice
+from components.ingest.files.tables import check_columns, table_spans
 from components.ingest.plan import CandidatePlan, InteractionPlan
 from pipeline.check_data.report import FileFacts, Finding, TableFacts
 
@@ -70,7 +70,38 @@ def find_tables(declaration: Declaration, data_dir: str) -> tuple[list[FoundTabl
         found, faults = _find(table, columns, spans, data_dir)
         tables.append(FoundTable(name, table, found, not faults))
         findings += [Finding(level="error", about=f"{name} files", message=fault) for fault in faults]
+        if remark := found and found.remark(table.files):
+            findings.append(Finding(level="warning", about=f"{name} files", message=remark))
+    findings += _read_twice(tables)
     return tables, findings
+
+
+def _read_twice(tables: Sequence[FoundTable]) -> Iterator[Finding]:
+    """Files of the log that are another file, too, or hold what another one does."""
+    sources = [table for table in tables if table.name == INTERACTIONS]
+    about = f"{INTERACTIONS} files"
+    try:
+        refuse_files_twice([(source.table, source.files) for source in sources])
+    except UserError as error:
+        yield Finding(level="error", about=about, message=str(error))
+    log = [file for source in sources for file in source.files]
+    for first, second in copies(log):
+        yield Finding(
+            level="warning",
+            about=about,
+            message=f"{second} holds just what {first} does, so that each of its rows is read twice. "
+            "Expected each interaction once. Remove the copy, or correct 'files' so that it is not read.",
+        )
+    of_log = {identity(file): file for file in log}
+    for table in tables:
+        for file in table.files if table.name != INTERACTIONS else ():
+            if identity(file) in of_log:
+                yield Finding(
+                    level="warning",
+                    about=f"{table.name} files",
+                    message=f"{file} is a file of the event log, too; expected a table of its own, with one "
+                    "row an id. Correct 'files' if it is not the right one.",
+                )
 
 
 def _find(
@@ -78,7 +109,7 @@ def _find(
 ) -> tuple[SpanFiles | None, list[str]]:
     """A table's files, and everything wrong with them that their headers show."""
     try:
-        found = matching_spans(os.path.join(absolute_directory(data_dir), table.files), spans)
+        found = table_spans(table, data_dir, spans)
     except UserError as error:
         return None, [str(error)]
     faults = []

@@ -10,13 +10,17 @@ import yaml
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx import v1 as tfx
+from tfx.components.example_gen import utils as tfx_utils
 from tfx.orchestration import metadata
+from tfx.utils import proto_utils
+from tfx.v1 import proto
 
 from components.ingest.declaration import DERIVED, Declaration
 from components.ingest.errors import UserError
 from components.ingest.example_schema import candidate_features, complete_schema, interaction_features
 from components.ingest.files.columns import column_of
 from components.ingest.gate.anomaly_gate import AnomalyGate
+from components.ingest.interactions import input_files
 from components.ingest.nodes import candidate_gen, interaction_gen
 from components.ingest.schema_gen import SchemaGen
 
@@ -150,3 +154,37 @@ def test_a_domains_schemas_cover_its_declaration_with_types_transform_reads(doma
 def test_an_object_stores_uri_reaches_the_steps_as_it_is(declare: Callable[..., Declaration]) -> None:
     for make in (interaction_gen, candidate_gen):
         assert make(declare(), "gs://shop/data").exec_properties["input_base"] == "gs://shop/data"
+
+
+@pytest.mark.parametrize("name", ["data [v2]", "d*a", "what?", "[!a]", "{SPAN}"])
+def test_tfx_finds_the_files_that_the_steps_read(
+    tmp_path: Path, declare: Callable[..., Declaration], name: str
+) -> None:
+    data = tmp_path / name
+    for folder in (data, tmp_path / "data v", tmp_path / "dxa", tmp_path / "whatx", tmp_path / "b"):
+        folder.mkdir()
+        for file in ("interactions.csv", "candidates.csv", "queries.csv"):
+            (folder / file).write_text(str(folder))
+    node = interaction_gen(declare(), str(data))
+    config = proto.Input()
+    proto_utils.json_to_proto(node.exec_properties["input_config"], config)
+    print_of, _, _ = tfx_utils.calculate_splits_fingerprint_span_and_version(
+        node.exec_properties["input_base"], config.splits
+    )
+    assert print_of.count(f"num_files:1,total_bytes:{len(str(data))}") == len(config.splits) == 3
+    assert input_files(node.exec_properties)["interactions-0"] == [str(data / "interactions.csv")]
+
+
+def test_a_uri_named_by_a_table_is_not_below_the_data_directory(
+    tmp_path: Path, declare: Callable[..., Declaration]
+) -> None:
+    declaration = declare()
+    elsewhere = declaration.candidates.model_copy(update={"files": "gs://shop/items.csv"})
+    for make in (interaction_gen, candidate_gen):
+        node = make(declaration.model_copy(update={"candidates": elsewhere}), str(tmp_path))
+        config = proto.Input()
+        proto_utils.json_to_proto(node.exec_properties["input_config"], config)
+        base = node.exec_properties["input_base"]
+        patterns = {split.name: os.path.join(base, split.pattern) for split in config.splits}
+        assert patterns.pop("candidates") == "gs://shop/items.csv"
+        assert all(pattern.startswith(f"{tmp_path}/") for pattern in patterns.values())

@@ -226,6 +226,13 @@ def test_a_root_that_cannot_be_written_is_refused(tmp_path):
         RunRoot(tmp_path / "taken").prepare()
 
 
+@pytest.mark.parametrize("name", ["data [v2]", "runs*", "what?/shop", "[x/y", "a]b[c"])
+def test_a_root_that_tfx_would_read_as_a_pattern_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match=r"in its path; expected none of .*--root"):
+        RunRoot(tmp_path / name).prepare()
+    assert not list(tmp_path.iterdir())
+
+
 def _can_lock(root: Path) -> bool:
     try:
         with RunRoot(root).locked():

@@ -568,3 +568,24 @@ def test_findings_know_three_levels_and_only_errors_fail():
     for level, ok in (("suggestion", True), ("warning", True), ("error", False)):
         finding = Finding(level=level, about="x", message="y")
         assert report.model_copy(update={"findings": (finding,)}).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("names", "sources", "level", "words"),
+    [
+        (["day-2024-02-30.csv"], "day-{YYYY}-{MM}-{DD}.csv", "warning", "not read: "),
+        (["day-2024-01-last.csv"], "day-{YYYY}-{MM}-{DD}.csv", "warning", "day-2024-01-last.csv"),
+        (["day-2024-01-02 (1).csv"], "day-*.csv", "warning", "holds just what"),
+        (["more/day.csv"], "{day-*.csv,more/*.csv}", "warning", "each of its rows is read twice"),
+        ([], "{day-*.csv,day-2024-01-02.csv}", "error", "is read twice"),
+        ([], "{day-*.csv,./day-2024-01-02.csv}", "error", "another way of writing its path"),
+    ],
+)
+def test_rows_read_twice_and_files_not_read_are_told(shop, look, names, sources, level, words):
+    (shop / "more").mkdir()
+    for name in ["day-2024-01-02.csv", *names]:
+        shutil.copy(shop / "interactions.csv", shop / name)
+    listed = sources.strip("{}").split(",") if "," in sources else [sources]
+    report = look(f"interactions.sources={json.dumps([{'files': name} for name in listed])}")
+    ((found, message),) = told(report, "interactions files")
+    assert found == level and words in message

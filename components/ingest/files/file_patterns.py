@@ -27,10 +27,25 @@ class SpanFiles:
     Attributes:
         by_span: Span to its files, sorted, ascending by span; empty where the pattern numbers none.
         files: All of them, sorted.
+        left_out: Files that the glob matches but whose names number no span, sorted: anything but digits in
+            a placeholder's place, or a date that does not exist.
     """
 
     by_span: dict[int, tuple[str, ...]]
     files: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+    def remark(self, pattern: str) -> str | None:
+        """Return what to tell the user of the files left out; None where there are none."""
+        if not self.left_out:
+            return None
+        names = ", ".join(self.left_out[:_SHOWN_FILES])
+        more = len(self.left_out) - _SHOWN_FILES
+        return (
+            f"{len(self.left_out):,} files lie where those of {pattern} do, but are not read: {names}"
+            f"{f' and {more:,} more' if more > 0 else ''}. Expected digits in place of what stands in "
+            "braces, and a date that exists. Rename them if they belong to the table, or move them away."
+        )
 
     @property
     def newest(self) -> int | None:
@@ -47,7 +62,7 @@ def newest_spans(pattern: str, files: Iterable[str], spans: int | None = None) -
     """Picks the newest spans, and of each only the highest version.
 
     Args:
-        pattern: With or without placeholders.
+        pattern: With or without placeholders; relative to a directory that all files are in, or absolute.
         files: What matches :func:`as_glob` of it. Files with anything but the right number of digits in
             a placeholder's place, or no such date, are no part of the table.
         spans: How many spans; None: all.
@@ -61,21 +76,25 @@ def newest_spans(pattern: str, files: Iterable[str], spans: int | None = None) -
         return SpanFiles({}, tuple(files))
     expression = _expression(pattern)
     versions: dict[int, dict[int, list[str]]] = {}
+    left_out: list[str] = []
     for file in files:
         match = expression.fullmatch(file)
         span = _span(match.groupdict()) if match else None
         if match and span is not None:
             version = int(match.groupdict().get("VERSION") or 0)
             versions.setdefault(span, {}).setdefault(version, []).append(file)
+        else:
+            left_out.append(file)
     if not versions:
         raise UserError(
             f"no file fits {pattern}; there are: {', '.join(files[:_SHOWN_FILES]) or 'none'}. Expected "
-            "digits in place of what stands in braces (and a date that exists). Rename the files, or mend "
-            "'files' in domain.yaml."
+            "digits in place of what stands in braces (and a date that exists). Rename the files, or "
+            "correct 'files' in domain.yaml."
         )
     chosen = sorted(versions)[-spans:] if spans else sorted(versions)
     by_span = {span: tuple(versions[span][max(versions[span])]) for span in chosen}
-    return SpanFiles(by_span, tuple(sorted(file for of_span in by_span.values() for file in of_span)))
+    chosen_files = sorted(file for of_span in by_span.values() for file in of_span)
+    return SpanFiles(by_span, tuple(chosen_files), tuple(left_out))
 
 
 def _check(pattern: str) -> None:
@@ -91,11 +110,12 @@ def _check(pattern: str) -> None:
     elif "VERSION" in names and len(names) == 1:
         fault = "{VERSION} alone; expected {SPAN} or a date beside it"
     if fault:
-        raise UserError(f"{pattern}: found {fault}. Mend 'files' in domain.yaml.")
+        raise UserError(f"{pattern}: found {fault}. Correct 'files' in domain.yaml.")
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
-    parts, end = [], 0
+    """What the ends of the files' paths must be; the directory before a relative pattern is a path."""
+    parts, end = ["(?:.*/)?"], 0
     for placeholder in _PLACEHOLDER.finditer(pattern):
         name, width = placeholder.groups()
         digits = f"{{{_DATE.get(name, width)}}}" if name in _DATE or width else "+"
@@ -106,14 +126,21 @@ def _expression(pattern: str) -> re.Pattern[str]:
 
 def _glob_expression(text: str) -> str:
     """A regular expression for a glob without placeholders; wildcards stay within a folder."""
-    return "".join(_token_expression(token) for token in re.split(r"(\*|\?|\[.+?\])", text))
+    return "".join(_token_expression(token) for token in re.split(r"(\*|\?|\[!?\]?[^\]]*\])", text))
 
 
 def _token_expression(token: str) -> str:
     if token in ("*", "?"):
         return {"*": "[^/]*", "?": "[^/]"}[token]
     if token.startswith("[") and token.endswith("]"):
-        return token.replace("\\", "\\\\").replace("[!", "[^", 1)
+        inside = re.sub(r"([\\\[\]&~|^])", r"\\\1", token[1:-1].removeprefix("!"))
+        expression = f"[{'^' if token.startswith('[!') else ''}{inside}]"
+        try:
+            re.compile(expression)
+        except re.error:
+            # A range the wrong way round, which a glob matches with nothing.
+            return "(?!)"
+        return expression
     return re.escape(token)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -34,39 +35,70 @@ def table_files(table: Table, data_dir: str, spans: int | None = None) -> list[s
     Raises:
         UserError: If there is none.
     """
-    return matching_files(os.path.join(absolute_directory(data_dir), table.files), spans)
+    return list(table_spans(table, data_dir, spans).files)
 
 
-def absolute_directory(data_dir: str) -> str:
-    """The directory's absolute path; an object store's URI as it is."""
-    return data_dir if "://" in data_dir else os.path.abspath(data_dir)
+def table_spans(table: Table, data_dir: str, spans: int | None = None) -> SpanFiles:
+    """As :func:`table_files`, but telling which span each file is of, and what is left out."""
+    return newest_spans(table.files, matching_files(directory_glob(data_dir), table.files), spans)
 
 
-def matching_files(pattern: str, spans: int | None = None) -> list[str]:
-    """Paths or URIs matching a pattern, sorted; of each span the newest version.
+def directory_glob(data_dir: str) -> str:
+    """The glob of a directory's absolute path, or of an object store's URI, which matches nothing else."""
+    return glob.escape(data_dir if "://" in data_dir else os.path.abspath(data_dir))
+
+
+def joined(base: str, pattern: str) -> str:
+    """A pattern below a base; an absolute one or a URI as it is."""
+    return pattern if "://" in pattern else os.path.join(base, pattern)
+
+
+def matching_files(base: str, pattern: str) -> list[str]:
+    """Paths or URIs matching a pattern, sorted.
 
     Args:
+        base: Glob that a relative pattern starts from; see :func:`directory_glob`.
         pattern: A glob, possibly with placeholders: see :mod:`components.ingest.files.file_patterns`.
-        spans: Only so many of the newest spans; None: all.
 
     Raises:
         UserError: If there is none.
     """
-    return list(matching_spans(pattern, spans).files)
-
-
-def matching_spans(pattern: str, spans: int | None = None) -> SpanFiles:
-    """As :func:`matching_files`, but telling which span each file is of."""
-    files = _glob(as_glob(pattern))
+    whole = joined(base, as_glob(pattern))
+    files = _glob(whole)
     if not files:
-        folder = os.path.dirname(as_glob(pattern))
-        beside = [os.path.basename(path.rstrip("/")) for path in _glob(os.path.join(folder, "*"), True)]
-        nothing = "nothing" if "://" in folder or os.path.isdir(folder) else "no such directory"
-        raise UserError(
-            f"found no file {pattern} (in {folder}: {', '.join(sorted(beside)[:20]) or nothing}); expected "
-            "at least one. Put the data there, or mend 'files' in domain.yaml."
+        raise UserError(_nothing_found(base, pattern, _glob(whole, True)))
+    return sorted(files)
+
+
+def _nothing_found(base: str, pattern: str, folders: list[str]) -> str:
+    """What to say where a pattern matches no file, but maybe folders."""
+    if folders:
+        name = pattern.rstrip("/")
+        inside = sorted(os.path.basename(path) for path in _glob(os.path.join(glob.escape(folders[0]), "*")))
+        suffixes = [os.path.splitext(file)[1] for file in inside]
+        usual = max(sorted(set(suffixes)), key=suffixes.count, default=".csv")
+        return (
+            f"{folders[0].rstrip('/')} is a folder (it holds: {', '.join(inside[:20]) or 'no files'}); "
+            f"expected a file, or a glob of files. Say files: {name}/*{usual} in domain.yaml."
         )
-    return newest_spans(pattern, files, spans)
+    folder = os.path.dirname(joined(base, as_glob(pattern)))
+    beside = [os.path.basename(path.rstrip("/")) for path in _glob(os.path.join(folder, "*"), True)]
+    shown, hint = _unescaped(joined(base, pattern)), ""
+    if "$" in pattern:
+        hint = " Environment variables are not expanded: write the path."
+    elif _glob(glob.escape(shown)):
+        hint = f" A file of that very name is there: write its brackets so: {glob.escape(pattern)}."
+    folder = _unescaped(folder)
+    nothing = "nothing" if "://" in folder or os.path.isdir(folder) else "no such directory"
+    return (
+        f"found no file {shown} (in {folder}: {', '.join(sorted(beside)[:20]) or nothing}); expected at "
+        f"least one.{hint} Put the data there, or correct 'files' in domain.yaml."
+    )
+
+
+def _unescaped(pattern: str) -> str:
+    """A pattern as people write it, whose directory is a path."""
+    return re.sub(r"\[([*?[])\]", r"\1", pattern)
 
 
 def _glob(pattern: str, folders_too: bool = False) -> list[str]:

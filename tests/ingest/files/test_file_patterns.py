@@ -9,7 +9,7 @@ from tfx.v1 import proto
 from components.ingest.declaration import Table
 from components.ingest.errors import UserError
 from components.ingest.files.file_patterns import as_glob, newest_spans
-from components.ingest.files.tables import matching_spans, table_files
+from components.ingest.files.tables import table_files, table_spans
 
 
 def test_the_newest_spans_are_read_each_in_its_highest_version() -> None:
@@ -58,7 +58,7 @@ def test_wildcards_beside_placeholders_keep_their_meaning() -> None:
     ],
 )
 def test_placeholders_that_make_no_sense_are_named(pattern: str, fault: str) -> None:
-    with pytest.raises(UserError, match=f"found.*{fault}.*Mend 'files'"):
+    with pytest.raises(UserError, match=f"found.*{fault}.*Correct 'files'"):
         newest_spans(pattern, ["x.csv"])
 
 
@@ -72,7 +72,7 @@ def test_the_newest_span_is_the_one_that_tfx_takes(tmp_path: Path, pattern: str)
         (tmp_path / name).write_text("x")
     split = proto.Input.Split(name="s", pattern=pattern)
     _, span, _ = tfx_utils.calculate_splits_fingerprint_span_and_version(str(tmp_path), [split])
-    found = matching_spans(str(tmp_path / pattern), spans=1)
+    found = table_spans(Table(files=pattern), str(tmp_path), spans=1)
     assert found.newest == span
     assert found.files == (str(tmp_path / split.pattern),)
 
