@@ -60,7 +60,8 @@ def collect_summary(
 def left_out(ingestion: IngestionSummary) -> dict[str, int]:
     """Why rows that are not bad are in no split, and how many; without reasons that did not occur."""
     counts = {"repeat another row": ingestion.duplicates, "older than since": ingestion.before_since}
-    counts["left out by where"] = ingestion.left_out
+    counts |= {"left out by where": ingestion.left_out, "cancel an interaction": ingestion.cancellations}
+    counts["cancelled"] = ingestion.cancelled
     return {why: count for why, count in counts.items() if count}
 
 

@@ -211,6 +211,7 @@ def _below(annotation: Any, part: str | int) -> Iterator[tuple[Any, tuple[Any, .
     elif origin in (dict, Mapping):
         yield arguments[1], ()
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        declared = annotation.model_fields.get(str(part))
+        fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
+        declared = fields.get(str(part))
         if declared:
             yield declared.annotation, tuple(declared.metadata)

@@ -105,6 +105,8 @@ def _summarise(
         duplicates=0 if DUPLICATE in by_reason else repeated,
         before_since=reading.before_since,
         left_out=reading.left_out,
+        cancellations=reading.cancellations,
+        cancelled=sum(part.cancelled for part in written),
         candidates=0,
         stubs=0,
         span=None,

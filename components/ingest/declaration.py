@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
+from components.ingest.conditions import DeclaredCondition
 from components.ingest.features import Feature
 from components.ingest.strict import Strict, Weight
 from components.ingest.table_rules import Explode, TableRules
@@ -345,6 +346,11 @@ class Interactions(Strict):
         description="Rows that repeat query, candidate, moment and action of another: of each such group "
         "one row stays, that with the highest rating.",
     )
+    cancellations: dict[str, DeclaredCondition] = Field(
+        default_factory=dict,
+        description="Column to a condition, as under a source's `where`: rows for which all hold are no "
+        "interactions; each cancels the latest earlier positive one of its query with its candidate.",
+    )
     unknown_candidates: Literal["dead_letter", "stub"] = Field(
         default="dead_letter",
         description="Interactions with a candidate that the catalogue lacks: refused; or kept, and the "
@@ -572,6 +578,8 @@ class Declaration(Strict):
     def _only_what_may_be_missing_is_lacking(self) -> Declaration:
         log = self.interactions
         optional = [*log.shown, *(name for name in log.context if name != log.timestamp.column)]
+        required = (log.query_id, log.candidate_id, log.timestamp.column, log.rating and log.rating.column)
+        optional += [name for name in log.cancellations if name not in (*optional, *required)]
         if self.candidates.made_from:
             optional += [name for name in self.candidates.columns_read if name not in optional]
         for source in log.sources:

@@ -115,7 +115,7 @@ def _add(plan: CandidatePlan, number: int, rows: Rows, latest: Sequence[_Latest]
     for column in latest:
         if column.column.name not in source.lacks:
             values = convert_or_refuse(column.column, usable, plan.candidates.id)
-            column.add(pa.table({_ID: ids, _TIME: found.usable["timestamp"], _VALUE: values}))
+            column.add(pa.table({_ID: ids, _TIME: found.interactions["timestamp"], _VALUE: values}))
     return pc.unique(ids)
 
 

@@ -8,6 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.ingest.cancellations import (
+    NEVER,
+    cancelled_at,
+    repeats_with_cancellations,
+    windows_with_cancellations,
+)
 from components.ingest.dead_letters import SCHEMA as DEAD_LETTER_SCHEMA
 from components.ingest.declaration import (
     ACTION,
@@ -29,6 +35,8 @@ from components.ingest.validation import context_field, usable_schema
 ROWS_PER_PARTITION = 1 << 17
 """Interactions a partition holds, roughly; its rows and their attributes are in memory at once."""
 
+CANCELLED = -1
+"""Stands for the split of an interaction that is no target, since it is cancelled before its split ends."""
 DUPLICATE = "repeats another row's query, candidate, moment and action"
 
 
@@ -55,6 +63,7 @@ class Partition:
         candidate_rows: [count] int32 places among the catalogue's ids.
         positive: [count] bool.
         duplicates: The rows left out as duplicates, of the usable rows' schema.
+        cancelled: [count] int64, when each is cancelled, seconds since 1970; NEVER for most.
     """
 
     def __init__(
@@ -74,6 +83,7 @@ class Partition:
         """
         self._plan, self._catalogue = plan, catalogue
         log = pa.Table.from_batches(batches, schema=usable_schema(plan)).combine_chunks()
+        log, cancelling = _apart(log, once=plan.interactions.duplicates != "keep")
         codes = _ranks(log["query"])
         order = _order(log, codes)
         log, codes = log.take(pa.array(order)).combine_chunks(), codes[order]
@@ -90,6 +100,11 @@ class Partition:
         self.positive, self._weight = self._judged()
         self._windows = history_windows(codes, self.seconds, self._makes_history(), plan.history.length)
         self._repeat = repeats(codes, self.candidate_rows, self.seconds, self.positive)
+        self.cancelled = np.full(self.count, NEVER)
+        self._cancelled_by = np.full(self.count, -1)
+        self._cancelling = cancelling
+        if cancelling is not None and cancelling.num_rows and self.count:
+            self._cancel(cancelling)
         self._attributes, self._attribute_rows = attributes, None
         if attributes is not None and plan.queries is not None:
             ids = attributes[plan.queries.id].combine_chunks()
@@ -102,21 +117,32 @@ class Partition:
 
     @property
     def events(self) -> np.ndarray:
-        """Rows of the interactions that make up histories, by query and time."""
-        return self._windows.events
+        """Rows of the interactions that make up histories and are never cancelled, by query and time."""
+        return np.flatnonzero(self._makes_history() & (self.cancelled == NEVER))
 
     def actions(self, rows: np.ndarray) -> list[str]:
         """[m] row numbers -> the interactions' actions; only where actions are declared."""
         return [self._plan.action_names[code] for code in _numbers(self._log, "action")[rows]]
 
     def splits(self, cuts: CutPoints | None) -> np.ndarray:
-        """[count] index into SPLITS; the cut points are needed for a split by time alone."""
+        """[count] index into SPLITS; the cut points are needed for a split by time alone.
+
+        :data:`CANCELLED` is that of an interaction which is cancelled within its own split; left out by
+        leave_last_out is any that is cancelled.
+        """
+        gone = self.cancelled < NEVER
         if isinstance(self._plan.split, LeaveLastOutSplit):
-            return leave_last_out(self.query_codes, self.positive)
-        if self._plan.split_column:
-            return _numbers(self._log, "split")
-        assert cuts is not None
-        return cuts.split_of(self.seconds)
+            codes = leave_last_out(self.query_codes, self.positive & ~gone)
+        elif self._plan.split_column:
+            codes = _numbers(self._log, "split").astype(np.int64)
+            if gone.any():
+                assert self._cancelling is not None
+                gone[gone] = _numbers(self._cancelling, "split")[self._cancelled_by[gone]] == codes[gone]
+        else:
+            assert cuts is not None
+            codes = cuts.split_of(self.seconds)
+            gone[gone] = cuts.split_of(self.cancelled[gone]) == codes[gone]
+        return np.where(gone, CANCELLED, codes) if gone.any() else codes
 
     def encode(self, rows: np.ndarray) -> pa.Array:
         """[m] row numbers -> [m] serialised examples."""
@@ -189,6 +215,35 @@ class Partition:
             schema=DEAD_LETTER_SCHEMA,
         )
 
+    def _cancel(self, cancelling: pa.Table) -> None:
+        """Finds what is cancelled, and takes it out of what comes later."""
+        candidates = int(max(self.candidate_rows.max(), _numbers(cancelling, "candidate").max())) + 1
+        first_rows = np.flatnonzero(np.diff(self.query_codes, prepend=-1))
+        distinct = self._column("query").take(pa.array(first_rows))
+        places = pc.index_in(cancelling["query"].combine_chunks(), value_set=distinct)
+        # A query without an interaction is nobody's: no pair has a negative number.
+        places = places.fill_null(-1).to_numpy().astype(np.int64)
+        queries = np.where(places < 0, -1, self.query_codes[first_rows][places])
+        pairs = self.query_codes * candidates + self.candidate_rows
+        of_cancelling = np.where(queries < 0, -1, queries * candidates + _numbers(cancelling, "candidate"))
+        # Ascending within a pair is all that is asked for, and holds where it is ascending within a query.
+        self.cancelled, self._cancelled_by = cancelled_at(
+            pairs, self.seconds, self.positive, of_cancelling, _numbers(cancelling, "timestamp")
+        )
+        if (self.cancelled == NEVER).all():
+            return
+        self._windows = windows_with_cancellations(
+            self._windows,
+            self.query_codes,
+            self.seconds,
+            self._makes_history(),
+            self.cancelled,
+            self._plan.history.length,
+        )
+        self._repeat = repeats_with_cancellations(
+            self._repeat, pairs, self.seconds, self.positive, self.cancelled
+        )
+
     def _column(self, name: str) -> pa.Array:
         return self._log[name].combine_chunks()
 
@@ -240,6 +295,23 @@ def _ranks(queries: pa.ChunkedArray) -> np.ndarray:
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))
     return ranks[encoded.indices.to_numpy()]
+
+
+def _apart(log: pa.Table, once: bool) -> tuple[pa.Table, pa.Table | None]:
+    """The interactions, and the cancellations; None where none are declared.
+
+    Args:
+        log: The usable rows.
+        once: Whether cancellations that are alike count as one.
+    """
+    if "cancels" not in log.column_names:
+        return log, None
+    told = [name for name in ("query", "candidate", "timestamp", "split") if name in log.column_names]
+    cancelling = log.filter(log["cancels"]).select(told)
+    rest = log.filter(pc.invert(log["cancels"])).drop_columns(["cancels"]).combine_chunks()
+    if once:
+        cancelling = cancelling.group_by(told).aggregate([])
+    return rest, cancelling.sort_by([(name, "ascending") for name in told]).combine_chunks()
 
 
 def _order(log: pa.Table, codes: np.ndarray) -> np.ndarray:

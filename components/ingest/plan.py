@@ -128,6 +128,7 @@ class InteractionPlan(Strict):
             self.position_column,
             self.propensity_column,
             *self.context,
+            *(Column(name=name) for name in self.interactions.cancellations),
         ]
         there = (column for column in wanted if column is not None and column.name not in source.lacks)
         return list({column.name: column for column in there}.values())

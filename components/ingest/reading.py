@@ -50,11 +50,12 @@ class Reading:
     """What was found in some of the log.
 
     Attributes:
-        usable: Usable rows, spilled.
+        usable: Usable rows, spilled; cancellations among them.
         by_source: Place of a source among the plan's to rows read.
         by_reason: Why rows were refused, and how many.
         before_since: Rows left out for their age.
         left_out: Rows left out by their source's ``where``.
+        cancellations: Rows that cancel an interaction instead of being one.
         distribution: When the usable rows happened; for a split by time alone.
         spills: Files with the usable rows.
         faults: Messages for the user about what could not be read to its end.
@@ -65,6 +66,7 @@ class Reading:
     by_reason: Counter[str] = field(default_factory=Counter)
     before_since: int = 0
     left_out: int = 0
+    cancellations: int = 0
     distribution: TimeDistribution = field(default_factory=lambda: TimeDistribution.merged([]))
     spills: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -79,6 +81,7 @@ class Reading:
             by_reason=sum((part.by_reason for part in parts), Counter()),
             before_since=sum(part.before_since for part in parts),
             left_out=sum(part.left_out for part in parts),
+            cancellations=sum(part.cancellations for part in parts),
             distribution=TimeDistribution.merged(part.distribution for part in parts),
             spills=sorted(spill for part in parts for spill in part.spills),
             faults=sorted(fault for part in parts for fault in part.faults),
@@ -142,12 +145,13 @@ class ReadLog(beam.DoFn):
                 found = validate(rows, source, self._plan, self._candidate_ids, element.file)
                 reading.by_source[element.source] += rows.read
                 reading.left_out += rows.left_out
+                reading.cancellations += found.cancellations
                 reading.before_since += found.before_since
                 reading.usable += found.usable.num_rows
                 for entry in pc.value_counts(found.refused["reason"]).to_pylist():
                     reading.by_reason[entry["values"]] += entry["counts"]
                 if self._plan.split.kind == "time":
-                    times.append(TimeDistribution.of(found.usable["timestamp"].to_numpy()))
+                    times.append(TimeDistribution.of(found.interactions["timestamp"].to_numpy()))
                     times = [TimeDistribution.merged(times)] if len(times) > 16 else times
                 usable.append(found.usable)
                 refused.append(found.refused)

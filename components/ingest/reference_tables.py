@@ -52,7 +52,7 @@ def stub_ids(plan: InteractionPlan, log: Mapping[int, Sequence[str]], candidate_
                 if not len(fresh):
                     continue
                 # Only the ids that a usable row carries: as if they were in the catalogue, what is left?
-                usable = validate(rows, source, plan, fresh).usable["candidate"]
+                usable = validate(rows, source, plan, fresh).interactions["candidate"]
                 unknown = pa.concat_arrays([unknown, fresh.take(pc.unique(usable))])
     return unknown.take(pc.sort_indices(unknown))
 

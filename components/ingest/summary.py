@@ -33,7 +33,8 @@ class SplitSummary(Strict):
 class IngestionSummary(Strict):
     """What became of the event log.
 
-    ``rows`` = ``bad`` + ``duplicates`` + ``before_since`` + ``left_out`` + the counts of all splits.
+    ``rows`` = ``bad`` + ``duplicates`` + ``before_since`` + ``left_out`` + ``cancellations`` +
+    ``cancelled`` + the counts of all splits.
     """
 
     files: tuple[str, ...]
@@ -52,6 +53,10 @@ class IngestionSummary(Strict):
     """Rows left out because they are older than the declared ``since``."""
     left_out: int = 0
     """Rows left out by their source's ``where``."""
+    cancellations: int = 0
+    """Rows that cancel an interaction instead of being one."""
+    cancelled: int = 0
+    """Interactions left out because they are cancelled within their own split."""
     candidates: int
     """Size of the catalogue, stubs included."""
     stubs: int

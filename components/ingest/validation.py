@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.ingest.conditions import parse_condition
 from components.ingest.dead_letters import SCHEMA as DEAD_LETTER_SCHEMA
 from components.ingest.declaration import ColumnSplit, Source
 from components.ingest.files.columns import Column, as_text
+from components.ingest.files.condition_masks import all_held, expected_of
 from components.ingest.files.rows import SHOWN_CHARACTERS, Rows, shorten
 from components.ingest.plan import InteractionPlan, seconds_of
 from components.ingest.split import SPLITS
@@ -32,7 +34,9 @@ def usable_schema(plan: InteractionPlan) -> pa.Schema:
     1970 UTC. ``rating``, ``action`` (int16 place among the plan's action names), ``split`` (int8 place in
     SPLITS), ``position`` (int64, from 1) and ``propensity`` only where declared. ``row``: int64 number in
     its file, and ``file``: int32 place among the log's files, only where duplicates become dead letters.
-    Context columns. These, ``position`` and ``propensity`` can be null, nothing else.
+    ``cancels`` (bool) only where cancellations are declared: a row for which it is true is no interaction,
+    and has but query, candidate, timestamp and split. Context columns. These, ``position`` and
+    ``propensity`` can be null, nothing else.
     """
     log = plan.interactions
     fields = [("query", pa.string()), ("candidate", pa.int32()), ("timestamp", pa.int64())]
@@ -41,6 +45,7 @@ def usable_schema(plan: InteractionPlan) -> pa.Schema:
     fields += [("split", pa.int8())] if plan.split_column else []
     fields += [("position", pa.int64())] if log.position else []
     fields += [("propensity", pa.float64())] if log.propensity else []
+    fields += [("cancels", pa.bool_())] if log.cancellations else []
     fields += [("file", pa.int32()), ("row", pa.int64())] if log.duplicates == "dead_letter" else []
     fields += [(context_field(column.name), column.arrow_type) for column in plan.context]
     return pa.schema(fields)
@@ -53,19 +58,36 @@ class Validated(NamedTuple):
         usable: Of :func:`usable_schema`.
         refused: Of :data:`~components.ingest.dead_letters.SCHEMA`.
         before_since: How many rows are older than the declared ``since``.
-        kept: [n] bool, which of the rows are the usable ones.
+        kept: [n] bool, which of the rows are usable interactions.
+        cancellations: How many rows cancel an interaction instead of being one, also of candidates that are
+            not in the catalogue; those are not among the usable.
     """
 
     usable: pa.RecordBatch
     refused: pa.RecordBatch
     before_since: int
     kept: np.ndarray
+    cancellations: int = 0
+
+    @property
+    def interactions(self) -> pa.RecordBatch:
+        """The usable rows that are interactions."""
+        return interactions_of(self.usable)
+
+
+def interactions_of(usable: pa.RecordBatch) -> pa.RecordBatch:
+    """Usable rows without the cancellations among them."""
+    if "cancels" not in usable.schema.names:
+        return usable
+    return usable.filter(pc.invert(usable["cancels"]))
 
 
 class _Check(NamedTuple):
     column: Column
     fails: np.ndarray
     reason: str | pa.Array
+    of_cancellations: bool = False
+    """Whether it concerns rows, too, that are no interactions."""
 
 
 def validate(
@@ -87,9 +109,11 @@ def validate(
     checker = _Checker(rows, source, plan, candidate_ids)
     checks = list(checker.checks())
     fault = np.full(len(rows.numbers), -1)
+    cancels = checker.cancels
     for index, check in enumerate(checks):
-        if check.fails.any():
-            fault[(fault < 0) & check.fails] = index
+        fails = check.fails if check.of_cancellations else check.fails & ~cancels
+        if fails.any():
+            fault[(fault < 0) & fails] = index
     kept = fault < 0
     values = checker.values
     since = plan.interactions.since
@@ -97,6 +121,11 @@ def validate(
     if since is not None:
         old = kept & (values["timestamp"].fill_null(0).to_numpy() < seconds_of(since))
         before, kept = int(old.sum()), kept & ~old
+    cancelling = kept & cancels
+    if cancelling.any():
+        # Of a candidate that nobody knows there is nothing to cancel.
+        kept = kept & ~(cancels & _missing(values["candidate"]))
+        _fill(values, cancels)
     schema = usable_schema(plan)
     if plan.interactions.duplicates == "dead_letter":
         values["file"] = pa.repeat(pa.scalar(file_number, pa.int32()), len(kept))
@@ -104,7 +133,15 @@ def validate(
     usable = pa.record_batch([values[name] for name in schema.names], schema=schema)
     if not kept.all():
         usable = usable.filter(pa.array(kept))
-    return Validated(usable, _refused(rows, checks, fault), before, kept)
+    refused = _refused(rows, checks, fault)
+    return Validated(usable, refused, before, kept & ~cancels, int(cancelling.sum()))
+
+
+def _fill(values: dict[str, pa.Array], cancels: np.ndarray) -> None:
+    """Gives cancellations something for what only interactions need."""
+    for name in ("rating", "action"):
+        if name in values:
+            values[name] = pc.if_else(pa.array(cancels), pa.scalar(0, values[name].type), values[name])
 
 
 class _Checker:
@@ -114,10 +151,14 @@ class _Checker:
         self._rows, self._source, self._plan, self._ids = rows, source, plan, candidate_ids
         self.values: dict[str, pa.Array] = {}
         """Field of the usable schema to [n] converted values, filled by :meth:`checks`."""
+        self.cancels = np.zeros(len(rows.numbers), bool)
+        """[n] bool, which rows are no interactions but cancel one; filled by :meth:`checks`."""
 
     def checks(self) -> Iterator[_Check]:
         """Every check, in the order in which faults count."""
         plan = self._plan
+        if plan.interactions.cancellations:
+            yield from self._cancellations()
         yield from self._key("query", plan.query_column, "query id missing")
         yield from self._key("candidate", plan.candidate_column, "candidate id missing")
         ids = self.values["candidate"]
@@ -142,17 +183,30 @@ class _Checker:
     def _cells(self, column: Column) -> pa.Array:
         return self._rows.batch.column(column.name)
 
+    def _cancellations(self) -> Iterator[_Check]:
+        """Tells the rows that cancel an interaction; of a source that lacks a column, none does."""
+        declared = self._plan.interactions.cancellations
+        if not any(name in self._source.lacks for name in declared):
+            conditions = {name: parse_condition(value) for name, value in declared.items()}
+            found = all_held(conditions, {name: self._rows.batch.column(name) for name in declared})
+            self.cancels = found.holds
+            for place, (name, condition) in enumerate(conditions.items()):
+                reason = f"the condition on {name!r} under 'cancellations' needs {expected_of(condition)}"
+                yield _Check(Column(name=name), found.first_wrong == place, reason, of_cancellations=True)
+        self.values["cancels"] = pa.array(self.cancels)
+
     def _key(self, field: str, column: Column, reason: str) -> Iterator[_Check]:
         self.values[field], wrong = column.convert(self._cells(column))
-        yield _Check(column, wrong | _missing(self.values[field]), reason)
+        yield _Check(column, wrong | _missing(self.values[field]), reason, of_cancellations=True)
 
     def _typed(self, field: str, column: Column, what: str, required: bool) -> Iterator[_Check]:
         cells = self._cells(column)
         self.values[field], wrong = column.convert(cells)
+        of_all = field == "timestamp"
         if wrong.any():
-            yield _Check(column, wrong, column.reasons(cells, what))
+            yield _Check(column, wrong, column.reasons(cells, what), of_all)
         if required:
-            yield _Check(column, _missing(self.values[field]), f"{what} missing")
+            yield _Check(column, _missing(self.values[field]), f"{what} missing", of_all)
 
     def _optional(self, field: str, column: Column, what: str) -> Iterator[_Check]:
         if column.name in self._source.lacks:
@@ -208,7 +262,7 @@ class _Checker:
         codes = pa.array([place for _, place in known], pa.int8()).take(places)
         self.values["split"] = codes
         expected = ", ".join(repr(value) for value, _ in known)
-        yield _Check(column, _missing(codes), f"split is none of: {expected}")
+        yield _Check(column, _missing(codes), f"split is none of: {expected}", of_cancellations=True)
 
 
 def _refused(rows: Rows, checks: list[_Check], fault: np.ndarray) -> pa.RecordBatch:

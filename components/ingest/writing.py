@@ -14,7 +14,7 @@ from components.ingest.dead_letters import write_dead_letters
 from components.ingest.declaration import TimeSplit
 from components.ingest.errors import UserError
 from components.ingest.examples import string_entries
-from components.ingest.partition import Catalogue, Partition, partition_count, shuffled
+from components.ingest.partition import CANCELLED, Catalogue, Partition, partition_count, shuffled
 from components.ingest.plan import InteractionPlan
 from components.ingest.reading import Reading, letters_file, read_catalogue
 from components.ingest.reference_tables import refuse_repeated_queries
@@ -33,12 +33,14 @@ class Written:
     Attributes:
         splits: Split to what is in it; splits without interactions are not there.
         duplicates: Rows left out because they repeat another.
+        cancelled: Interactions left out because they are cancelled.
         size: Bytes written.
         fault: Message for the user, if the queries table is wrong.
     """
 
     splits: dict[str, SplitSummary] = field(default_factory=dict)
     duplicates: int = 0
+    cancelled: int = 0
     size: int = 0
     fault: str | None = None
 
@@ -95,6 +97,7 @@ class WriteExamples(beam.DoFn):
         if isinstance(self._plan.split, TimeSplit):
             cuts = cut_points(reading.distribution, self._plan.split)
         codes = partition.splits(cuts)
+        written.cancelled = int((codes == CANCELLED).sum())
         for code, split in enumerate(SPLITS):
             rows = np.flatnonzero(codes == code)
             if not len(rows):

@@ -11,7 +11,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.ingest.example_schema import candidate_features, interaction_features
 from components.ingest.plan import InteractionPlan
-from components.ingest.validation import context_field
+from components.ingest.validation import context_field, interactions_of
 from pipeline.check_data.advice import about_history, about_log, about_splits, about_titles
 from pipeline.check_data.events import Events, log_facts, read_events
 from pipeline.check_data.feature_facts import feature_facts, shown_facts
@@ -136,7 +136,7 @@ def _features(
         columns += [(QUERIES, name, reference.queries[name]) for name in domain.queries.features]
     log, facts, findings = domain.interactions, [], []
     if events is not None and events.kept.rows:
-        kept = pa.Table.from_batches(events.kept.batches)
+        kept = pa.Table.from_batches([interactions_of(batch) for batch in events.kept.batches])
         for name in log.context:
             place = "timestamp" if name == log.timestamp.column else context_field(name)
             columns.append((INTERACTIONS, name, kept[place]))

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
 from components.ingest.examples import string_entries
-from components.ingest.partition import DUPLICATE, Catalogue, Partition
+from components.ingest.partition import CANCELLED, DUPLICATE, Catalogue, Partition
 from components.ingest.plan import InteractionPlan
 from components.ingest.reference_tables import stub_ids, with_stubs
 from pipeline.check_data.found_files import INTERACTIONS, FoundTable
@@ -92,6 +92,9 @@ def log_facts(declaration: Declaration, events: Events, knows_queries: bool) -> 
     """
     reading, kept = events.reading, events.kept
     duplicates = round(events.divided.partition.duplicates.num_rows / kept.share) if events.divided else 0
+    cancelled = 0
+    if events.divided:
+        cancelled = round(int((events.divided.splits == CANCELLED).sum()) / kept.share)
     by_reason = reading.by_reason.copy()
     if duplicates and declaration.interactions.duplicates == "dead_letter":
         by_reason[DUPLICATE] = duplicates
@@ -110,6 +113,8 @@ def log_facts(declaration: Declaration, events: Events, knows_queries: bool) -> 
         duplicates=duplicates,
         before_since=reading.before_since,
         left_out=reading.left_out,
+        cancellations=reading.cancellations,
+        cancelled=cancelled,
         usable=usable,
         first=reading.first,
         last=reading.last,

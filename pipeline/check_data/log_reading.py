@@ -18,7 +18,7 @@ from components.ingest.files.rows import FilePart
 from components.ingest.files.tables import read_batches
 from components.ingest.plan import InteractionPlan
 from components.ingest.split import TimeDistribution
-from components.ingest.validation import validate
+from components.ingest.validation import interactions_of, validate
 from pipeline.check_data.kept_queries import KeptQueries
 from pipeline.check_data.report import BadRow
 
@@ -42,7 +42,8 @@ class LogReading:
         unknown: Candidate ids that are not in the catalogue, as in the file, and how often; some of them.
         before_since: Rows left out for their age.
         left_out: Rows left out by their source's ``where``.
-        usable: Usable rows, duplicates among them.
+        cancellations: Rows that cancel an interaction instead of being one.
+        usable: Usable interactions, duplicates among them.
         in_queries: Usable rows whose query is in the queries table.
         first: Earliest moment of a usable row.
         last: Latest moment of a usable row.
@@ -57,6 +58,7 @@ class LogReading:
     unknown: Counter[str] = field(default_factory=Counter)
     before_since: int = 0
     left_out: int = 0
+    cancellations: int = 0
     usable: int = 0
     in_queries: int = 0
     first: int | None = None
@@ -84,6 +86,7 @@ class _Part:
     rows: int = 0
     before_since: int = 0
     left_out: int = 0
+    cancellations: int = 0
     in_queries: int = 0
     times: TimeDistribution | None = None
     usable: list[pa.RecordBatch] = field(default_factory=list)
@@ -160,18 +163,20 @@ def _read_part(
             found = validate(rows, source, plan, candidate_ids, place)
             result.rows += rows.read
             result.left_out += rows.left_out
+            result.cancellations += found.cancellations
             result.before_since += found.before_since
             if found.refused.num_rows:
                 result.refused.append(found.refused)
             if found.usable.num_rows:
                 result.usable.append(found.usable)
                 if query_ids is not None:
-                    known = pc.is_in(found.usable.column("query"), value_set=query_ids)
-                    result.in_queries += pc.sum(known).as_py()
+                    known = pc.is_in(found.interactions.column("query"), value_set=query_ids)
+                    result.in_queries += pc.sum(known).as_py() or 0
     except UserError as error:
         result.fault = str(error)
     if plan.split.kind == "time" and result.usable:
-        moments = np.concatenate([batch.column("timestamp").to_numpy() for batch in result.usable])
+        interactions = [interactions_of(batch) for batch in result.usable]
+        moments = np.concatenate([batch.column("timestamp").to_numpy() for batch in interactions])
         result.times = TimeDistribution.of(moments)
     return result
 
@@ -181,12 +186,17 @@ def _take(reading: LogReading, part: _Part, kept: KeptQueries) -> None:
     reading.rows_by_source[part.source] += part.rows
     reading.before_since += part.before_since
     reading.left_out += part.left_out
+    reading.cancellations += part.cancellations
     reading.in_queries += part.in_queries
     if part.fault:
         reading.faults.append(part.fault)
     for refused in part.refused:
         _take_refused(reading, refused)
-    for batch in part.usable:
+    for usable in part.usable:
+        kept.add(usable)
+        batch = interactions_of(usable)
+        if not batch.num_rows:
+            continue
         seconds = batch.column("timestamp").to_numpy()
         reading.usable += batch.num_rows
         first, last = int(seconds.min()), int(seconds.max())
@@ -194,7 +204,6 @@ def _take(reading: LogReading, part: _Part, kept: KeptQueries) -> None:
         reading.last = last if reading.last is None else max(last, reading.last)
         candidates = batch.column("candidate").to_numpy()
         reading.candidate_rows += np.bincount(candidates, minlength=len(reading.candidate_rows))
-        kept.add(batch)
     if part.times is not None:
         reading.times.append(part.times)
         if len(reading.times) > _TIMES_APART:

@@ -68,6 +68,10 @@ class LogFacts(_Facts):
     before_since: int
     left_out: int = 0
     """Rows left out by ``where``."""
+    cancellations: int = 0
+    """Rows that cancel an interaction instead of being one."""
+    cancelled: int = 0
+    """Interactions that would be no targets, since they are cancelled within their own split."""
     usable: int
     """Rows that would become examples."""
     first: int | None

@@ -69,6 +69,8 @@ def _print_log(console: Console, log: LogFacts) -> None:
         parts.append(f"{log.bad:,} are bad ({log.bad / log.rows:.2%})")
     if log.left_out:
         parts.append(f"{log.left_out:,} are left out by 'where'")
+    if log.cancellations:
+        parts.append(f"{log.cancellations:,} cancel one, which leaves out {log.cancelled:,}")
     if log.before_since:
         parts.append(f"{log.before_since:,} are before 'since'")
     if log.duplicates:

@@ -98,6 +98,8 @@ def row_tables(ingestion: IngestionSummary) -> list[CountTable]:
         ("repeat another row, dropped", ingestion.duplicates),
         ("older than since", ingestion.before_since),
         ("left out by where", ingestion.left_out),
+        ("cancel an interaction", ingestion.cancellations),
+        ("cancelled within their split", ingestion.cancelled),
     ]
     tables = []
     if used != ingestion.rows:

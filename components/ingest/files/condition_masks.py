@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -35,6 +36,20 @@ class Held(NamedTuple):
 
     holds: np.ndarray
     wrong: np.ndarray
+
+
+class AllHeld(NamedTuple):
+    """Where several conditions hold.
+
+    Attributes:
+        holds: [n] bool, all of them.
+        fails: [n] bool, one of them does not: it does not matter then that another cannot be told.
+        first_wrong: [n] int64, of the other rows the place of the first that cannot be told; else -1.
+    """
+
+    holds: np.ndarray
+    fails: np.ndarray
+    first_wrong: np.ndarray
 
 
 class Cells:
@@ -105,6 +120,20 @@ def held(condition: Condition, cells: Cells) -> Held:
     if isinstance(condition, Equal):
         return Held(is_any(cells, condition.values), nowhere)
     return _in_range(condition, cells)
+
+
+def all_held(conditions: Mapping[str, Condition], cells: Mapping[str, pa.Array]) -> AllHeld:
+    """Where all of some conditions hold, one at least.
+
+    Args:
+        conditions: Column to its condition.
+        cells: Column to its [n] cells.
+    """
+    found = [held(condition, Cells(cells[name])) for name, condition in conditions.items()]
+    fails = np.logical_or.reduce([~one.holds & ~one.wrong for one in found])
+    wrong = np.array([one.wrong for one in found]) & ~fails
+    first_wrong = np.where(wrong.any(axis=0), wrong.argmax(axis=0), -1)
+    return AllHeld(~fails & (first_wrong < 0), fails, first_wrong)
 
 
 def is_any(cells: Cells, values: tuple[Scalar, ...]) -> np.ndarray:

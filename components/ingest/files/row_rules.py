@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from components.ingest.conditions import Condition, Scalar, parse_condition, scalar
 from components.ingest.files.columns import as_text
-from components.ingest.files.condition_masks import Cells, expected_of, held, is_any
+from components.ingest.files.condition_masks import Cells, all_held, expected_of, is_any
 from components.ingest.files.rows import MalformedRow, Rows, shorten
 from components.ingest.table_rules import EVERY_COLUMN, Clean, Explode, TableRules
 
@@ -79,31 +79,25 @@ class RowRules:
     def _kept(self, rows: Rows, cells: Mapping[str, pa.Array]) -> Rows:
         """The rows for which every condition holds."""
         batch = pa.RecordBatch.from_arrays([cells[name] for name in self.wanted], list(self.wanted))
-        count = batch.num_rows
-        out, first_wrong = np.zeros(count, bool), np.full(count, -1)
-        for place, (name, condition) in enumerate(self.conditions.items()):
-            found = held(condition, Cells(cells[name]))
-            out |= ~found.holds & ~found.wrong
-            first_wrong[(first_wrong < 0) & found.wrong] = place
-        # Left out by one condition, it does not matter that another cannot be told.
-        bad = ~out & (first_wrong >= 0)
-        if not (out.any() or bad.any()):
+        if not self.conditions:
+            return replace(rows, batch=batch)
+        found = all_held(self.conditions, cells)
+        if found.holds.all():
             return replace(rows, batch=batch)
         malformed = list(rows.malformed)
         names = list(self.conditions)
-        for row in np.flatnonzero(bad).tolist():
-            name = names[first_wrong[row]]
+        for row in np.flatnonzero(found.first_wrong >= 0).tolist():
+            name = names[found.first_wrong[row]]
             value = as_text(cells[name].slice(row, 1))[0].as_py()
             expected = expected_of(self.conditions[name])
             reason = f"the condition on {name!r} under 'where' needs {expected}"
             malformed.append(MalformedRow(int(rows.numbers[row]), shorten(value) or "", reason, name))
-        kept = ~out & ~bad
         return Rows(
             rows.file,
-            rows.numbers[kept],
-            batch.filter(pa.array(kept)),
+            rows.numbers[found.holds],
+            batch.filter(pa.array(found.holds)),
             tuple(malformed),
-            rows.left_out + int(out.sum()),
+            rows.left_out + int(found.fails.sum()),
         )
 
 
