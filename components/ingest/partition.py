@@ -124,6 +124,10 @@ class Partition:
         """[m] row numbers -> the interactions' actions; only where actions are declared."""
         return [self._plan.action_names[code] for code in _numbers(self._log, "action")[rows]]
 
+    def has(self, shown: str, rows: np.ndarray) -> bool:
+        """Whether any of some rows has a value in ``position`` or ``propensity``, where that is declared."""
+        return self._log[shown].take(pa.array(rows)).null_count < len(rows)
+
     def splits(self, cuts: CutPoints | None) -> np.ndarray:
         """[count] index into SPLITS; the cut points are needed for a split by time alone.
 

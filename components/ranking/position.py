@@ -91,11 +91,3 @@ def position_counts(positions: np.ndarray, maximum: int) -> np.ndarray:
         maximum: The last that is told apart.
     """
     return np.bincount(np.minimum(positions, maximum), minlength=1 + maximum)
-
-
-def no_positions(column: str, key: str) -> str:
-    """What to say where a correction for positions finds none."""
-    return (
-        f"{key}: no interaction of the train split has a value in column {column!r} (interactions.position). "
-        f"Expected some; mend the column, or remove {key}."
-    )

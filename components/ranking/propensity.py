@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from components.ingest.declaration import POSITIVE, Interactions
 from components.ingest.errors import UserError
+from components.ingest.learnable import no_positions, no_propensities
 from components.ranking.config import Propensity
 from components.ranking.losses import Group
-from components.ranking.position import no_positions
 from components.retrieval.debiasing import multiplicative_parts
 from components.transform.interaction_dataset import (
     CANDIDATE_ROW,
@@ -75,11 +75,7 @@ class InversePropensity:
             assert log.propensity is not None
             self._column = log.propensity
             if not (train.columns[log.propensity].numpy() != UNKNOWN_PROPENSITY).any():
-                raise UserError(
-                    f"ranking.inverse_propensity: no interaction of the train split has a value in column "
-                    f"{log.propensity!r} (interactions.propensity). Expected some; mend the column, or "
-                    "remove ranking.inverse_propensity."
-                )
+                raise UserError(no_propensities(log.propensity))
         self.relabels = self.examination is not None and log.has_negatives
         """Whether labels are corrected by it, not weights."""
         self.weighs_all = self.examination is None

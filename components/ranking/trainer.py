@@ -10,9 +10,10 @@ import tf_keras as keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.ingest.errors import UserError
+from components.ingest.learnable import no_positions
 from components.ranking.config import RankingConfig
 from components.ranking.model import RankingModel
-from components.ranking.position import no_positions, position_counts
+from components.ranking.position import position_counts
 from components.ranking.propensity import InversePropensity
 from components.ranking.retrieved import with_retrieved
 from components.ranking.statistics import training_statistics

@@ -13,6 +13,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, Declaration
 from components.ingest.errors import UserError
+from components.ingest.learnable import nothing_in
 from components.retrieval.config import TRAINING_HISTORY_FILE, Debias
 from components.retrieval.debiasing import debiased
 from components.retrieval.node import CANDIDATE_FILES_KEY, CANDIDATE_GRAPH_KEY
@@ -82,7 +83,7 @@ def read_training_inputs(
             train, validation = train.positives(), validation.positives()
     for name, interactions in (("train", train), ("eval", validation)):
         if not len(interactions):
-            raise UserError(_nothing_in(name, declaration, positives_only=positives_only))
+            raise UserError(nothing_in(name, declaration, positives_only=positives_only))
     return TrainingInputs(
         declaration=declaration,
         table=table,
@@ -91,17 +92,6 @@ def read_training_inputs(
         query_id=(id_name, vocabulary_size(queries, "query", id_name)),
         query_features=encoded_features(declaration.query_features, "query", queries),
         candidate_features=encoded_features(declaration.candidates.features, "candidate", candidates),
-    )
-
-
-def _nothing_in(split: str, declaration: Declaration, *, positives_only: bool) -> str:
-    log = declaration.interactions
-    wanted = "positive interaction" if positives_only else "interaction"
-    files = ", ".join(source.files for source in log.sources)
-    lower = ", or a lower 'rating.positive_from'" if positives_only and log.rating else ""
-    return (
-        f"the {split} split has no {wanted} of those in {files}: nothing can be learnt or validated. "
-        f"Expected at least one; give more data, a larger split{lower}."
     )
 
 

@@ -17,6 +17,7 @@ from pipeline.check_data.report import Finding, HistoryFacts, LogFacts, SplitFac
 from pipeline.domain import Domain
 
 _FEW_POSITIVES = 500
+_FEW_CANDIDATES = 10
 _MOSTLY = 0.5
 _NOTABLE = 0.05
 _MUCH_COLD = 0.3
@@ -93,6 +94,12 @@ def _about_usable(domain: Domain, log: LogFacts, candidates: int) -> Iterator[Fi
             f"{1 - log.in_queries:.0%} of the interactions are of queries without a row "
             "in the queries table: their attributes are missing. Is it the same id?",
         )
+    if candidates and candidates <= _FEW_CANDIDATES:
+        yield _warning(
+            "candidates",
+            f"there {'is' if candidates == 1 else 'are'} only {candidates:,}: a list of "
+            f"{_FEW_CANDIDATES} holds them all, so there is nothing to choose.",
+        )
     if log.candidates_met < _MOSTLY * candidates:
         yield _suggestion(
             "candidates",
@@ -121,21 +128,33 @@ def about_splits(domain: Domain, splits: dict[str, SplitFacts]) -> Iterator[Find
         }[kind]
         yield _error("split", f"{' and '.join(empty)} would be empty (found {counts}). {mend}.")
     for name, facts in splits.items():
-        if not facts.positives:
-            consequence = "retrieval has nothing to learn" if name == "train" else "nothing can be measured"
-            level = _error if name == "train" else _warning
-            yield level("split", f"{name} has no positive interaction, so {consequence}.")
-        elif name != "train" and facts.positives < _FEW_POSITIVES:
+        if not facts.positives and name == "test":
+            yield _warning("split", f"{name} has no positive interaction, so nothing can be measured on it.")
+        elif name != "train" and 0 < facts.positives < _FEW_POSITIVES:
             yield _suggestion(
                 "split",
                 f"{name} has {facts.positives:,} positive interactions, so its metrics "
                 f"will be noisy; {_FEW_POSITIVES:,} or more tell models apart.",
+            )
+        if name != "train" and domain.interactions.has_negatives and facts.positives == facts.interactions:
+            yield _warning(
+                "split",
+                f"every interaction of {name} is positive, so that the ranker's AUC cannot be measured on it "
+                "(a floor of it, as the default one, is not reached in eval). Give more data, or split "
+                "otherwise.",
             )
         if (facts.cold_candidates or 0) > _MUCH_COLD:
             yield _warning(
                 "split",
                 f"{facts.cold_candidates:.0%} of {name}'s positives are with candidates "
                 "that never occur in train: only their features can find them.",
+            )
+        if facts.cold_queries == 1:
+            yield _warning(
+                "split",
+                f"all of {name}'s positives are of queries that never occur in train: their ids say nothing "
+                "to the models, which know them by history, context and attributes alone. Is "
+                f"{domain.interactions.query_id!r} who comes back? If so, split later, or by leave_last_out.",
             )
     yield from _about_labels(domain, splits)
 
@@ -170,6 +189,13 @@ def _about_labels(domain: Domain, splits: dict[str, SplitFacts]) -> Iterator[Fin
 
 def about_history(history: HistoryFacts) -> Iterator[Finding]:
     """On histories that are cut short, or that a coarse clock empties."""
+    if history.empty == 1:
+        yield _warning(
+            "history",
+            "is empty for every interaction: no query has a positive one at an earlier moment, so nothing is "
+            "known of anybody's taste. Look whether interactions.query_id is who comes back, and whether the "
+            "timestamps tell a query's interactions apart.",
+        )
     if history.truncated > _MOSTLY:
         yield _suggestion(
             "history.length",

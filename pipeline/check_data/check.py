@@ -20,6 +20,7 @@ from pipeline.check_data.reference import Reference, read_reference
 from pipeline.check_data.report import FeatureFacts, Finding, Report, TableFacts
 from pipeline.check_data.schema_files import check_schema, told
 from pipeline.check_data.splits import history_facts, split_facts
+from pipeline.check_data.training import about_training
 from pipeline.domain import Domain
 from pipeline.schema_files import CANDIDATE_SCHEMA, INTERACTION_SCHEMA
 
@@ -121,7 +122,11 @@ def _with_events(
             "eval_from": cuts.eval_from if cuts else None,
             "test_from": cuts.test_from if cuts else None,
         }
-        findings += [*about_splits(domain, splits), *about_history(history)]
+        findings += [
+            *about_splits(domain, splits),
+            *about_training(domain, events.divided, whole=log.exact),
+            *about_history(history),
+        ]
     return report.model_copy(update=update), findings
 
 
