@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 
 import grpc
 import pyarrow as pa
+from pydantic import ValidationError
 
 from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, Declaration
 from components.ingest.errors import UserError
@@ -109,10 +111,8 @@ def load(version: Path) -> LocalModel:
     Raises:
         UserError: If it cannot be loaded.
     """
-    try:
+    with _advising():
         return LocalModel(version)
-    except ModelError as error:
-        raise UserError(f"{error} Push again: westwork run --no-cache") from error
 
 
 def on_server(target: str, name: str, tls_ca: Path | None) -> Recommender:
@@ -128,8 +128,27 @@ def on_server(target: str, name: str, tls_ca: Path | None) -> Recommender:
 
 
 def declaration_of(files: ModelFiles) -> Declaration:
-    """What the data looked like to the model: it asks for its inputs by these names."""
-    return Declaration.model_validate(files.description["declaration"])
+    """What the data looked like to the model: it asks for its inputs by these names.
+
+    Raises:
+        ModelError: If the model does not say, or says it as another release would.
+    """
+    try:
+        return Declaration.model_validate(files.description["declaration"])
+    except (KeyError, TypeError, ValidationError) as error:
+        raise ModelError(
+            f"{files.path}: its description has no declaration of the data that this release can read. "
+            "Expected a model pushed by this release."
+        ) from error
+
+
+@contextmanager
+def _advising() -> Iterator[None]:
+    """Turns what is wrong with a pushed version's files into advice."""
+    try:
+        yield
+    except ModelError as error:
+        raise UserError(f"{error} Push again: westwork run --no-cache") from error
 
 
 def recommend(
@@ -163,12 +182,10 @@ def recommend(
     Raises:
         UserError: If the data cannot be read, a context or filter is none, or the model does not answer.
     """
-    try:
-        declaration = declaration_of(files)
-    except ModelError as error:
-        raise UserError(f"{error} Push again: westwork run --no-cache") from error
+    with _advising():
+        declaration, titles = declaration_of(files), files.titles
+        trained_on = files.vocabulary(f"query_{declaration.interactions.query_id}")
     given = context_values(declaration, context or {})
-    trained_on = files.vocabulary(f"query_{declaration.interactions.query_id}")
     if user is None:
         user = example_user(trained_on)
     record = read_query(declaration, str(data_dir), user, moment)
@@ -181,7 +198,6 @@ def recommend(
         answered = model.ask("recommend", search_of(signature, [query], k, [excluded], [wanted], diversity))
     except ModelError as error:
         raise UserError(str(error)) from error
-    titles = files.titles
     return Answer(
         user=user,
         known=record.known,

@@ -14,6 +14,7 @@ from components.ingest.errors import UserError
 from pipeline.acquire import acquire
 from pipeline.domain import Domain
 from pipeline.live_view import Progress, live_view
+from pipeline.metadata_file import check_metadata
 from pipeline.run_events import Event, Failed, Summarised
 from pipeline.run_process import follow
 from pipeline.run_root import RunRoot
@@ -96,6 +97,7 @@ def run_pipeline(
     """
     places.prepare()
     with places.locked() as lock:
+        check_metadata(places)
         _acquire(console, domain, places, request)
         log = places.new_log()
         if request.overrides:

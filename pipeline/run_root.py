@@ -39,6 +39,11 @@ class RunRoot:
         return self.path / "metadata.sqlite"
 
     @property
+    def artifacts(self) -> Path:
+        """The steps' outputs, which the metadata knows about."""
+        return self.path / "artifacts"
+
+    @property
     def serving(self) -> Path:
         """Pushed models, one folder a version."""
         return self.path / "serving"

@@ -63,15 +63,25 @@ class ModelFiles:
         """
         file = self.path / EXTRA / "candidates.parquet"
         try:
-            return pq.read_table(file)
-        except (OSError, pa.ArrowInvalid) as error:
+            table = pq.read_table(file)
+        except (OSError, pa.ArrowException) as error:
             raise ModelError(
                 f"{file} cannot be read: {error}. Expected a model pushed by Westwork."
             ) from error
+        if not {"id", "title"} <= set(table.column_names):
+            raise ModelError(
+                f"{file} has columns {', '.join(table.column_names)}. Expected id and title, as in a model "
+                "pushed by Westwork."
+            )
+        return table
 
     @cached_property
     def titles(self) -> dict[str, str]:
-        """Candidate id to title."""
+        """Candidate id to title.
+
+        Raises:
+            ModelError: See :attr:`catalogue`.
+        """
         table = self.catalogue
         return dict(zip(table["id"].to_pylist(), table["title"].to_pylist(), strict=True))
 
@@ -92,6 +102,15 @@ class ModelFiles:
             ) from error
 
     def vocabulary(self, name: str) -> list[str]:
-        """The values of ``assets/<name>``, in the order of their indices; empty without such a file."""
+        """The values of ``assets/<name>``, in the order of their indices; empty without such a file.
+
+        Raises:
+            ModelError: If the file is damaged.
+        """
         file = self.path / "assets" / name
-        return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        try:
+            return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(
+                f"{file} cannot be read: {error}. Expected a model pushed by Westwork."
+            ) from error

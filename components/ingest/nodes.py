@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tfx.components import FileBasedExampleGen
 from tfx.dsl.components.base import executor_spec
 from tfx.v1 import proto
 
@@ -12,9 +11,10 @@ from components.ingest.declaration import Declaration, Table
 from components.ingest.files.file_patterns import as_glob
 from components.ingest.files.tables import directory_glob, joined
 from components.ingest.plan import CANDIDATES, QUERIES, CandidatePlan, InteractionPlan, source_split
+from components.ingest.table_gen import TableGen
 
 
-def interaction_gen(declaration: Declaration, data_dir: str) -> FileBasedExampleGen:
+def interaction_gen(declaration: Declaration, data_dir: str) -> TableGen:
     """Returns the node ``InteractionGen``.
 
     It runs again when a file of the log, the catalogue or the queries table changes, or what the
@@ -28,7 +28,7 @@ def interaction_gen(declaration: Declaration, data_dir: str) -> FileBasedExample
     if declaration.queries is not None:
         tables[QUERIES] = declaration.queries
     input_base, input_config = _inputs(tables, data_dir)
-    return FileBasedExampleGen(
+    return TableGen(
         input_base=input_base,
         input_config=input_config,
         # The executor knows the splits; TFX would divide by hash, or copy the input's.
@@ -38,7 +38,7 @@ def interaction_gen(declaration: Declaration, data_dir: str) -> FileBasedExample
     ).with_id("InteractionGen")
 
 
-def candidate_gen(declaration: Declaration, data_dir: str) -> FileBasedExampleGen:
+def candidate_gen(declaration: Declaration, data_dir: str) -> TableGen:
     """Returns the node ``CandidateGen``; its output ``examples`` has the one split ``catalogue``.
 
     Args:
@@ -48,7 +48,7 @@ def candidate_gen(declaration: Declaration, data_dir: str) -> FileBasedExampleGe
     plan = CandidatePlan.of(declaration)
     log = _log(declaration) if plan.log else {}
     input_base, input_config = _inputs({**log, **_catalogue(declaration)}, data_dir)
-    return FileBasedExampleGen(
+    return TableGen(
         input_base=input_base,
         input_config=input_config,
         output_config=proto.Output(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.ingest.errors import UserError
+from pipeline.metadata_file import check_metadata
 from pipeline.run_root import RunRoot
 
 State = Literal["done", "reused", "failed", "running", "canceled", "unknown"]
@@ -147,8 +149,9 @@ def read_record(root: RunRoot) -> Record:
     Raises:
         UserError: If there is no run in it, or the file is no ML Metadata store.
     """
-    if not root.metadata.is_file():
+    if not os.path.lexists(root.metadata):
         raise _no_run(root)
+    check_metadata(root)
     connection = mlmd.ConnectionConfig()
     connection.sqlite.filename_uri = str(root.metadata)
     connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY

@@ -17,6 +17,7 @@ from components.ingest.errors import UserError
 from pipeline.acquire import acquire
 from pipeline.domain import DOMAIN_FILE, Domain
 from pipeline.live_view import Progress, live_view
+from pipeline.metadata_file import check_metadata
 from pipeline.quiet import output_into
 from pipeline.run_events import EpochEnded, Event, Failed, SearchBegan, TrialEnded, TrialStarted
 from pipeline.run_process import follow
@@ -192,6 +193,7 @@ def tune_domain(
     request.check(domain)
     places.prepare()
     with places.locked() as lock:
+        check_metadata(places)
         if domain.acquire is not None:
             acquire(
                 domain.acquire,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +102,14 @@ def test_the_nodes_run_once_then_come_from_the_cache_until_a_file_changes(
     with pytest.raises(UserError, match="Atlantis"):
         run_pipeline(declare(), shop, root, tiny, beam_args)
     assert executions(root) == {**once, "InteractionGen": 2}
+
+    # The gate says to fix the schema; that is seen, and nothing is read again.
+    fixed = tmp_path / "fixed"
+    shutil.copytree(tiny, fixed)
+    schema = fixed / "interactions.pbtxt"
+    schema.write_text(schema.read_text().replace('value: "Hagen"', 'value: "Hagen" value: "Atlantis"'))
+    run_pipeline(declare(), shop, root, fixed, beam_args)
+    assert executions(root) == {**once, "InteractionGen": 2, "AnomalyGate": 2}
 
 
 def test_dead_letters_outlive_the_output_directory_tfx_removes(

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 import yaml
@@ -32,6 +34,7 @@ from pipeline.recommend import (
     recommend,
 )
 from pipeline.run_process import environment
+from serving.model_files import ModelFiles
 from serving.queries import batch_of
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -257,6 +260,44 @@ def test_the_actions_of_a_known_users_history_are_sent_where_the_model_takes_the
 def test_a_context_that_is_none_is_refused(salon, name, value, message):
     with pytest.raises(UserError, match=message):
         context_values(salon, {name: value})
+
+
+def _without_declaration(file):
+    file.write_text(json.dumps({"index": "exact"}))
+
+
+def _of_another_release(file):
+    description = json.loads(file.read_text())
+    description["declaration"]["interactions"]["novelty"] = True
+    file.write_text(json.dumps(description))
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "message"),
+    [
+        ("model.json", lambda file: file.unlink(), "model.json cannot be read"),
+        ("model.json", lambda file: file.write_text(file.read_text()[:99]), "model.json cannot be read"),
+        ("model.json", lambda file: file.write_bytes(b"\xff\xfe"), "model.json cannot be read"),
+        ("model.json", lambda file: file.write_text("[]"), "has no declaration of the data"),
+        ("model.json", _without_declaration, "has no declaration of the data"),
+        ("model.json", _of_another_release, "has no declaration of the data"),
+        ("candidates.parquet", lambda file: file.unlink(), "candidates.parquet cannot be read"),
+        ("candidates.parquet", lambda file: file.write_bytes(b""), "candidates.parquet cannot be read"),
+        ("candidates.parquet", lambda file: file.write_bytes(file.read_bytes()[:-9]), "cannot be read"),
+        (
+            "candidates.parquet",
+            lambda file: pq.write_table(pa.table({"a": [1]}), file),
+            "candidates.parquet has columns a. Expected id and title",
+        ),
+        ("../assets/query_reader", lambda file: file.write_bytes(b"\xff"), "query_reader cannot be read"),
+    ],
+)
+def test_a_damaged_model_is_advice_not_a_traceback(root, model, tmp_path, file, damage, message):
+    version = tmp_path / "7"
+    shutil.copytree(root / "serving" / "1700000010", version)
+    damage(version / "assets.extra" / file)
+    with pytest.raises(UserError, match=rf"{message}.*Push again: westwork run --no-cache"):
+        recommend(model, ModelFiles(version), root / "data", "ada", 3)
 
 
 def test_only_the_heads_that_the_model_has_are_shown():

@@ -466,7 +466,7 @@ def test_without_a_run_the_user_is_told_to_run(tmp_path):
 
 def test_a_file_that_is_no_metadata_store_is_named(tmp_path):
     (tmp_path / "metadata.sqlite").write_text("not a database" * 100)
-    with pytest.raises(UserError, match=r"metadata\.sqlite cannot be read as ML Metadata"):
+    with pytest.raises(UserError, match=r"metadata\.sqlite is damaged \(file is not a database\)"):
         write_report(tmp_path)
 
 
