@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_component_specs
@@ -72,7 +73,7 @@ def _read_catalogue(plan: CandidatePlan, found: Mapping[str, Sequence[str]]) -> 
         return catalogue_of_log(plan, log)
     files = newest_spans(plan.candidates.files, found[CANDIDATES], 1).files
     key = plan.candidates.id
-    catalogue = read_columns(plan.candidates, files, plan.columns, key)
+    catalogue = read_columns(plan.candidates, files, plan.columns, key, logging.warning)
     if plan.log is not None:
         stubs = stub_ids(plan.log, log, catalogue[key].combine_chunks())
         catalogue = _with_stubs(catalogue, stubs, key)

@@ -414,7 +414,35 @@ class Interactions(Strict):
         return self
 
 
-class Candidates(Table):
+class Entities(Table):
+    """A table with a row an id."""
+
+    duplicates: Literal["refuse", "first", "last"] = Field(
+        default="refuse",
+        description="Rows that repeat an id: refused, or only the first or last of them stays.",
+    )
+    newest_by: str | None = Field(
+        default=None,
+        description="Column of numbers or times: of rows that repeat an id, the one with the greatest value "
+        "stays; `duplicates` decides between equal ones.",
+    )
+
+    @property
+    def ordering(self) -> str | None:
+        """As declared."""
+        return self.newest_by
+
+    @model_validator(mode="after")
+    def _newest_of_what_may_repeat(self) -> Entities:
+        if self.newest_by and self.duplicates == "refuse":
+            raise ValueError(
+                f"found newest_by: {self.newest_by}, but rows that repeat an id are refused; say duplicates: "
+                "last (or first), which of equally new rows stays"
+            )
+        return self
+
+
+class Candidates(Entities):
     """The catalogue: one row a candidate."""
 
     files: str = Field(default="", description="As of any table; either this, or `from`.")
@@ -439,7 +467,7 @@ class Candidates(Table):
             return self
         if self.files:
             raise ValueError(f"found both files: {self.files} and from: {self.made_from}; expected one")
-        fields = {name: type(self).model_fields[name] for name in Table.model_fields}
+        fields = {name: type(self).model_fields[name] for name in Entities.model_fields}
         of_table = [
             name
             for name, field in fields.items()
@@ -459,7 +487,7 @@ class Candidates(Table):
         return tuple(name for name in dict.fromkeys((*title, *self.features)) if name != self.id)
 
 
-class Queries(Table):
+class Queries(Entities):
     """Attributes of the queries (users), one row a query; optional."""
 
     id: str

@@ -14,7 +14,7 @@ from components.ingest.declaration import Declaration, Table
 from components.ingest.examples import string_entries
 from components.ingest.files.columns import Column
 from components.ingest.files.rows import Rows
-from components.ingest.files.tables import check_columns, read_batches, table_files
+from components.ingest.files.tables import check_columns, newness, read_batches, table_files
 from components.ingest.partition import Catalogue, Partition
 from components.ingest.plan import InteractionPlan
 from components.ingest.reference_tables import read_candidate_ids, with_stubs
@@ -133,14 +133,23 @@ def _attributes_of(plan: InteractionPlan, data_dir: str, query_id: str) -> dict[
         return None
     key = Column(name=plan.queries.id)
     others = [column for column in plan.attributes if column.name != key.name]
-    for rows in _rows_of(
-        plan.queries, table_files(plan.queries, data_dir, spans=1), [key, *others], query_id
-    ):
-        return {
-            column.name: column.convert(rows.batch.column(column.name)).values[0].as_py()
-            for column in plan.attributes
-        }
-    return None
+    ordering = plan.queries.ordering
+    columns = list({c.name: c for c in (*([Column(name=ordering)] if ordering else []), *others)}.values())
+    best, found = None, None
+    files = table_files(plan.queries, data_dir, spans=1)
+    for rows in _rows_of(plan.queries, files, [key, *(c for c in columns if c.name != key.name)], query_id):
+        new = newness(rows, ordering).to_numpy() if ordering else np.zeros(len(rows.numbers))
+        for row in range(len(new)):
+            later = (
+                best is None or new[row] > best or (new[row] == best and plan.queries.duplicates == "last")
+            )
+            if later:
+                best = new[row]
+                found = {
+                    column.name: column.convert(rows.batch.column(column.name)).values[row].as_py()
+                    for column in plan.attributes
+                }
+    return found
 
 
 def _rows_of(

@@ -72,7 +72,8 @@ def attribute_batches(plan: InteractionPlan, number: int, file: str) -> Iterator
         file: Its path.
 
     Yields:
-        Batches of the id, the attributes, :data:`OWNER_FILE` and :data:`OWNER_ROW`.
+        Batches of the id, the attributes, perhaps
+        :data:`~components.ingest.files.tables.NEWNESS`, :data:`OWNER_FILE` and :data:`OWNER_ROW`.
 
     Raises:
         UserError: For a cell of the wrong type or a row without id.

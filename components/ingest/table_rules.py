@@ -82,6 +82,11 @@ class TableRules(Strict):
         return None
 
     @property
+    def ordering(self) -> str | None:
+        """The column that says which of several rows of one id is the newest, where there is one."""
+        return None
+
+    @property
     def has_rules(self) -> bool:
         """Whether any rule is declared."""
         return bool(self.clean or self.missing or self.derive or self.where or self.listing)
@@ -113,7 +118,8 @@ def columns_to_read(table: TableRules, wanted: Sequence[str]) -> list[str]:
 
 def columns_expected(table: TableRules, wanted: Sequence[str]) -> list[str]:
     """The columns, by their declared names, that the file must have: also those that only a rule names."""
-    made = _sources_of(table, dict.fromkeys([*wanted, *table.where, *table.derive]))
+    ordering = [table.ordering] if table.ordering else []
+    made = _sources_of(table, dict.fromkeys([*wanted, *ordering, *table.where, *table.derive]))
     of_cells = (name for name in (*table.clean, *table.missing) if name != EVERY_COLUMN)
     return list(dict.fromkeys([*made, *of_cells]))
 

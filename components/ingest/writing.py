@@ -14,10 +14,11 @@ from components.ingest.dead_letters import write_dead_letters
 from components.ingest.declaration import TimeSplit
 from components.ingest.errors import UserError
 from components.ingest.examples import string_entries
+from components.ingest.files.tables import one_row_an_id
 from components.ingest.partition import CANCELLED, Catalogue, Partition, partition_count, shuffled
 from components.ingest.plan import InteractionPlan
 from components.ingest.reading import Reading, letters_file, read_catalogue
-from components.ingest.reference_tables import refuse_repeated_queries
+from components.ingest.reference_tables import OWNER_FILE, OWNER_ROW, refuse_repeated_queries
 from components.ingest.spill import BUCKETS, buckets_of_partition, read_spill
 from components.ingest.split import SPLITS, cut_points
 from components.ingest.summary import SplitSummary
@@ -118,5 +119,8 @@ class WriteExamples(beam.DoFn):
         if not batches:
             return None
         table = pa.Table.from_batches(batches).combine_chunks()
-        refuse_repeated_queries(table, self._plan.queries.id, self._queries)
-        return table
+        if self._plan.queries.duplicates == "refuse":
+            refuse_repeated_queries(table, self._plan.queries.id, self._queries)
+            return table
+        in_order = table.sort_by([(OWNER_FILE, "ascending"), (OWNER_ROW, "ascending")])
+        return one_row_an_id(in_order, self._plan.queries.id, self._plan.queries)[0]

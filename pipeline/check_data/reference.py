@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -53,10 +54,17 @@ def read_reference(declaration: Declaration, tables: list[FoundTable]) -> Refere
             elif table.name == QUERIES and table.readable and plan.queries is not None:
                 key = plan.queries.id
                 columns = [Column(name=key), *(column for column in plan.attributes if column.name != key)]
-                reference.queries = read_columns(plan.queries, table.files, columns, key)
+                reference.queries = read_columns(
+                    plan.queries, table.files, columns, key, _teller(QUERIES, reference)
+                )
         except UserError as error:
             reference.findings.append(Finding(level="error", about=table.name, message=str(error)))
     return reference
+
+
+def _teller(about: str, reference: Reference) -> Callable[[str], None]:
+    """Makes a finding of what is said about a table."""
+    return lambda message: reference.findings.append(Finding(level="warning", about=about, message=message))
 
 
 def _read_from_log(
@@ -82,7 +90,8 @@ def _read_candidates(
     try:
         if table.readable:
             columns = CandidatePlan.of(declaration).columns
-            reference.catalogue = read_columns(plan.candidates, table.files, columns, key)
+            tell = _teller(CANDIDATES, reference)
+            reference.catalogue = read_columns(plan.candidates, table.files, columns, key, tell)
             reference.candidate_ids = reference.catalogue[key].combine_chunks()
     finally:
         # The ids alone may be right, and the log can be held against them then.

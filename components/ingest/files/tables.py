@@ -5,13 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.declaration import Table
+from components.ingest.declaration import Entities, Table
 from components.ingest.errors import UserError
 from components.ingest.files import json_reader, jsonl_reader
 from components.ingest.files.blaming import blaming
@@ -22,6 +22,10 @@ from components.ingest.files.readers import reader_of
 from components.ingest.files.row_rules import RowRules
 from components.ingest.files.rows import FilePart, Rows, shorten
 from components.ingest.table_rules import columns_expected, columns_to_read
+
+NEWNESS = "newness:"
+"""Column beside the typed ones: the greater, the newer is the row among those of its id."""
+_PLACE = "place:"
 
 
 def table_files(table: Table, data_dir: str, spans: int | None = None) -> list[str]:
@@ -188,7 +192,13 @@ def read_batches(table: Table, part: FilePart | str, columns: Sequence[str]) -> 
             yield rules.apply(renamed) if rules else renamed
 
 
-def read_columns(table: Table, files: Iterable[str], columns: Sequence[Column], key: str) -> pa.Table:
+def read_columns(
+    table: Table,
+    files: Iterable[str],
+    columns: Sequence[Column],
+    key: str,
+    tell: Callable[[str], None] = lambda _: None,
+) -> pa.Table:
     """Reads a whole table into typed columns, and insists that every cell is right.
 
     For tables with a row an entity, not for event logs.
@@ -197,7 +207,9 @@ def read_columns(table: Table, files: Iterable[str], columns: Sequence[Column], 
         table: Says format and delimiter.
         files: Paths of its files.
         columns: Columns to read; see :class:`~components.ingest.files.columns.Column` for their types.
-        key: Name of the column whose cells identify the rows: required and unique.
+        key: Name of the column whose cells identify the rows: required and, unless the table says which of
+            several rows stays, unique.
+        tell: Called with a sentence where rows repeat an id and one of them stays.
 
     Returns:
         Rows sorted by ``key``, bytewise.
@@ -217,6 +229,7 @@ def read_columns(table: Table, files: Iterable[str], columns: Sequence[Column], 
             batches.append(rows.batch)
             numbers.append(rows.numbers)
             owners.append(np.full(len(rows.numbers), index))
+    schema = batches[0].schema if batches else schema
     whole = pa.Table.from_batches(batches, schema=schema)
     if left_out and not whole.num_rows:
         raise UserError(all_left_out(", ".join(files), left_out))
@@ -225,13 +238,52 @@ def read_columns(table: Table, files: Iterable[str], columns: Sequence[Column], 
             f"{', '.join(files)}: found no rows below the header; expected at least one. "
             "Fill the file, or mend 'files' in domain.yaml."
         )
+    if isinstance(table, Entities) and table.duplicates != "refuse":
+        rows, repeated = one_row_an_id(whole, key, table)
+        if repeated:
+            tell(repeated_ids(table, key, repeated, whole.num_rows - rows.num_rows))
+        return rows
     order = pc.sort_indices(whole, sort_keys=[(key, "ascending")])
     _refuse_duplicates(whole[key].take(order), order, files, np.concatenate(owners), np.concatenate(numbers))
     return whole.take(order).combine_chunks()
 
 
+def one_row_an_id(whole: pa.Table, key: str, table: Entities) -> tuple[pa.Table, int]:
+    """Keeps of rows that repeat an id the one that the table says.
+
+    Args:
+        whole: Rows in the files' order, with :data:`NEWNESS` where the table has ``newest_by``.
+        key: Name of the id's column.
+        table: Says which row stays.
+
+    Returns:
+        The rows, ascending by id, bytewise, without :data:`NEWNESS`; and how many ids came more than once.
+    """
+    place = np.arange(whole.num_rows)
+    keyed = whole.append_column(_PLACE, pa.array(place if table.duplicates == "last" else -place))
+    names = [key, *([NEWNESS] if NEWNESS in whole.column_names else []), _PLACE]
+    order = pc.sort_indices(keyed, sort_keys=[(name, "ascending") for name in names])
+    ids = whole[key].take(order).combine_chunks()
+    last = np.append(pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False), [True] * (len(ids) > 0))
+    sizes = np.diff(np.flatnonzero(last), prepend=-1)
+    kept = whole.take(order.filter(pa.array(last))).combine_chunks()
+    kept = kept.drop_columns([name for name in (NEWNESS,) if name in kept.column_names])
+    return kept, int((sizes > 1).sum())
+
+
+def repeated_ids(table: Entities, key: str, ids: int, rows: int) -> str:
+    """What to say of rows of which one for each id stays."""
+    newest = f"that with the greatest {table.newest_by!r}, of equal ones " if table.newest_by else ""
+    return (
+        f"{ids:,} ids come more than once in column {key!r} of {table.files}; {rows:,} rows are left out. Of "
+        f"each id one row stays: {newest}the {table.duplicates} one, as 'duplicates' says."
+    )
+
+
 def typed_batches(table: Table, part: FilePart | str, columns: Sequence[Column], key: str) -> Iterator[Rows]:
     """Streams typed columns, insisting that every cell is right; keys may repeat.
+
+    Where the table has ``newest_by``, the last column is :data:`NEWNESS`.
 
     Args:
         table: Says format and the columns' names in the files.
@@ -243,10 +295,38 @@ def typed_batches(table: Table, part: FilePart | str, columns: Sequence[Column],
         UserError: For a malformed row, a cell of the wrong type, a row without key.
     """
     schema = pa.schema([(column.name, column.arrow_type) for column in columns])
-    for rows in read_batches(table, part, [column.name for column in columns]):
+    names = [column.name for column in columns]
+    if table.ordering:
+        schema = schema.append(pa.field(NEWNESS, pa.float64()))
+        names = list(dict.fromkeys([*names, table.ordering]))
+    for rows in read_batches(table, part, names):
         _refuse_malformed(rows)
         arrays = [convert_or_refuse(column, rows, key) for column in columns]
+        arrays += [newness(rows, table.ordering)] if table.ordering else []
         yield Rows(rows.file, rows.numbers, pa.record_batch(arrays, schema=schema), left_out=rows.left_out)
+
+
+def newness(rows: Rows, name: str) -> pa.Array:
+    """[n] doubles, the greater the newer: numbers as they are, times as seconds; nothing is the oldest.
+
+    Raises:
+        UserError: For a cell that is neither.
+    """
+    cells = rows.batch.column(name)
+    numbers, others = Column(name=name, type="number").convert(cells)
+    values = numbers.to_numpy(zero_copy_only=False).copy()
+    if others.any():
+        moments = Column(name=name, type="moment")
+        seconds, wrong = moments.convert(cells.filter(pa.array(others)))
+        if wrong.any():
+            row = int(np.flatnonzero(others)[np.flatnonzero(wrong)[0]])
+            raise UserError(
+                f"{rows.file}, row {rows.numbers[row]}, column {name!r}: found "
+                f"{shorten(as_text(cells.slice(row, 1))[0].as_py())!r}, expected a number or a time, which "
+                "tells the newest of several rows. Correct the file, or 'newest_by' in domain.yaml."
+            )
+        values[others] = seconds.to_numpy(zero_copy_only=False)
+    return pa.array(np.where(np.isnan(values), -np.inf, values))
 
 
 def convert_or_refuse(column: Column, rows: Rows, key: str) -> pa.Array:
