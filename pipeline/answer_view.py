@@ -25,7 +25,9 @@ def print_answer(console: Console, answer: Answer, k: int, ask: Sequence[str]) -
         ask: The command that asks for another user, without the user.
     """
     user, version = escape(answer.user), escape(answer.version)
-    moment = f"{datetime.fromtimestamp(answer.moment, UTC):%Y-%m-%d %H:%M} UTC"
+    moment = "after the latest of the history"
+    if answer.moment is not None:
+        moment = f"at {datetime.fromtimestamp(answer.moment, UTC):%Y-%m-%d %H:%M} UTC"
     if not answer.known:
         console.print(
             f"[bold yellow]User {user} is not in the data[/bold yellow]: recommended from the request's "
@@ -38,7 +40,7 @@ def print_answer(console: Console, answer: Answer, k: int, ask: Sequence[str]) -
             "attributes and history.",
             soft_wrap=True,
         )
-    console.print(_table(answer, f"Recommended to user {user}, asked at {moment}, version {version}"))
+    console.print(_table(answer, f"Recommended to user {user}, asked {moment}, version {version}"))
     found = len(answer.recommendations)
     if found < k:
         left = "" if k > answer.catalogue else ", the others being excluded"

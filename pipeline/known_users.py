@@ -27,11 +27,13 @@ def look_up_in(data_dir: Path) -> UserLookup:
 
     def look_up(files: ModelFiles, user: str, moment: int | None) -> UserRecord:
         declaration = declaration_of(files)
+        if not declaration.interactions.timestamp.has_time:
+            moment = None
         try:
             record = read_query(declaration, str(data_dir), user, moment)
         except UserError as error:
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, str(error)) from error
-        if moment is None:
+        if moment is None and declaration.interactions.timestamp.has_time:
             moment = int(time.time()) if record.latest_in_log is None else record.latest_in_log
         return UserRecord(record.known, query_values(declaration, record, moment), record.seen)
 

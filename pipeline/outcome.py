@@ -38,6 +38,8 @@ def collect_summary(
             name: SplitFacts(**split.model_dump(include=set(SplitFacts.model_fields)))
             for name, split in ingestion.splits.items()
         },
+        order=ingestion.order,
+        split=ingestion.split,
         bad_by_reason=ingestion.bad_by_reason,
         left_out=left_out(ingestion),
         candidates=ingestion.candidates,

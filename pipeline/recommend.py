@@ -60,7 +60,8 @@ class Answer:
         user: The user's id.
         known: Whether the data know the user.
         trained_on: Whether the user had interactions in train.
-        moment: When the request is taken to be made, seconds since 1970 UTC.
+        moment: When the request is taken to be made, seconds since 1970 UTC; None where the data have no
+            time, so that it is made after the user's last interaction.
         version: Of the model.
         model: The model's directory, or its server.
         catalogue: How many candidates there are.
@@ -73,7 +74,7 @@ class Answer:
     user: str
     known: bool
     trained_on: bool
-    moment: int
+    moment: int | None
     version: str
     model: str
     catalogue: int
@@ -188,8 +189,14 @@ def recommend(
     given = context_values(declaration, context or {})
     if user is None:
         user = example_user(trained_on)
+    if not declaration.interactions.timestamp.has_time and moment is not None:
+        order = declaration.interactions.timestamp.order
+        raise UserError(
+            f"--at: the data have no time (interactions.timestamp.order: {order}), so that no moment of "
+            "theirs can be named. Leave --at out: the request is made after the user's last interaction"
+        )
     record = read_query(declaration, str(data_dir), user, moment)
-    if moment is None:
+    if moment is None and declaration.interactions.timestamp.has_time:
         moment = _latest(record)
     query, wanted = query_values(declaration, record, moment, given), parsed_filters(declaration, filters)
     excluded = record.seen if exclude_seen else []
@@ -255,7 +262,7 @@ def context_values(declaration: Declaration, given: Mapping[str, str]) -> dict[s
     """
     log, values = declaration.interactions, {}
     for name, text in given.items():
-        if name == log.timestamp.column:
+        if log.timestamp.has_time and name == log.timestamp.column:
             raise UserError(f"--context {name}={text}: the moment of the request is given with --at")
         if name not in log.context:
             others = [other for other in log.context if other != log.timestamp.column]
@@ -316,23 +323,28 @@ def _seconds(moment: str) -> float:
 
 
 def query_values(
-    declaration: Declaration, record: QueryRecord, moment: int, context: Mapping[str, Any] | None = None
+    declaration: Declaration,
+    record: QueryRecord,
+    moment: int | None,
+    context: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One query's features, as :func:`serving.queries.search_of` takes them.
 
     Args:
         declaration: Names the columns.
         record: What the data knows of the query.
-        moment: When the request is made, seconds since 1970 UTC.
+        moment: When the request is made, seconds since 1970 UTC; None where the data have no time.
         context: Context feature to value, as ingestion converts it; others, the moment apart, are missing.
     """
     log = declaration.interactions
+    now = record.next_place if moment is None else moment
+    assert now is not None
     return {
         **record.attributes,
         **(context or {}),
         **({log.timestamp.column: moment} if log.timestamp.column in log.context else {}),
         log.query_id: record.query_id,
         HISTORY: record.history,
-        HISTORY_AGE: [max(0.0, float(moment - then)) for then in record.history_timestamps],
+        HISTORY_AGE: [max(0.0, float(now - then)) for then in record.history_timestamps],
         **({HISTORY_ACTION: record.history_actions} if declaration.history_actions else {}),
     }

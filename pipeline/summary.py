@@ -25,6 +25,7 @@ from components.evaluate.config import (
     new_to_query,
 )
 from components.ingest.errors import UserError
+from components.ingest.event_order import Order, shown_place, what_is_lost
 from pipeline.against_baselines import NAMES, has_repeats, shortfalls, trained_in, winners
 
 _MOST_REASONS = 3
@@ -37,7 +38,7 @@ class _Facts(BaseModel):
 
 
 class SplitFacts(_Facts):
-    """One split of the interactions; times in seconds since 1970 UTC."""
+    """One split of the interactions; times in seconds since 1970 UTC, or places in the order there is."""
 
     count: int
     positives: int
@@ -58,6 +59,10 @@ class RunSummary(_Facts):
 
     splits: dict[str, SplitFacts]
     """Oldest first."""
+    order: Order = "time"
+    """What orders the interactions."""
+    split: str = "time"
+    """Kind of the split."""
     bad_by_reason: dict[str, int]
     """Why rows became dead letters, and how many; the most frequent reason first."""
     left_out: dict[str, int]
@@ -174,10 +179,12 @@ def _table(*headers: str, title: str) -> Table:
 def _splits(summary: RunSummary) -> Table:
     stubs = f", {summary.stubs:,} of them known to the log alone" if summary.stubs else ""
     title = f"Data: {summary.candidates:,} candidates{stubs}"
-    table = _table("split", "interactions", "positive", "users", "from (UTC)", "to (UTC)", title=title)
+    ends = ("from (UTC)", "to (UTC)") if summary.order == "time" else ("from", "to")
+    table = _table("split", "interactions", "positive", "users", *ends, title=title)
     for name, split in summary.splits.items():
         numbers = (f"{number:,}" for number in (split.count, split.positives, split.queries))
-        table.add_row(escape(name), *numbers, _moment(split.first), _moment(split.last))
+        moments = (_moment(summary.order, moment) for moment in (split.first, split.last))
+        table.add_row(escape(name), *numbers, *moments)
     return table
 
 
@@ -191,13 +198,17 @@ def _print_rows(console: Console, summary: RunSummary) -> None:
         _print_line(console, "bad rows", f"{sum(bad.values()):,} left out: {told}")
     if summary.left_out:
         _print_line(console, "left out", "; ".join(f"{n:,} {why}" for why, n in summary.left_out.items()))
+    if summary.order != "time":
+        _print_line(console, "no time", what_is_lost(summary.order, summary.split))
     for warning in summary.warnings:
         console.print(
             f"[bold yellow]warning[/bold yellow]  {escape(warning)}", highlight=False, soft_wrap=True
         )
 
 
-def _moment(seconds: int) -> str:
+def _moment(order: Order, seconds: int) -> str:
+    if order != "time":
+        return shown_place(order, seconds)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
 
 

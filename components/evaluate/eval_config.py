@@ -114,7 +114,7 @@ def eval_config(
                 model_type=tfma.TF_GENERIC,
                 label_keys={
                     _QUERY: log.query_id,
-                    _MOMENT: log.timestamp.column,
+                    _MOMENT: log.timestamp.feature,
                     _HEADS: HEADS_JSON.dump_json(judged).decode(),
                     _PAIRS: str(config.ranked_pairs),
                     _INTERACTIONS: str(config.max_interactions),

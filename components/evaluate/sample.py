@@ -41,7 +41,7 @@ class Sample(Strict):
             size=config.max_interactions,
             query_id=log.query_id,
             candidate_id=log.candidate_id,
-            timestamp=log.timestamp.column,
+            timestamp=log.timestamp.feature,
         )
 
     def draw(self, examples: types.Artifact, split: str, folder: str) -> types.Artifact:

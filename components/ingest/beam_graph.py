@@ -110,6 +110,7 @@ def _summarise(
         candidates=0,
         stubs=0,
         span=None,
+        order=plan.interactions.timestamp.order,
         split=plan.split.kind,
         eval_from=cuts.eval_from if cuts else None,
         test_from=cuts.test_from if cuts else None,

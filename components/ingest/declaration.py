@@ -15,7 +15,10 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from components.ingest.conditions import DeclaredCondition
+from components.ingest.event_order import Order
 from components.ingest.features import Feature
+from components.ingest.files.moments import TimeUnit
+from components.ingest.files.time_format import refuse_unreadable_format
 from components.ingest.strict import Strict, Weight
 from components.ingest.table_rules import Explode, TableRules
 from components.ingest.text_settings import Delimiter, Encoding
@@ -23,7 +26,10 @@ from components.ingest.text_settings import Delimiter, Encoding
 HISTORY = "history"
 """Example feature: ids of the query's earlier positive candidates, oldest first (bytes list)."""
 HISTORY_AGE = "history_age"
-"""Example feature: seconds between each history event and this one, aligned with HISTORY (float list)."""
+"""Example feature: seconds between each history event and this one, aligned with HISTORY (float list).
+
+Without time: by how many places of the query's sequence the event is earlier.
+"""
 HISTORY_ACTION = "history_action"
 """Example feature: the action of each history event, aligned with HISTORY (bytes list); only where there are
 several, see :meth:`History.told_actions`."""
@@ -35,7 +41,9 @@ REPEAT = "repeat"
 """Example feature: 1.0 where the query had a positive interaction with this candidate before, else 0.0."""
 ACTION = "action"
 """Example feature: the interaction's action (bytes); only where actions are declared."""
-DERIVED = (HISTORY, HISTORY_AGE, HISTORY_ACTION, POSITIVE, WEIGHT, REPEAT, ACTION)
+EVENT_ORDER = "event_order"
+"""Example feature: place of the interaction among its query's, from 0 (int); only where there is no time."""
+DERIVED = (HISTORY, HISTORY_AGE, HISTORY_ACTION, POSITIVE, WEIGHT, REPEAT, ACTION, EVENT_ORDER)
 """Names ingestion adds to every interaction; no column of the user's may carry them."""
 
 CATALOGUE_SPLIT = "catalogue"
@@ -214,11 +222,23 @@ class Table(TableRules):
 
 
 class TimestampColumn(Strict):
-    """The column that says when an interaction happened."""
+    """What says when an interaction happened, or at least after which others."""
 
-    column: str
-    unit: Literal["s", "ms", "us", "ns"] = Field(
-        default="s", description="Of numbers, counted from 1970-01-01 UTC; dates and times say their own."
+    column: str | None = Field(default=None, description="Required, except with `order: rows`.")
+    order: Order = Field(
+        default="time",
+        description="`time`: the column holds times. Without any, `column`: its numbers say in which order a "
+        "query's interactions came; `rows`: there is no column, files and their rows are in order.",
+    )
+    unit: TimeUnit = Field(
+        default="s",
+        description="Of numbers, counted from 1970-01-01 UTC, or `excel_days`, counted as Excel does; dates "
+        "and times say their own.",
+    )
+    format: str | None = Field(
+        default=None,
+        description="How text writes a time, in strptime's codes, or `rfc2822`; absent: numbers of `unit`, "
+        "or ISO 8601 and its like.",
     )
     timezone: str = Field(
         default="UTC", description="Of dates and times without an offset, such as Europe/Berlin."
@@ -230,6 +250,8 @@ class TimestampColumn(Strict):
     latest: date = Field(
         default=date(2100, 1, 1), description="Rows from this day (UTC) on are dead letters."
     )
+
+    _format_can_be_read = field_validator("format")(refuse_unreadable_format)
 
     @field_validator("timezone")
     @classmethod
@@ -247,6 +269,44 @@ class TimestampColumn(Strict):
         if not self.earliest < self.latest:
             raise ValueError("expected earliest < latest")
         return self
+
+    @model_validator(mode="after")
+    def _column_unless_rows(self) -> TimestampColumn:
+        if self.order == "rows" and self.column is not None:
+            raise ValueError(
+                f"found column {self.column!r} with order: rows, which needs none. Remove one of the two: "
+                "order: rows takes the order of the rows, order: column that of the column's numbers"
+            )
+        if self.order != "rows" and self.column is None:
+            raise ValueError(
+                "column is missing: name the column of the times. Where the data have none, set order: rows "
+                "(files and rows are in order), or order: column with a column whose numbers say the order"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _says_nothing_twice(self) -> TimestampColumn:
+        if self.format is not None and self.unit != "s":
+            raise ValueError(
+                f"found both unit: {self.unit} and format: {self.format}; expected one: unit is of numbers "
+                "that count from a day, format of text"
+            )
+        if self.order != "time":
+            fields = type(self).model_fields
+            for name in ("unit", "format", "timezone", "earliest", "latest"):
+                if getattr(self, name) != fields[name].default:
+                    raise ValueError(f"found {name} with order: {self.order}; it is of times. Remove it")
+        return self
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the data know when an interaction happened, and not only after which others."""
+        return self.order == "time"
+
+    @property
+    def feature(self) -> str:
+        """The example feature: the moment, under its column's name, or without time the event's order."""
+        return self.column if self.has_time and self.column is not None else EVENT_ORDER
 
 
 Grade = Annotated[float, Field(ge=-1_000_000_000, le=1_000_000_000)]
@@ -404,7 +464,35 @@ class Interactions(Strict):
         return self
 
     @model_validator(mode="after")
+    def _no_time_is_asked_of_an_order(self) -> Interactions:
+        when = self.timestamp
+        if when.has_time:
+            return self
+        without = f"the data have no time (timestamp.order: {when.order})"
+        if self.since is not None:
+            raise ValueError(f"found since, but {without}. Remove since")
+        if self.cancellations and when.order == "column":
+            raise ValueError(
+                f"found cancellations, but {without}, and a column's numbers order what is an interaction "
+                "alone. Remove cancellations, or set order: rows where the rows are in order"
+            )
+        for name, feature in self.context.items():
+            if feature.kind == "timestamp":
+                raise ValueError(
+                    f"context feature {name!r} is of kind timestamp, but {without}, so that none is known "
+                    "when a request is made. Remove the feature"
+                )
+            if name == when.column:
+                raise ValueError(
+                    f"context feature {name!r} is the column that orders the interactions, which a request "
+                    "does not have. Remove the feature"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _timestamp_is_a_timestamp(self) -> Interactions:
+        if self.timestamp.column is None:
+            return self
         feature = self.context.get(self.timestamp.column)
         if feature is not None and feature.kind != "timestamp":
             raise ValueError(
@@ -580,7 +668,8 @@ class Declaration(Strict):
     @model_validator(mode="after")
     def _names_do_not_clash(self) -> Declaration:
         log = self.interactions
-        columns = [log.query_id, log.candidate_id, log.timestamp.column]
+        columns = [log.query_id, log.candidate_id]
+        columns += [log.timestamp.column] if log.timestamp.column is not None else []
         columns += [log.rating.column] if log.rating else []
         columns += log.shown
         columns += [name for name in log.context if name != log.timestamp.column]
@@ -590,6 +679,16 @@ class Declaration(Strict):
                 raise ValueError(f"column name {name!r} is taken by ingestion; rename the column")
             if columns.count(name) > 1:
                 raise ValueError(f"column {name!r} is declared twice for the interaction examples")
+        return self
+
+    @model_validator(mode="after")
+    def _split_needs_no_time_there_is_not(self) -> Declaration:
+        if self.split.kind == "time" and self.interactions.timestamp.order == "column":
+            raise ValueError(
+                "split.kind is time, but the data have none (interactions.timestamp.order: column): the "
+                "column's numbers order each query's interactions, not those of different queries. Set "
+                "split: {kind: leave_last_out}, or split: {kind: column, column: ...}"
+            )
         return self
 
     @model_validator(mode="after")

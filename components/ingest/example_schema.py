@@ -15,6 +15,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.ingest.declaration import (
     ACTION,
+    EVENT_ORDER,
     HISTORY,
     HISTORY_ACTION,
     HISTORY_AGE,
@@ -114,13 +115,12 @@ def complete_schema(given: schema_pb2.Schema, features: Sequence[ExampleFeature]
 def _keys(plan: InteractionPlan) -> list[schema_pb2.Feature]:
     """The columns whose meaning the declaration names."""
     moment, rating = plan.timestamp_column, plan.interactions.rating
-    # The day called latest is the first that is too late.
-    last = None if moment.latest is None else moment.latest - 1
-    keys = [
-        _single(plan.query_column.name, _BYTES),
-        _single(plan.candidate_column.name, _BYTES),
-        _single(moment.name, _INT, int_domain=schema_pb2.IntDomain(min=moment.earliest, max=last)),
-    ]
+    keys = [_single(plan.query_column.name, _BYTES), _single(plan.candidate_column.name, _BYTES)]
+    if moment is not None and plan.interactions.timestamp.has_time:
+        # The day called latest is the first that is too late.
+        last = None if moment.latest is None else moment.latest - 1
+        bounds = schema_pb2.IntDomain(min=moment.earliest, max=last)
+        keys.append(_single(moment.name, _INT, int_domain=bounds))
     if rating:
         bounds = schema_pb2.FloatDomain(min=rating.minimum, max=rating.maximum)
         keys.append(_single(rating.column, _FLOAT, float_domain=bounds))
@@ -142,6 +142,8 @@ def _derived(plan: InteractionPlan) -> list[schema_pb2.Feature]:
         schema_pb2.Feature(name=HISTORY, type=_BYTES, value_count=several),
         schema_pb2.Feature(name=HISTORY_AGE, type=_FLOAT, value_count=several, float_domain=earlier),
     ]
+    if not log.timestamp.has_time:
+        features.append(_single(EVENT_ORDER, _INT, int_domain=schema_pb2.IntDomain(min=0)))
     if plan.history_actions:
         words = schema_pb2.StringDomain(value=plan.history_actions)
         features.append(

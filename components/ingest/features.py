@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from components.ingest.files.time_format import refuse_unreadable_format
 from components.ingest.strict import Strict
 from components.ingest.text_settings import NumberSeparator, Separator
 
@@ -66,6 +67,13 @@ class TimestampFeature(Strict):
 
     kind: Literal["timestamp"]
     parts: tuple[TimePart, ...] = Field(default=("hour_of_day", "day_of_week"), min_length=1)
+    format: str | None = Field(
+        default=None,
+        description="How text writes it, in strptime's codes, or `rfc2822`; absent: seconds since 1970, or "
+        "ISO 8601 and its like.",
+    )
+
+    _format_can_be_read = field_validator("format")(refuse_unreadable_format)
 
 
 class EmbeddingFeature(Strict):

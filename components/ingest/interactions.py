@@ -212,7 +212,8 @@ def _check_outcome(summary: IngestionSummary, plan: InteractionPlan, uri: str) -
         # TFX removes a failed step's output directory; what is beside it stays.
         inside, kept = os.path.join(uri, DEAD_LETTERS_FILE), f"{uri.rstrip('/')}.{DEAD_LETTERS_FILE}"
         write_dead_letters(read_dead_letters(inside), kept)
-        expected = [f"ids in {log.query_id!r} and {log.candidate_id!r}", "a time"]
+        expected = [f"ids in {log.query_id!r} and {log.candidate_id!r}"]
+        expected += [] if plan.timestamp_column is None else [plan.timestamp_column.expected]
         expected += ["a rating"] if log.rating else []
         expected += ["an action"] if log.actions else []
         raise too_many_bad_rows(
@@ -238,6 +239,11 @@ def _check_outcome(summary: IngestionSummary, plan: InteractionPlan, uri: str) -
 
 def _why_empty(plan: InteractionPlan, empty: str, counts: str) -> str:
     """What to say of a split that got no interaction."""
+    if isinstance(plan.split, TimeSplit) and plan.interactions.timestamp.order == "rows":
+        return (
+            f"the split by the rows' order leaves nothing in {empty} (found {counts}). Give more "
+            "interactions, or larger shares for eval and test under 'split' in domain.yaml."
+        )
     if isinstance(plan.split, TimeSplit):
         return (
             f"the time split leaves nothing in {empty} (found {counts}; column "

@@ -25,6 +25,7 @@ from components.ingest.declaration import (
     WEIGHT,
     LeaveLastOutSplit,
 )
+from components.ingest.event_order import places_within
 from components.ingest.examples import ENCODED_ROWS, ListedStrings, encode_examples, string_entries
 from components.ingest.history import history_windows, repeats
 from components.ingest.plan import InteractionPlan
@@ -58,7 +59,10 @@ class Partition:
 
     Attributes:
         count: How many there are, duplicates left out.
-        seconds: [count] int64 timestamps, ascending within a query.
+        seconds: [count] int64 timestamps, ascending within a query. Without time: the rows' places in the
+            log, see :mod:`components.ingest.event_order`; where a column orders them, ``moments``.
+        moments: [count] int64, what the examples hold and ages are counted in: ``seconds``, or without time
+            each row's place among its query's.
         query_codes: [count] int64, equal for equal queries, ascending.
         candidate_rows: [count] int32 places among the catalogue's ids.
         positive: [count] bool.
@@ -95,7 +99,12 @@ class Partition:
             log, codes = log.filter(pa.array(kept)).combine_chunks(), codes[kept]
         self._log, self.query_codes = log, codes
         self.count = log.num_rows
-        self.seconds = _numbers(log, "timestamp")
+        self.seconds = self.moments = _numbers(log, "timestamp")
+        if not plan.interactions.timestamp.has_time:
+            self.moments = places_within(codes, self.seconds)
+        if plan.interactions.timestamp.order == "column":
+            # What orders one query's interactions does not order those of several.
+            self.seconds = self.moments
         self.candidate_rows = _numbers(log, "candidate")
         self.positive, self._weight = self._judged()
         self._windows = history_windows(codes, self.seconds, self._makes_history(), plan.history.length)
@@ -152,12 +161,12 @@ class Partition:
         """[m] row numbers -> [m] serialised examples."""
         log, plan, taken = self._plan.interactions, self._plan, pa.array(rows)
         offsets, events = self._windows.gather(rows)
-        ages = (np.repeat(self.seconds[rows], np.diff(offsets)) - self.seconds[events]).astype(np.float32)
+        ages = (np.repeat(self.moments[rows], np.diff(offsets)) - self.moments[events]).astype(np.float32)
         candidates = pa.array(self.candidate_rows[rows])
         features: dict[str, pa.Array | ListedStrings] = {
             log.query_id: self._column("query").take(taken),
             log.candidate_id: pa.DictionaryArray.from_arrays(candidates, self._catalogue.ids),
-            log.timestamp.column: pa.array(self.seconds[rows]),
+            log.timestamp.feature: pa.array(self.moments[rows]),
         }
         if log.rating:
             features[log.rating.column] = self._column("rating").take(taken)

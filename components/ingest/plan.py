@@ -73,14 +73,19 @@ class InteractionPlan(Strict):
         return Column(name=self.interactions.candidate_id)
 
     @property
-    def timestamp_column(self) -> Column:
-        """When an interaction happened."""
+    def timestamp_column(self) -> Column | None:
+        """When an interaction happened, or a number that orders its query's; None for the rows' order."""
         declared = self.interactions.timestamp
+        if declared.column is None:
+            return None
+        if not declared.has_time:
+            return Column(name=declared.column, type="number")
         return Column(
             name=declared.column,
             type="moment",
             unit=declared.unit,
             timezone=declared.timezone,
+            format=declared.format,
             earliest=seconds_of(declared.earliest),
             latest=seconds_of(declared.latest),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,11 +33,13 @@ class QueryRecord:
             where missing. Without the context.
         history: Candidate ids of the latest interactions of the history's actions (by default the positive
             ones), oldest first, as many as declared.
-        history_timestamps: When they happened, seconds since 1970 UTC.
+        history_timestamps: When they happened, seconds since 1970 UTC; without time, their places among the
+            query's interactions, from 0.
         history_actions: Their actions, where those tell them apart; else empty.
         seen: Every candidate id it had interacted with, each once, in order of first interaction.
         latest_in_log: When anybody's latest interaction happened, whatever the moment: seconds since 1970
-            UTC; None without any.
+            UTC; None without any, and without time.
+        next_place: Without time, the place that the query's next interaction would have; None with time.
     """
 
     query_id: str
@@ -47,6 +50,7 @@ class QueryRecord:
     history_actions: list[str]
     seen: list[str]
     latest_in_log: int | None
+    next_place: int | None = None
 
 
 def read_query(
@@ -73,10 +77,11 @@ def read_query(
         known=has_any or attributes is not None,
         attributes=attributes or {column.name: None for column in plan.attributes},
         history=log.candidates.take(pa.array(latest)).to_pylist(),
-        history_timestamps=log.seconds[latest].tolist(),
+        history_timestamps=log.moments[latest].tolist(),
         history_actions=log.actions(latest) if plan.history_actions else [],
         seen=log.candidates.unique().to_pylist(),
         latest_in_log=latest_in_log,
+        next_place=None if plan.interactions.timestamp.has_time else int(log.moments.max(initial=-1)) + 1,
     )
 
 
@@ -98,6 +103,8 @@ def _interactions_of(
 
     def note_latest(rows: Rows) -> None:
         column = plan.timestamp_column
+        if column is None or not plan.interactions.timestamp.has_time:
+            return
         latest = pc.max(column.convert(rows.batch.column(column.name)).values).as_py()
         moments.extend([] if latest is None else [latest])
 
@@ -105,14 +112,15 @@ def _interactions_of(
     known = pa.array([], pa.string())
     if not plan.candidates.made_from:
         known = read_candidate_ids(plan, table_files(plan.candidates, data_dir, spans=1))
-    batches = []
+    batches, places = [], itertools.count()
     for source in plan.interactions.sources:
         files = table_files(source, data_dir, plan.interactions.spans)
+        place_of = {file: next(places) for file in files}
         for rows in _rows_of(source, files, plan.columns(source), query_id, note_latest):
             if knows_all:
                 known = _with_candidates_of(rows, plan, known)
-            batches.append((rows, source))
-    usable = [validate(rows, source, plan, known).usable for rows, source in batches]
+            batches.append((rows, source, place_of[rows.file]))
+    usable = [validate(rows, source, plan, known, place).usable for rows, source, place in batches]
     has_any = any(batch.num_rows for batch in usable)
     if moment is not None:
         usable = [batch.filter(pc.less(batch["timestamp"], moment)) for batch in usable]

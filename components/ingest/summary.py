@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from components.ingest.event_order import Order
 from components.ingest.files.file_system import locate
 from components.ingest.strict import Strict
 
@@ -23,9 +24,9 @@ class SplitSummary(Strict):
     queries: int
     """How many distinct queries (users) they are of."""
     first: int
-    """Earliest timestamp, seconds since 1970 UTC."""
+    """Earliest timestamp, seconds since 1970 UTC; without time as a partition's ``seconds``."""
     last: int
-    """Latest timestamp, seconds since 1970 UTC."""
+    """Latest timestamp, as ``first``."""
     actions: dict[str, int]
     """Declared action to how many interactions; empty where none are declared."""
 
@@ -63,6 +64,8 @@ class IngestionSummary(Strict):
     """Candidates that only the log knows."""
     span: int | None
     """The newest span read; None where the files are not numbered by span."""
+    order: Order = "time"
+    """What orders interactions; moments are seconds only where it is ``time``."""
     split: str
     """Kind of the split: ``time``, ``leave_last_out`` or ``column``."""
     eval_from: int | None

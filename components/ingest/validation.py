@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from components.ingest.conditions import parse_condition
 from components.ingest.dead_letters import SCHEMA as DEAD_LETTER_SCHEMA
 from components.ingest.declaration import ColumnSplit, Source
+from components.ingest.event_order import LARGEST_EXACT, row_places
 from components.ingest.files.columns import Column, as_text
 from components.ingest.files.condition_masks import all_held, expected_of
 from components.ingest.files.rows import SHOWN_CHARACTERS, Rows, shorten
@@ -31,15 +32,17 @@ def usable_schema(plan: InteractionPlan) -> pa.Schema:
     """Usable interactions, as they go from validation to the partitions.
 
     ``query``: id. ``candidate``: int32 row among the catalogue's ids. ``timestamp``: int64 seconds since
-    1970 UTC. ``rating``, ``action`` (int16 place among the plan's action names), ``split`` (int8 place in
-    SPLITS), ``position`` (int64, from 1) and ``propensity`` only where declared. ``row``: int64 number in
-    its file, and ``file``: int32 place among the log's files, only where duplicates become dead letters.
-    ``cancels`` (bool) only where cancellations are declared: a row for which it is true is no interaction,
-    and has but query, candidate, timestamp and split. Context columns. These, ``position`` and
+    1970 UTC; without time, the order: int64 of :func:`~components.ingest.event_order.row_places`, or the
+    ordering column's double. ``rating``, ``action`` (int16 place among the plan's action names), ``split``
+    (int8 place in SPLITS), ``position`` (int64, from 1) and ``propensity`` only where declared. ``row``:
+    int64 number in its file, and ``file``: int32 place among the log's files, only where duplicates become
+    dead letters. ``cancels`` (bool) only where cancellations are declared: a row for which it is true is no
+    interaction, and has but query, candidate, timestamp and split. Context columns. These, ``position`` and
     ``propensity`` can be null, nothing else.
     """
     log = plan.interactions
-    fields = [("query", pa.string()), ("candidate", pa.int32()), ("timestamp", pa.int64())]
+    when = pa.float64() if log.timestamp.order == "column" else pa.int64()
+    fields = [("query", pa.string()), ("candidate", pa.int32()), ("timestamp", when)]
     fields += [("rating", pa.float64())] if log.rating else []
     fields += [("action", pa.int16())] if log.actions else []
     fields += [("split", pa.int8())] if plan.split_column else []
@@ -100,13 +103,13 @@ def validate(
         source: The source the rows are of.
         plan: The declared columns and bounds.
         candidate_ids: [m] strings, the catalogue.
-        file_number: Place of the rows' file among the log's files.
+        file_number: Place of the rows' file among the log's files, in which rows may be ordered.
 
     Returns:
         The rows, in the file's order. A row with several faults is reported for the first, in the order
         query id, candidate id, timestamp, rating, action, split, position, propensity, context.
     """
-    checker = _Checker(rows, source, plan, candidate_ids)
+    checker = _Checker(rows, source, plan, candidate_ids, file_number)
     checks = list(checker.checks())
     fault = np.full(len(rows.numbers), -1)
     cancels = checker.cancels
@@ -147,8 +150,11 @@ def _fill(values: dict[str, pa.Array], cancels: np.ndarray) -> None:
 class _Checker:
     """Converts the cells of some rows and says what is wrong with them."""
 
-    def __init__(self, rows: Rows, source: Source, plan: InteractionPlan, candidate_ids: pa.Array):
+    def __init__(
+        self, rows: Rows, source: Source, plan: InteractionPlan, candidate_ids: pa.Array, file_number: int
+    ):
         self._rows, self._source, self._plan, self._ids = rows, source, plan, candidate_ids
+        self._file_number = file_number
         self.values: dict[str, pa.Array] = {}
         """Field of the usable schema to [n] converted values, filled by :meth:`checks`."""
         self.cancels = np.zeros(len(rows.numbers), bool)
@@ -166,7 +172,7 @@ class _Checker:
         unknown = _mask(pc.and_(pc.is_null(places), pc.is_valid(ids)))
         self.values["candidate"] = places
         yield _Check(plan.candidate_column, unknown, "candidate not in the catalogue")
-        yield from self._typed("timestamp", plan.timestamp_column, "timestamp", required=True)
+        yield from self._when(plan.timestamp_column)
         if plan.rating_column:
             yield from self._rating(plan.rating_column)
         if plan.interactions.actions:
@@ -207,6 +213,16 @@ class _Checker:
             yield _Check(column, wrong, column.reasons(cells, what), of_all)
         if required:
             yield _Check(column, _missing(self.values[field]), f"{what} missing", of_all)
+
+    def _when(self, column: Column | None) -> Iterator[_Check]:
+        if column is None:
+            self.values["timestamp"] = pa.array(row_places(self._file_number, self._rows.numbers))
+            return
+        yield from self._typed("timestamp", column, "timestamp", required=True)
+        if column.type == "number":
+            inexact = pc.greater(pc.abs(self.values["timestamp"]), float(LARGEST_EXACT))
+            reason = f"order is beyond {LARGEST_EXACT:,}, where numbers are no longer exact"
+            yield _Check(column, _mask(pc.fill_null(inexact, False)), reason, of_cancellations=True)
 
     def _optional(self, field: str, column: Column, what: str) -> Iterator[_Check]:
         if column.name in self._source.lacks:

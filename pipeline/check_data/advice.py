@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.ingest.event_order import what_is_lost
 from components.ingest.files.tables import all_left_out
 from components.ingest.partition import DUPLICATE
 from components.ingest.split import SPLITS
@@ -106,7 +107,10 @@ def _about_usable(domain: Domain, log: LogFacts, candidates: int) -> Iterator[Fi
             f"{candidates - log.candidates_met:,} of {candidates:,} candidates have "
             "no interaction: only their features can speak for them.",
         )
-    if log.last is not None and log.last > datetime.now(UTC).timestamp() + _SECONDS_PER_DAY:
+    when = domain.interactions.timestamp
+    if not when.has_time:
+        yield _warning("interactions.timestamp", f"{what_is_lost(when.order, domain.split.kind)}.")
+    elif log.last is not None and log.last > datetime.now(UTC).timestamp() + _SECONDS_PER_DAY:
         yield _warning(
             "interactions.timestamp",
             f"the latest interaction is of {_day(log.last)}, in the "

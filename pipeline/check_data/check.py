@@ -62,6 +62,7 @@ def check_data(
         folder=str(domain.folder),
         data=data_dir,
         tables=tuple(_table_facts(tables, reference, events)),
+        order=declaration.interactions.timestamp.order,
         candidates=reference.catalogue.num_rows if reference.catalogue is not None else None,
         features=tuple(features),
     )

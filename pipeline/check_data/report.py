@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from components.ingest.event_order import Order
+
 Level = Literal["error", "warning", "suggestion"]
 
 
@@ -149,6 +151,8 @@ class Report(_Facts):
     log: LogFacts | None = None
     splits: dict[str, SplitFacts] = {}
     """Oldest first; one without interactions is not there."""
+    order: Order = "time"
+    """What orders interactions; moments are seconds only where it is ``time``."""
     eval_from: int | None = None
     test_from: int | None = None
     history: HistoryFacts | None = None

@@ -10,6 +10,7 @@ from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
+from components.ingest.event_order import Order, shown_place
 from pipeline.check_data.report import BadRow, Finding, Level, LogFacts, Report, TableFacts
 
 _SHOWN_REASONS = 8
@@ -109,8 +110,9 @@ def _splits(report: Report) -> Table:
     splits = report.splits.values()
     repeating = any(facts.repeats for facts in splits)
     days = max(facts.last for facts in splits) - min(facts.first for facts in splits) > _LONG_SECONDS
+    ends = ("from (UTC)", "to (UTC)") if report.order == "time" else ("from", "to")
     headers = ["split", "rows", "positive", *(["repeats"] if repeating else []), "users"]
-    table = _table(*headers, "from (UTC)", "to (UTC)", "cold items", "cold users", left=1)
+    table = _table(*headers, *ends, "cold items", "cold users", left=1)
     for name, facts in report.splits.items():
         cold = (facts.cold_candidates, facts.cold_queries)
         table.add_row(
@@ -119,8 +121,8 @@ def _splits(report: Report) -> Table:
             f"{facts.positives:,}",
             *([f"{facts.repeats:,}"] if repeating else []),
             f"{facts.queries:,}",
-            _moment(facts.first, days),
-            _moment(facts.last, days),
+            _moment(report.order, facts.first, days),
+            _moment(report.order, facts.last, days),
             *("" if share is None else f"{share:.1%}" for share in cold),
         )
     return table
@@ -181,5 +183,7 @@ def _size(size: int) -> str:
     return f"{size / 1000**power:.1f} {_UNITS[power - 1]}"
 
 
-def _moment(seconds: int, day_only: bool) -> str:
+def _moment(order: Order, seconds: int, day_only: bool) -> str:
+    if order != "time":
+        return shown_place(order, seconds)
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d" if day_only else "%Y-%m-%d %H:%M")

@@ -86,7 +86,14 @@ _SPLITS_BY = {
 
 def splits_caption(ingestion: IngestionSummary) -> str:
     """How the splits were made."""
+    if ingestion.split == "time" and ingestion.order == "rows":
+        return "Splits by the rows' order"
     return _SPLITS_BY.get(ingestion.split, "Splits")
+
+
+def splits_ends(ingestion: IngestionSummary) -> tuple[str, str]:
+    """Headers of where splits begin and end."""
+    return ("From (UTC)", "To (UTC)") if ingestion.order == "time" else ("From", "To")
 
 
 def row_tables(ingestion: IngestionSummary) -> list[CountTable]:
@@ -149,8 +156,9 @@ def candidate_rows(split: SplitProfile, declaration: Declaration | None) -> list
 
 
 def timeline(splits: Mapping[str, SplitProfile], declaration: Declaration | None) -> Markup | None:
-    """Interactions a day, by split; None where the statistics do not tell."""
-    column = declaration.interactions.timestamp.column if declaration else ""
+    """Interactions a day, by split; None where the statistics do not tell, and without time."""
+    when = declaration.interactions.timestamp if declaration else None
+    column = when.feature if when and when.has_time else ""
     histograms = {
         name: split.features[column].bars for name, split in splits.items() if column in split.features
     }
@@ -162,7 +170,7 @@ def _interaction_roles(declaration: Declaration) -> dict[str, str]:
     roles = {
         interactions.query_id: "user's id",
         interactions.candidate_id: "candidate's id",
-        interactions.timestamp.column: "timestamp",
+        interactions.timestamp.feature: "timestamp" if interactions.timestamp.has_time else "order",
     }
     if interactions.rating:
         roles[interactions.rating.column] = f"rating, positive from {interactions.rating.positive_from:g}"
@@ -177,7 +185,8 @@ def _interaction_roles(declaration: Declaration) -> dict[str, str]:
 
 def _moments(declaration: Declaration, features: Mapping[str, Feature]) -> set[str]:
     declared = {name for name, feature in features.items() if isinstance(feature, TimestampFeature)}
-    return declared | {declaration.interactions.timestamp.column}
+    when = declaration.interactions.timestamp
+    return declared | ({when.feature} if when.has_time else set())
 
 
 def _rows(split: SplitProfile, roles: Mapping[str, str], moments: set[str]) -> list[FeatureRow]:

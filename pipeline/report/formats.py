@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+from components.ingest.event_order import Order, shown_place
+
 NOTHING = "–"
 """Stands where there is no number."""
 
@@ -55,6 +57,11 @@ def size(value: int) -> str:
 def moment(seconds: float) -> str:
     """Seconds since 1970 UTC as date and time, to the minute."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+
+
+def place(moment_or_place: int, order: Order) -> str:
+    """Where a split begins or ends: a moment, or a place in the order that data without time have."""
+    return moment(moment_or_place) if order == "time" else shown_place(order, moment_or_place)
 
 
 def duration(seconds: float | None) -> str:

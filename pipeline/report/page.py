@@ -72,7 +72,14 @@ def render(findings: Findings, written: float) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for filter_ in (formats.count, formats.duration, formats.moment, formats.share, formats.size):
+    for filter_ in (
+        formats.count,
+        formats.duration,
+        formats.moment,
+        formats.place,
+        formats.share,
+        formats.size,
+    ):
         environment.filters[filter_.__name__] = filter_
     return environment.get_template(TEMPLATE).render(
         found=findings,
@@ -216,6 +223,7 @@ def _data(findings: Findings) -> dict[str, Any]:
     ingestion = findings.ingestion
     return {
         "splits_caption": data_profile.splits_caption(ingestion) if ingestion else "",
+        "splits_ends": data_profile.splits_ends(ingestion) if ingestion else (),
         "row_tables": data_profile.row_tables(ingestion) if ingestion else [],
         "timeline": data_profile.timeline(findings.interactions, declared),
         "interaction_rows": data_profile.interaction_rows(train, declared) if train else [],

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from components.ingest.partition import Catalogue, Partition
 from components.ingest.plan import InteractionPlan
 from components.ingest.split import SPLITS, TimeDistribution, cut_points
 from components.ingest.validation import usable_schema
+from tests.fixtures.example_values import example_values
 
 CANDIDATES = ["a", "b", "c"]
 WEIGHTS = {"view": 0.0, "click": 1.0, "buy": 5.0}
@@ -79,16 +79,6 @@ def make(plan: InteractionPlan, rows: list[dict[str, Any]]) -> tuple[list[tuple[
     codes = partition.splits(cuts)
     encoded = partition.encode(np.arange(partition.count)).to_pylist()
     return [(SPLITS[code], example) for code, example in zip(codes, encoded, strict=True)], partition
-
-
-def values(example: bytes) -> dict[str, list[Any]]:
-    features = tf.train.Example.FromString(example).features.feature
-    found = {}
-    for name, feature in features.items():
-        kind = feature.WhichOneof("kind")
-        cells = list(getattr(feature, kind).value) if kind else []
-        found[name] = [cell.decode() if isinstance(cell, bytes) else cell for cell in cells]
-    return found
 
 
 def reference(plan: InteractionPlan, rows: list[dict[str, Any]], actions: list[str]) -> list[tuple[Any, ...]]:
@@ -171,7 +161,7 @@ def test_examples_are_those_of_the_slow_reference_whatever_the_rows_order(
     expected = reference(plan, rows, actions or ["click", "buy"])
     found = []
     for name, example in made:
-        v = values(example)
+        v = example_values(example)
         found.append(
             (name, v["who"][0], v["what"][0], v["action"][0], v["history"], v["history_age"],
              v.get("history_action"), v["positive"][0], v["weight"][0], v["repeat"][0], v["device"])

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from components.ingest.features import Feature
 from components.ingest.files.moments import TimeUnit, to_seconds
-from components.ingest.files.numbers import is_number, parse_numbers, to_double
+from components.ingest.files.numbers import floats_as_text, is_number, parse_numbers, to_double
+from components.ingest.files.time_format import TimeFormat, time_format
 from components.ingest.strict import Strict
 
 ColumnType = Literal["string", "strings", "number", "moment", "numbers"]
@@ -55,6 +56,8 @@ class Column(Strict):
     unit: TimeUnit = "s"
     timezone: str = "UTC"
     """Of moments given as a date or time without an offset."""
+    format: str | None = None
+    """How text writes a moment, see :func:`~components.ingest.files.time_format.time_format`."""
     earliest: int | None = None
     """Moments before this second are wrong."""
     latest: int | None = None
@@ -72,9 +75,22 @@ class Column(Strict):
             "string": "text",
             "strings": f"values separated by {self.separator!r}, or a list of text",
             "number": "a finite number, or nothing",
-            "moment": f"a time: {self.unit} since 1970-01-01 UTC, or ISO 8601 such as 2024-05-31T12:00:00Z",
+            "moment": self._expected_moment,
             "numbers": f"{self.dim} finite numbers separated by {self.separator!r}, or a list of so many",
         }[self.type]
+
+    @property
+    def _expected_moment(self) -> str:
+        form = self._form
+        if form is not None:
+            return f"a time written as {form.text}, such as {form.example!r}"
+        if self.unit == "excel_days":
+            return "a time: days since 1900 as Excel counts them, or ISO 8601 such as 2024-05-31T12:00:00Z"
+        return f"a time: {self.unit} since 1970-01-01 UTC, or ISO 8601 such as 2024-05-31T12:00:00Z"
+
+    @property
+    def _form(self) -> TimeFormat | None:
+        return None if self.format is None else time_format(self.format)
 
     def convert(self, cells: pa.Array) -> Converted:
         """Converts the cells of this column.
@@ -102,7 +118,7 @@ class Column(Strict):
         if self.type != "moment":
             return reasons
         cells = _decoded(cells)
-        moments = to_seconds(cells, self.unit, self.timezone)
+        moments = to_seconds(cells, self.unit, self.timezone, self._form)
         hint = f": is the unit {self.unit!r} right?"
         for second, relation, outside in self._bounds(moments.seconds):
             reason = f"{what} {relation} {_day(second)}"
@@ -138,6 +154,8 @@ def column_of(name: str, feature: Feature) -> Column:
         return Column(name=name, type=kind, separator=feature.separator)
     if feature.kind == "embedding":
         return Column(name=name, type=kind, separator=feature.separator, dim=feature.dim)
+    if feature.kind == "timestamp":
+        return Column(name=name, type=kind, format=feature.format)
     return Column(name=name, type=kind)
 
 
@@ -145,11 +163,7 @@ def as_text(cells: pa.Array) -> pa.Array:
     """The cells as a person would write them, [n] strings; null stays null."""
     cells = _decoded(cells)
     if pa.types.is_floating(cells.type):
-        # An integer column with gaps arrives as floats; its 42.0 is still the id 42.
-        whole = pc.fill_null(pc.and_(pc.is_finite(cells), pc.equal(pc.floor(cells), cells)), False)
-        whole = pc.and_(whole, pc.fill_null(pc.less(pc.abs(cells), 2.0**53), False))
-        integers = pc.cast(pc.if_else(whole, cells, pa.scalar(None, cells.type)), pa.int64())
-        return pc.coalesce(pc.cast(integers, pa.string()), pc.cast(cells, pa.string()))
+        return floats_as_text(cells)
     try:
         return pc.cast(cells, pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -194,7 +208,7 @@ def _to_number(column: Column, cells: pa.Array) -> Converted:
 def _to_moment(column: Column, cells: pa.Array) -> Converted:
     if pa.types.is_nested(cells.type):
         return _all_wrong(cells, pa.int64())
-    seconds, wrong, _ = to_seconds(cells, column.unit, column.timezone)
+    seconds, wrong, _ = to_seconds(cells, column.unit, column.timezone, column._form)
     for _, _, outside in column._bounds(seconds):
         if outside.any():
             wrong = wrong | outside

@@ -29,6 +29,14 @@ def to_double(numbers: pa.Array) -> tuple[pa.Array, np.ndarray]:
     return pc.if_else(finite, numbers, pa.scalar(None, pa.float64())), infinite
 
 
+def floats_as_text(cells: pa.Array) -> pa.Array:
+    """[n] floats as a person would write them: an integer column with gaps holds 42.0, which is still 42."""
+    whole = pc.fill_null(pc.and_(pc.is_finite(cells), pc.equal(pc.floor(cells), cells)), False)
+    whole = pc.and_(whole, pc.fill_null(pc.less(pc.abs(cells), 2.0**53), False))
+    integers = pc.cast(pc.if_else(whole, cells, pa.scalar(None, cells.type)), pa.int64())
+    return pc.coalesce(pc.cast(integers, pa.string()), pc.cast(cells, pa.string()))
+
+
 def parse_numbers(text: pa.Array) -> tuple[pa.Array, np.ndarray]:
     """[n] finite doubles, null where missing or wrong, and the [n] mask of the wrong cells."""
     try:

@@ -134,7 +134,7 @@ def _interaction_types(declaration: Declaration) -> dict[str, _Type]:
     """Feature of an interaction example to what it holds."""
     log = declaration.interactions
     types: dict[str, _Type] = {log.query_id: "text", log.candidate_id: "text"}
-    types |= {log.timestamp.column: "moment"}
+    types |= {log.timestamp.feature: "moment"}
     types |= {log.rating.column: "number"} if log.rating else {}
     types |= {ACTION: "text"} if log.actions else {}
     types |= {HISTORY_ACTION: "text"} if declaration.history_actions else {}
