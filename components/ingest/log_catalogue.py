@@ -6,6 +6,7 @@ candidates in it before it is kept.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -82,14 +83,16 @@ def catalogue_of_log(plan: CandidatePlan, log: Mapping[int, Sequence[str]]) -> p
     key = plan.candidates.id
     latest = [_Latest(column) for column in plan.columns if column.name != key]
     ids = pa.array([], pa.string())
+    places = itertools.count()
     for number, files in log.items():
         source = plan.log.interactions.sources[number]
         names = [column.name for column in plan.log.columns(source)]
         names = list(dict.fromkeys([*names, *(column.name for column in plan.columns_in(source))]))
         check_columns(source, files, names)
         for file in files:
+            place = next(places)
             for rows in read_batches(source, file, names):
-                ids = pc.unique(pa.concat_arrays([ids, _add(plan, number, rows, latest)]))
+                ids = pc.unique(pa.concat_arrays([ids, _add(plan, number, rows, place, latest)]))
     if not len(ids):
         files_read = ", ".join(file for files in log.values() for file in files)
         raise UserError(
@@ -102,13 +105,15 @@ def catalogue_of_log(plan: CandidatePlan, log: Mapping[int, Sequence[str]]) -> p
     return pa.table({key: ids, **columns})
 
 
-def _add(plan: CandidatePlan, number: int, rows: Rows, latest: Sequence[_Latest]) -> pa.Array:
+def _add(
+    plan: CandidatePlan, number: int, rows: Rows, file_number: int, latest: Sequence[_Latest]
+) -> pa.Array:
     """Takes the values of usable rows; returns their candidates, each once."""
     assert plan.log is not None
     source = plan.log.interactions.sources[number]
     named = plan.log.candidate_column
     ids = named.convert(rows.batch.column(named.name)).values
-    found = validate(rows, source, plan.log, pc.unique(ids.drop_null()))
+    found = validate(rows, source, plan.log, pc.unique(ids.drop_null()), file_number)
     kept = pa.array(found.kept)
     ids = ids.filter(kept)
     usable = Rows(rows.file, rows.numbers[found.kept], rows.batch.filter(kept))
