@@ -44,10 +44,12 @@ too. It listens on this machine alone unless --host says otherwise.
 
 
 def _labels(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
+    from serving.contract import is_version
+
     labels = {}
     for value in values:
         name, equals, version = value.partition("=")
-        if not (name and equals and version.isdecimal()):
+        if not (name and equals and is_version(version)):
             raise click.BadParameter(f"found {value!r}, expected NAME=VERSION, such as stable=1795265760")
         labels[name] = int(version)
     return labels
@@ -66,7 +68,7 @@ def _labels(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 @click.option(
     "--version",
     "versions",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 2**63 - 1),
     multiple=True,
     help="Serve exactly this version; may be repeated.  [default: always the newest]",
 )

@@ -27,6 +27,7 @@ from components.evaluate.config import (
 from components.ingest.errors import UserError
 from components.ingest.event_order import Order, shown_place, what_is_lost
 from pipeline.against_baselines import NAMES, has_repeats, shortfalls, trained_in, winners
+from serving.contract import is_version
 
 _MOST_REASONS = 3
 _HEADERS = {"own most frequent": "own most\nfrequent"}
@@ -140,10 +141,10 @@ def print_summary(
 
 
 def newest_version(serving: Path) -> Path | None:
-    """The newest version in a serving directory (the greatest whole number); None without any."""
+    """Return the newest version's folder in a serving directory; None without any."""
     if not serving.is_dir():
         return None
-    versions = [path for path in serving.iterdir() if path.name.isdecimal() and path.is_dir()]
+    versions = [path for path in serving.iterdir() if is_version(path.name) and path.is_dir()]
     return max(versions, key=lambda path: int(path.name), default=None)
 
 

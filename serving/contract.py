@@ -1,4 +1,4 @@
-"""Names that every model of Westwork's gives its signatures' inputs and outputs (docs/model.md)."""
+"""Names of the inputs and outputs of Westwork's signatures (docs/model.md), and of a model's versions."""
 
 HISTORY = "history"
 HISTORY_AGE = "history_age"
@@ -11,3 +11,14 @@ FILTER = "filter_"
 CANDIDATE_IDS = "candidate_ids"
 SCORES = "scores"
 EMBEDDING = "embedding"
+
+GREATEST_VERSION = 2**63 - 1
+"""TensorFlow Serving's protocol has 64 bits, with a sign, for a version."""
+
+
+def is_version(name: str) -> bool:
+    """Whether a folder of this name is a version: a whole number that the protocol can say.
+
+    TensorFlow Serving passes over other folders, too.
+    """
+    return name.isascii() and name.isdecimal() and int(name) <= GREATEST_VERSION

@@ -15,6 +15,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
 from serving import grpc_services, rest_json
+from serving.contract import is_version
 from serving.errors import RequestError, invalid
 from serving.metrics import Metrics
 from serving.predictor import Predictor
@@ -160,7 +161,7 @@ def _model_spec(request: web.Request) -> model_pb2.ModelSpec:
     found = request.match_info
     spec = model_pb2.ModelSpec(name=found["name"])
     if "version" in found:
-        if int(found["version"]) >= 1 << 63:
+        if not is_version(found["version"]):
             raise invalid(f"version: found {found['version']}, expected a 64-bit number")
         spec.version.value = int(found["version"])
     if "label" in found:

@@ -18,6 +18,7 @@ from pathlib import Path
 import grpc
 from tensorflow_serving.apis import get_model_status_pb2
 
+from serving.contract import GREATEST_VERSION, is_version
 from serving.errors import ModelError, RequestError, invalid, not_found
 from serving.loaded_model import MODEL_FILE, LoadedModel
 from serving.warmup import warm_up
@@ -100,6 +101,7 @@ class ServedModel:
         self._statuses: dict[int, VersionStatus] = {}
         self._failed: dict[int, Fingerprint] = {}
         self._seen: dict[int, Fingerprint] = {}
+        self._passed_over: set[str] = set()
 
     @property
     def available(self) -> tuple[int, ...]:
@@ -171,13 +173,23 @@ class ServedModel:
         """Version to directory."""
         base = self.config.base_path
         if (base / MODEL_FILE).is_file():
-            return {int(base.name) if _is_version(base.name) else 1: base}
+            return {int(base.name) if is_version(base.name) else 1: base}
         try:
             entries = list(base.iterdir())
         except OSError as error:
             _log.warning("model %s: %s cannot be listed: %s", self.config.name, base, error.strerror)
             return {}
-        return {int(path.name): path for path in entries if _is_version(path.name) and path.is_dir()}
+        folders = [path for path in entries if path.name.isdecimal() and path.is_dir()]
+        beyond = {path.name for path in folders if not is_version(path.name)}
+        for name in sorted(beyond - self._passed_over):
+            _log.warning(
+                "model %s: %s is passed over: a version is a whole number up to %d. Rename it",
+                self.config.name,
+                base / name,
+                GREATEST_VERSION,
+            )
+        self._passed_over = beyond
+        return {int(path.name): path for path in folders if path.name not in beyond}
 
     def _wanted(self, on_disk: Mapping[int, Path], at_once: bool) -> set[int]:
         """The versions that shall answer and do, loaded where they were not."""
@@ -265,10 +277,6 @@ class ServedModel:
         for record in (self._failed, self._seen):
             for version in record.keys() - on_disk.keys():
                 del record[version]
-
-
-def _is_version(name: str) -> bool:
-    return name.isascii() and name.isdecimal()
 
 
 def _fingerprint(path: Path) -> Fingerprint:

@@ -52,6 +52,56 @@ def rank_specs(declaration: Declaration) -> dict[str, tf.TensorSpec]:
     return query_specs(declaration) | _named({CANDIDATE_IDS: tf.TensorSpec([None, None], tf.string)})
 
 
+def refuse_unusable_numbers(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Return a request's raw inputs, checked when they are used.
+
+    An infinite number would become a score that is no number, and no order holds for those: the list could
+    then hold what is excluded. The check is part of the graph, so every server makes it.
+
+    Args:
+        inputs: Raw inputs by name. NaN is a missing number, but not as the age of an event.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If a number is infinite, or an event of the history has an age that is
+            not finite; names the input.
+    """
+    checked = dict(inputs)
+    for name, values in inputs.items():
+        if not values.dtype.is_floating:
+            continue
+        if name == HISTORY_AGE:
+            usable = tf.math.is_finite(values) | (inputs[HISTORY] == "")
+            expected = "a finite number of seconds for each event of the history"
+        else:
+            usable = ~tf.math.is_inf(values)
+            expected = "finite numbers, or NaN where a value is missing"
+        # Without quotes: TensorFlow puts a backslash before each.
+        message = f"input {name} holds a number that is not finite; expected {expected}"
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(usable), [message])]):
+            checked[name] = tf.identity(values)
+    return checked
+
+
+def refuse_unusable_outputs(outputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Return what a model makes of a request, checked when it is used.
+
+    A finite number of a request may be so large that products of it are not finite.
+
+    Args:
+        outputs: float32 [any, ...] by name.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If a number is not finite; names the output.
+    """
+    checked = {}
+    for name, values in outputs.items():
+        message = f"{name} is not finite for these inputs; expected numbers like those in the training data"
+        finite = tf.debugging.Assert(tf.reduce_all(tf.math.is_finite(values)), [message])
+        with tf.control_dependencies([finite]):
+            checked[name] = tf.identity(values)
+    return checked
+
+
 def as_transform_input(
     values: tf.Tensor, spec: tf.io.FixedLenFeature | tf.io.VarLenFeature
 ) -> tf.Tensor | tf.SparseTensor:

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.assemble.inputs import as_transform_input, candidate_specs, query_specs
+from components.assemble.inputs import (
+    as_transform_input,
+    candidate_specs,
+    query_specs,
+    refuse_unusable_numbers,
+    refuse_unusable_outputs,
+)
 from components.ingest.declaration import HISTORY, HISTORY_ACTION, HISTORY_AGE, Declaration
 from components.ranking.retrieved import embedded_catalogue
 from components.retrieval.config import LIGHT_RANKER
@@ -80,13 +86,16 @@ class Models(tf.Module):
             name: tf.TensorSpec([None, *spec.shape[1:]], spec.dtype, name=name)
             for name, spec in self.encode_query.get_concrete_function().structured_outputs.items()
         }
-        self.embed_query = tf.function(lambda query: retrieval.embed_query(query), input_signature=[encoded])
+        self.embed_query = tf.function(
+            lambda query: refuse_unusable_outputs(retrieval.embed_query(query)), input_signature=[encoded]
+        )
         self.embed_candidate = tf.function(
             self._embedded_candidate, input_signature=[candidate_specs(declaration)]
         )
         rows = tf.TensorSpec([None, None], tf.int64, name="rows")
         self.score = tf.function(
-            lambda query, rows: ranking.score(query, rows), input_signature=[encoded, rows]
+            lambda query, rows: refuse_unusable_outputs(ranking.score(query, rows)),
+            input_signature=[encoded, rows],
         )
         if hasattr(retrieval, "light_rank"):
             several = self.embed_query.get_concrete_function().structured_outputs[LIGHT_RANKER]
@@ -105,6 +114,7 @@ class Models(tf.Module):
 
     def _encoded(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Raw query features as both models take them."""
+        inputs = refuse_unusable_numbers(inputs)
         events = {HISTORY: self._table.lookup(inputs[HISTORY]), HISTORY_AGE: inputs[HISTORY_AGE]}
         if self._actions is not None:
             actions = self._actions.lookup(inputs[HISTORY_ACTION])
@@ -122,10 +132,11 @@ class Models(tf.Module):
         return self._encode_query(raw) | history
 
     def _embedded_candidate(self, inputs: Tensors) -> dict[str, tf.Tensor]:
+        inputs = refuse_unusable_numbers(inputs)
         raw = {name: as_transform_input(inputs[name], self._candidate_spec[name]) for name in inputs}
         encoded = self._encode_candidate(raw)
         ids = encoded.pop(self._declaration.candidates.id)
-        return self._retrieval.embed_candidate(self._table.lookup(ids), encoded)
+        return refuse_unusable_outputs(self._retrieval.embed_candidate(self._table.lookup(ids), encoded))
 
 
 def _widened(actions: tf.Tensor, width: tf.Tensor) -> tf.Tensor:

@@ -12,17 +12,19 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import io_utils, path_utils
 
+from serving.contract import is_version
+
 
 def newest_version(base_directory: str) -> int | None:
     """Returns the greatest version in a serving directory; None without any, or without the directory.
 
-    A version is a sub-directory whose name is a whole number, as TensorFlow Serving has it.
+    Which folders are versions, :func:`serving.contract.is_version` says.
     """
     if not fileio.isdir(base_directory):
         return None
     # On object stores a listed directory's name ends in a slash.
     names = (str(name).rstrip("/") for name in fileio.listdir(base_directory))
-    return max((int(name) for name in names if name.isdecimal()), default=None)
+    return max((int(name) for name in names if is_version(name)), default=None)
 
 
 def has_model(artifact: types.Artifact) -> bool:

@@ -19,6 +19,7 @@ import grpc
 from aiohttp import web
 from tensorflow_serving.apis import model_pb2
 
+from serving.contract import is_version
 from serving.errors import ModelError, RequestError, invalid
 from serving.explorer.catalogue import Catalogue
 from serving.explorer.facts import facts, users
@@ -169,7 +170,7 @@ class _Handlers:
         """What ``answer`` says of the version asked about; files are read beside the event loop."""
         spec = model_pb2.ModelSpec(name=self._explorer.model)
         if version := request.query.get("version"):
-            if not version.isdecimal() or int(version) >= 1 << 63:
+            if not is_version(version):
                 raise invalid(f"version: found {version!r}, expected a number")
             spec.version.value = int(version)
         content = await asyncio.to_thread(lambda: _or_refused(lambda: answer(self._version(spec))))

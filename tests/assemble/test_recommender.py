@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.assemble.inputs import refuse_unusable_outputs
 from components.assemble.warmup import warmup_requests, write_warmup
 
 
@@ -168,3 +169,67 @@ def test_what_is_saved_answers_its_own_warm_up_requests(grocer, assemble, tmp_pa
         finite = all(np.isfinite(v.numpy()).all() for v in answer.values() if v.dtype.is_floating)
         assert finite or any(asked.inputs["filter_labels"].string_val), "nothing passes where it filters"
     assert {log.predict_log.request.model_spec.signature_name for log in requests} == set(signatures)
+
+
+@pytest.fixture(scope="module")
+def signatures(assemble):
+    """The served signatures, traced once."""
+    return assemble().signatures()
+
+
+def refused(signature, inputs):
+    """What a signature says of inputs that it refuses."""
+    (names,), _ = signature.structured_input_signature
+    with pytest.raises(tf.errors.InvalidArgumentError) as told:
+        signature({name: inputs[name] for name in names})
+    return str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("mood", [[math.inf, 0.0]], "input mood holds a number that is not finite"),
+        ("mood", [[0.0, -math.inf]], "input mood holds a number that is not finite"),
+        ("history_age", [[math.inf]], "input history_age holds a number that is not finite"),
+        ("history_age", [[math.nan]], "input history_age holds a number that is not finite"),
+    ],
+)
+@pytest.mark.parametrize("signature", ["recommend", "retrieve", "rank", "embed_query"])
+def test_a_number_that_is_not_finite_is_refused_by_the_graph_itself(
+    grocer, signatures, signature, name, value, told
+):
+    query = request([next(row for row in grocer.rows if len(row["history"]) == 1)])
+    query[name] = tf.constant(value, tf.float32)
+    asked = {**search(query, 3), "candidate_ids": tf.constant([["g01"]])}
+    assert told in refused(signatures[signature], asked)
+
+
+@pytest.mark.parametrize(("price", "pixel"), [(math.inf, 0.0), (1.0, -math.inf)])
+def test_a_candidate_with_a_number_that_is_not_finite_is_not_embedded(signatures, price, pixel):
+    candidate = {
+        "sku": tf.constant(["new"]),
+        "aisle": tf.constant(["bread"]),
+        "picture": tf.constant([[0.0, 0.0, pixel]], tf.float32),
+        "labels": tf.constant([["fair"]]),
+        "price": tf.constant([price]),
+        "since": tf.constant([1_700_000_000], tf.int64),
+    }
+    assert "not finite" in refused(signatures["embed_candidate"], candidate)
+
+
+def test_the_age_of_padding_may_be_any_number(grocer, signatures):
+    row = next(row for row in grocer.rows if len(row["history"]) == 1)
+    query = request([row])
+    padded = query | {
+        "history": tf.constant([[*row["history"], ""]]),
+        "history_age": tf.constant([[*row["history_age"], math.nan]], tf.float32),
+        "history_action": tf.constant([[*row["history_action"], ""]]),
+    }
+    embed = signatures["embed_query"]
+    np.testing.assert_array_equal(embed(padded)["embedding"], embed(query)["embedding"])
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_what_a_model_makes_of_too_large_a_number_is_refused(number):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="embedding is not finite for these inputs"):
+        refuse_unusable_outputs({"positive": tf.zeros([1, 2]), "embedding": tf.constant([[1.0, number]])})

@@ -38,7 +38,7 @@ def test_the_newest_version_is_the_baseline_by_number_not_by_name(tmp_path):
     assert baseline.get_string_custom_property("pushed_version") == "10"
 
 
-@pytest.mark.parametrize("names", [[], ["tmp"], [".5.part"]])
+@pytest.mark.parametrize("names", [[], ["tmp"], [".5.part"], [str(2**63)], ["20261130223944123456"]])
 def test_what_is_no_version_does_not_count(tmp_path, names):
     for name in names:
         push(tmp_path, name)

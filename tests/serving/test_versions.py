@@ -54,6 +54,25 @@ def test_the_newest_version_answers_and_a_newer_one_takes_its_place(base, saved)
     model.close()
 
 
+@pytest.mark.parametrize("name", [str(2**63), "20261130223944123456", "9" * 40])
+def test_a_folder_whose_number_the_protocol_cannot_say_is_passed_over_with_one_warning(
+    base, saved, caplog, name
+):
+    shutil.copytree(saved / "2", base / name)
+    model = _refreshed(base)
+    model.refresh(at_once=True)
+    assert (_answering(model), model.available) == (1, (1,))
+    assert [record.levelname for record in caplog.records if name in record.getMessage()] == ["WARNING"]
+    model.close()
+
+
+def test_the_greatest_version_that_the_protocol_can_say_answers(base, saved):
+    shutil.copytree(saved / "2", base / str(2**63 - 1))
+    model = _refreshed(base)
+    assert model.available == (2**63 - 1,)
+    model.close()
+
+
 def test_a_new_version_is_loaded_once_its_files_have_stopped_changing(base, saved):
     model = _refreshed(base)
     path = _add(saved, base)
