@@ -80,6 +80,14 @@ def _partitions(plan: InteractionPlan, reading: Reading, faults: Sequence[str]) 
         yield from range(partition_count(reading.usable, BUCKETS))
 
 
+def _rows_by_source(plan: InteractionPlan, reading: Reading) -> dict[str, int]:
+    """Each pattern to the rows read from it; two sources may read the same files."""
+    rows: Counter[str] = Counter()
+    for number, source in enumerate(plan.interactions.sources):
+        rows[source.files] += reading.by_source[number]
+    return dict(rows)
+
+
 def _summarise(
     once: tuple[InteractionPlan, tuple[str, ...], str],
     reading: Reading,
@@ -97,9 +105,7 @@ def _summarise(
     summary = IngestionSummary(
         files=files,
         rows=reading.rows,
-        rows_by_source={
-            source.files: reading.by_source[number] for number, source in enumerate(plan.interactions.sources)
-        },
+        rows_by_source=_rows_by_source(plan, reading),
         bad=sum(by_reason.values()),
         bad_by_reason=dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))),
         duplicates=0 if DUPLICATE in by_reason else repeated,

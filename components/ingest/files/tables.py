@@ -18,6 +18,7 @@ from components.ingest.files.blaming import blaming
 from components.ingest.files.columns import Column, as_text
 from components.ingest.files.file_kinds import refuse_other_kinds
 from components.ingest.files.file_patterns import SpanFiles, as_glob, newest_spans
+from components.ingest.files.header_hints import first_filled_line, hint
 from components.ingest.files.readers import reader_of
 from components.ingest.files.row_rules import RowRules
 from components.ingest.files.rows import FilePart, Rows, shorten
@@ -140,8 +141,8 @@ def check_columns(table: Table, files: Iterable[str], required: Sequence[str]) -
             alias = f" (declared as {declared!r})" if column != declared else ""
             raise UserError(
                 f"{file} {fault} {column!r}{alias}; the columns there are: {', '.join(names) or 'none'}. "
-                f"Expected exactly one column of that name{_delimiter_hint(table, names)}. "
-                "Mend the file's header, or the column's name in domain.yaml."
+                f"Expected exactly one column of that name.{hint(table, file, names, declared)} "
+                "Correct the file's header, or the column's name in domain.yaml."
             )
 
 
@@ -163,7 +164,8 @@ def column_names(table: Table, file: str) -> list[str]:
         names = reader_of(table, file).column_names(table, file)
     if table.resolved_format == "csv" and not any(names):
         raise UserError(
-            f"{file} begins with a blank line. Expected the header there. Remove the blank lines above it."
+            f"{file} begins with a blank line. Expected the header there. Remove the blank lines above it, "
+            f"or say skip_lines: {first_filled_line(table, file)} in domain.yaml."
         )
     return names
 
@@ -395,10 +397,3 @@ def _refuse_duplicates(
         f"{files[owners[second]]}, row {numbers[second]} ({int(same.sum())} rows repeat an id). Expected "
         "one row an id. Remove or merge the repeated rows."
     )
-
-
-def _delimiter_hint(table: Table, names: list[str]) -> str:
-    suspects = [sign for sign in (",", ";", "\t", "|") if len(names) == 1 and sign in names[0]]
-    if table.resolved_format != "csv" or not suspects:
-        return ""
-    return f" (the header looks delimited by {suspects[0]!r}, not {table.delimiter!r}: see 'delimiter')"

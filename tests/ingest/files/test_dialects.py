@@ -172,3 +172,25 @@ def test_an_archive_of_two_files_is_refused_with_their_names(tmp_path: Path) -> 
         archive.writestr("b.csv", "id,name\n1,a\n")
     with pytest.raises(UserError, match=r"archive of 2 files: a\.csv, b\.csv\. Expected exactly one"):
         read(str(tmp_path / "t.zip"))
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "fragment"),
+    [
+        ("id\tname\n1\ta\n", {}, 'say delimiter: "\\t"'),
+        ("id;name\n1;a\n", {}, 'say delimiter: ";"'),
+        ("id|name\n1|a\n", {}, 'say delimiter: "|"'),
+        ("Report\n\nid,name\n1,a\n", {}, "Line 3 has it: say skip_lines: 2"),
+        ("sep=,\nid,name\n1,a\n", {}, "say skip_lines: 1"),
+        ("\n\nid,name\n1,a\n", {}, "say skip_lines: 2"),
+        ("1,2,a\n1,3,b\n", {}, "say header: with the names of its 3 columns"),
+        ("id, Name \n1,a\n", {}, "Say columns: {name: ' Name '}"),
+        ("ID,name\n1,a\n", {}, "Is 'ID' meant?"),
+        ("id,name,name\n1,a,b\n", {}, "header: [...] and skip_lines: 1"),
+        ("id,nom\n1,a\n", {}, "columns there are: id, nom"),
+    ],
+)
+def test_a_header_that_is_not_as_declared_is_told_with_the_key(tmp_path: Path, text, keys, fragment) -> None:
+    with pytest.raises(UserError) as raised:
+        read(write(tmp_path / "t.csv", text), **keys)
+    assert fragment in str(raised.value)
