@@ -13,7 +13,7 @@ import click
 from rich.markup import escape
 
 from components.ingest.errors import UserError
-from pipeline.cli_options import console, domain_option, plain_console, root_option
+from pipeline.cli_options import FiniteRange, console, domain_option, plain_console, root_option
 from pipeline.model_commands import export, inspect
 from pipeline.serve import serve
 
@@ -196,8 +196,12 @@ goes further.
 )
 @domain_option
 @root_option
-@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many, in all.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Begin no trial after so long.")
+@click.option(
+    "--trials", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="How many, in all."
+)
+@click.option(
+    "--minutes", type=FiniteRange(min=0, min_open=True, max=1_000_000), help="Begin no trial after so long."
+)
 @_set_option
 @_demo_option
 @click.option("--apply", "apply_it", is_flag=True, help="Write the best settings into the domain file.")
@@ -260,7 +264,7 @@ A user the data do not know gets recommendations from the request's context alon
 @root_option
 @click.option("--user", metavar="ID", help="Whom to recommend to.")
 @click.option("--example", is_flag=True, help="Take a user with a history of middling length.")
-@click.option("--k", type=click.IntRange(min=1), default=10, show_default=True, help="How many.")
+@click.option("--k", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many.")
 @click.option(
     "--exclude-seen/--keep-seen",
     default=None,
@@ -288,7 +292,7 @@ A user the data do not know gets recommendations from the request's context alon
 )
 @click.option(
     "--diversity",
-    type=click.FloatRange(min=0, max=1, max_open=True),
+    type=FiniteRange(min=0, max=1, max_open=True),
     default=0.0,
     show_default=True,
     help="How much it counts that they differ from each other; 0: not at all.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,18 @@ import click
 from rich.console import Console
 
 _WIDTH_OF_LOGS = 100
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds: click's own range lets NaN, which no bound compares with, pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, or fail as click does."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
 
 domain_option = click.option(
     "--domain",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -307,13 +308,22 @@ def parsed_filters(declaration: Declaration, given: Sequence[str]) -> dict[str, 
         try:
             if not separator:
                 raise ValueError(value)
-            filters[name] = [parse(bound) if bound else None for bound in (least, greatest)]
-        except ValueError as error:
+            bounds = [parse(bound) if bound else None for bound in (least, greatest)]
+            if not _is_range(*bounds):
+                raise ValueError(value)
+            filters[name] = bounds
+        except (ValueError, OverflowError) as error:
             kind = "numbers" if parse is float else "days or times, such as 2024-05-31..2024-06-30"
             raise UserError(
                 f"--filter {text}: found {value!r}, expected LEAST..GREATEST, {kind}; either may be left out"
             ) from error
     return filters
+
+
+def _is_range(least: float | None, greatest: float | None) -> bool:
+    """Whether there is a number between two bounds, of which either may be left out."""
+    given = [bound for bound in (least, greatest) if bound is not None]
+    return all(map(math.isfinite, given)) and given == sorted(given)
 
 
 def _seconds(moment: str) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from components.ingest.errors import UserError
-from pipeline.cli_options import domain_option, root_option
+from pipeline.cli_options import FiniteRange, domain_option, root_option
 
 if TYPE_CHECKING:
     from serving.explorer.users import Explorer
@@ -95,32 +95,32 @@ def _labels(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 @click.option("--ui", is_flag=True, help="Serve the explorer, too: a page on REST's port that shows lists.")
 @click.option(
     "--poll-seconds",
-    type=click.FloatRange(min=0.05),
+    type=FiniteRange(min=0.05, max=86_400),
     default=1.0,
     show_default=True,
     help="How often to look for new versions.",
 )
 @click.option(
     "--batch-size",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 65_536),
     help="Join requests that wait at the same time into runs of so many queries; 1: do not.  "
     "[default: 32 for Westwork's models, 1 for others]",
 )
 @click.option(
     "--batch-timeout-ms",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0, max=60_000),
     default=0.0,
     show_default=True,
     help="How long a request waits for others to join it though a run could start.",
 )
 @click.option(
     "--concurrency",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1_024),
     help="Runs of the model at once.  [default: this machine's cores but one, at least 1]",
 )
 @click.option(
     "--run-threads",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 1_024),
     default=1,
     show_default=True,
     help="Threads that share a run's large operations: more answer a single request to a large catalogue "
@@ -128,35 +128,35 @@ def _labels(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 )
 @click.option(
     "--queue",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 1_000_000),
     default=256,
     show_default=True,
     help="Requests that may wait beside those; further ones are refused with RESOURCE_EXHAUSTED.",
 )
 @click.option(
     "--max-message-mb",
-    type=click.FloatRange(min=0, min_open=True, max=2000),
+    type=FiniteRange(min=0, min_open=True, max=2000),
     default=4.0,
     show_default=True,
     help="Size of a request, and of an answer.",
 )
 @click.option(
     "--rest-timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True, max=86_400),
     default=30.0,
     show_default=True,
     help="Seconds until a REST request is given up; over gRPC the client's deadline holds.",
 )
 @click.option(
     "--drain-seconds",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0, max=86_400),
     default=10.0,
     show_default=True,
     help="How long requests under way may take when the server is told to stop.",
 )
 @click.option(
     "--connection-seconds",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0, max=86_400),
     default=0.0,
     show_default=True,
     help="End gRPC connections after so long, so that clients find servers that came since; 0: never.",

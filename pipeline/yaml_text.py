@@ -16,6 +16,7 @@ MOST_BYTES: Final = 2_000_000
 _MOST_VALUES: Final = 100_000
 """Aliases counted as often as they are used: nine lines of them can stand for a billion values."""
 _DEEPEST: Final = 40
+_BEYOND: Final = 2**63
 _TAG: Final = "tag:yaml.org,2002:"
 _VALUE_TAGS: Final = frozenset(
     f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "timestamp", "str")
@@ -199,6 +200,10 @@ class _Reader:
             raise YamlFault(
                 f"found {text[:80]}, expected {expected}", _dotted(place), node.start_mark.line + 1
             ) from error
+        if isinstance(value, int) and abs(value) >= _BEYOND:
+            self._refuse(
+                node, place, f"found {text[:80]}, a number beyond 64 bits. Write it in quotes for text"
+            )
         if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
             self._refuse(
                 node, place, f"found {value[:80]!r}, which holds a character that no text has. Remove it"

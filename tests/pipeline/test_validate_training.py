@@ -186,7 +186,7 @@ def _runs(folder: Path) -> bool:
     return all(splits[name].positives for name in ("train", "eval"))
 
 
-@pytest.mark.parametrize("seed", [1, 3, 5, 8, 12, 20])
+@pytest.mark.parametrize("seed", [3, 8, 33, 21, 26, 9])
 def test_what_validate_accepts_of_random_small_domains_is_what_a_run_accepts(seed, tmp_path):
     rows, goods, sections = domain(random.Random(seed))
     report = kiosk(tmp_path, rows, goods, **sections)

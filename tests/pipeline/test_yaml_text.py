@@ -33,6 +33,7 @@ TINY = Path(__file__).parents[1] / "fixtures" / "tiny"
         ("a: 010", "a", 1, "found 010, which YAML reads with base 8. Write 10 for the number, '010' for"),
         ("a: [-007]", "a.0", 1, "found -007, which YAML reads with base 8. Write 7"),
         ("a: " + "9" * 5000, "a", 1, "expected a value that YAML can read"),
+        ("a: 9223372036854775808", "a", 1, "a number beyond 64 bits. Write it in quotes"),
         ('a: "x\\0y"', "a", 1, "holds a character that no text has"),
         ('a: "\\ud800"', "a", 1, "holds a character that no text has"),
         ("a: !!binary aGk=", "a", 1, "has the tag tag:yaml.org,2002:binary"),
