@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from components.ingest.declaration import Source, Table
 from pipeline.domain import Domain
+from pipeline.setting_faults import expectation
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 TEXT = (DOCS / "domain.md").read_text(encoding="utf-8")
@@ -127,6 +128,13 @@ def _type_words(annotation: Any) -> str:
     return {**names, date: "date", datetime: "date and time"}[part]
 
 
+def _range_words(field: FieldInfo) -> str:
+    """The bounds of a single number, as messages name them."""
+    numbers = {int: "a whole number", float: "a number"}
+    (part,) = parts if len(parts := _parts(field.annotation)) == 1 else (None,)
+    return expectation(part, field.metadata).removeprefix(numbers[part]) if part in numbers else ""
+
+
 def _value(cell: str) -> Any:
     assert re.fullmatch(r"`[^`]+`", cell), f"{cell!r} is no value in backticks"
     return yaml.safe_load(cell.strip("`"))
@@ -145,7 +153,7 @@ def test_the_reference_has_a_table_for_each_section_and_knows_no_key_too_many():
 @pytest.mark.parametrize(("section", "name", "field"), CASES)
 def test_type_default_meaning_and_example_of_every_key_are_those_of_the_models(section, name, field):
     row = _documented()[section][name]
-    assert row.type == _type_words(field.annotation)
+    assert row.type == _type_words(field.annotation) + _range_words(field)
     if field.is_required():
         assert row.default == "**required**"
     elif field.get_default(call_default_factory=True) is None:
