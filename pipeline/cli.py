@@ -392,9 +392,12 @@ Examples:
   westwork init events.csv items.csv users.csv --to mine
   westwork init /data/shop --to mine --name "Our shop"
   westwork init logs/2024-*.parquet catalogue.jsonl.gz --to mine
+  westwork init orders.xlsx --to mine --user "Customer ID" --item StockCode
+  westwork init events.csv --to mine --catalogue none
 
-CSV with a header row, Parquet and JSON Lines, each perhaps compressed. Of large files only parts are looked
-at. The domain refers to the files where they are.
+CSV, Parquet, JSON Lines, JSON arrays and spreadsheets, each perhaps compressed. Of large files only parts are
+looked at. The domain refers to the files where they are. What --user, --item, --time, --catalogue and --users
+name is taken as it is; what they leave open is decided by evidence, which the output and domain.yaml show.
 """,
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -407,11 +410,23 @@ at. The domain refers to the files where they are.
 )
 @click.option("--name", help="What people call the data set.  [default: the folder's name]")
 @click.option("--force", is_flag=True, help="Replace a domain that is there already.")
-def init_command(files: tuple[Path, ...], folder: Path, name: str | None, force: bool) -> None:
+@click.option("--user", metavar="COLUMN", help="The event log's column of who.  [default: by evidence]")
+@click.option("--item", metavar="COLUMN", help="The event log's column of what.  [default: by evidence]")
+@click.option("--time", metavar="COLUMN", help="The event log's column of when.  [default: by evidence]")
+@click.option(
+    "--catalogue",
+    metavar="TABLE",
+    help="The file of items; none: the log's own columns.  [default: by joins]",
+)
+@click.option("--users", metavar="TABLE", help="The file of users; none: none.  [default: by joins]")
+def init_command(
+    files: tuple[Path, ...], folder: Path, name: str | None, force: bool, **chosen: str | None
+) -> None:
     """Look at raw files or folders and propose a domain for them."""
+    from pipeline.propose.chosen import Chosen
     from pipeline.propose.command import init_domain
 
-    init_domain(console(), files, folder, name, force)
+    init_domain(console(), files, folder, name, force, Chosen(**chosen))
 
 
 @main.command(epilog="Exit code 1 if any line is not ok.")

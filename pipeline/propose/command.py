@@ -12,10 +12,12 @@ from rich.console import Console
 
 from components.ingest.errors import UserError
 from pipeline.domain import DOMAIN_FILE, load_domain
+from pipeline.propose.chosen import Chosen
 from pipeline.propose.domain_text import domain_text
 from pipeline.propose.given import given_tables
 from pipeline.propose.profile import profile_table
 from pipeline.propose.proposal import Proposal, propose
+from pipeline.propose.reshaped import reshaped
 from pipeline.propose.schema_text import candidates_schema_text, interactions_schema_text
 from pipeline.propose.view import print_profiles, print_proposal
 
@@ -26,6 +28,7 @@ def init_domain(
     folder: Path,
     name: str | None = None,
     force: bool = False,
+    chosen: Chosen | None = None,
 ) -> Proposal:
     """Looks at the files, prints what they hold, and writes a domain for them.
 
@@ -35,6 +38,7 @@ def init_domain(
         folder: Where the domain goes; made if need be.
         name: What people call the data set; the folder's name where absent.
         force: Whether a domain that is there already is replaced.
+        chosen: Columns and tables that the user names, instead of having them guessed.
 
     Returns:
         What was proposed.
@@ -46,10 +50,10 @@ def init_domain(
     if not force:
         _refuse_existing(folder)
     given, remarks = given_tables(paths)
-    tables = [profile_table(table) for table in given]
+    tables = [reshaped(profile_table(table)) for table in given]
     title = name or re.sub(r"[_-]+", " ", folder.absolute().name).strip().capitalize() or "Mine"
     try:
-        proposal = propose(tables, title)
+        proposal = propose(tables, title, chosen)
     except UserError:
         print_profiles(console, tables, None)
         raise

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import codecs
-import csv
-import io
+import glob
 import json
-from collections import Counter
-from dataclasses import dataclass
+import re
+import shlex
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,16 +18,19 @@ from charset_normalizer import from_bytes
 
 from components.ingest.declaration import Compression, Format, Table
 from components.ingest.errors import UserError
+from components.ingest.files.tables import column_names
+from components.ingest.files.zip_archives import members, open_member
+from pipeline.propose.csv_form import sniff_csv
+from pipeline.propose.spreadsheets import OLD_OFFICE, is_spreadsheet, spreadsheet_layout
 
 HEAD_BYTES = 4 << 20
 """So much of a file's beginning says how it is written."""
-DELIMITERS = (",", "\t", ";", "|")
-_SNIFFED_LINES = 200
 _MAGIC: tuple[tuple[bytes, Compression], ...] = (
     (b"\x1f\x8b", "gzip"),
     (b"BZh", "bz2"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"\x04\x22\x4d\x18", "lz4"),
+    (b"PK\x03\x04", "zip"),
 )
 _WESTERN = ("cp1252", "iso8859-1")
 _WESTERN_NAMES = frozenset({"cp1252", "latin_1"})  # As charset-normalizer calls them.
@@ -46,12 +52,16 @@ class Dialect:
         delimiter: Between the cells; CSV only.
         encoding: Python's name of the encoding.
         unsure: What speaks against the encoding or delimiter; empty where nothing does.
+        keys: Further keys of the table in the domain file, such as ``header`` and ``skip_lines``.
+        why: What speaks for these.
     """
 
     columns: tuple[str, ...]
     delimiter: str = ","
     encoding: str = "utf-8"
     unsure: str = ""
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    why: str = ""
 
 
 def dialect_of(file: str) -> tuple[Format, Compression, Dialect]:
@@ -70,6 +80,9 @@ def dialect_of(file: str) -> tuple[Format, Compression, Dialect]:
         raise UserError(f"{file} is empty. Expected a table: Parquet, JSON Lines, or CSV with a header row.")
     if magic.startswith(b"PAR1"):
         return "parquet", "none", Dialect(_parquet_columns(file))
+    if (magic.startswith(b"PK\x03\x04") and is_spreadsheet(file)) or magic.startswith(OLD_OFFICE):
+        names, keys, why = spreadsheet_layout(file)
+        return "xlsx", "none", Dialect(names, keys=keys, why=why)
     _refuse_other_forms(file, magic)
     compression = next((kind for start, kind in _MAGIC if magic.startswith(start)), None)
     compression = compression or Table(files=file).compression_of(file)
@@ -77,14 +90,26 @@ def dialect_of(file: str) -> tuple[Format, Compression, Dialect]:
     if not head.strip():
         raise UserError(f"{file} is empty. Expected a table: JSON Lines, or CSV with a header row.")
     text, encoding, unsure = _decode(file, head)
-    if text.lstrip()[0] in "{[":
+    first = text.lstrip()[0]
+    if re.match(r"\[\s*(\{|\])", text.lstrip()):
+        table = Table(files=glob.escape(file), format="json", compression=compression, encoding=encoding)
+        return "json", compression, Dialect(_array_keys(table, file), encoding=encoding, unsure=unsure)
+    if first == "{":
         return "jsonl", compression, Dialect(_json_keys(file, text), encoding=encoding, unsure=unsure)
-    delimiter, names = _sniff_csv(file, text)
-    return "csv", compression, Dialect(names, delimiter, encoding, unsure)
+    layout = sniff_csv(file, text)
+    return (
+        "csv",
+        compression,
+        Dialect(layout.columns, layout.delimiter, encoding, unsure, layout.keys, layout.why),
+    )
 
 
 def read_head(file: str, compression: Compression, size: int) -> bytes:
     """The first bytes of a file, decompressed; up to the last line that is whole."""
+    if compression == "zip":
+        with open_member(file) as member:
+            head = member.read(size + 1)
+        return head if len(head) <= size else head[: head.rfind(b"\n", 0, size) + 1] or head[:size]
     try:
         with pa.input_stream(file, compression=None if compression == "none" else compression) as source:
             head = _read_fully(source, size + 1)
@@ -107,18 +132,35 @@ def _read_fully(source: pa.NativeFile, size: int) -> bytes:
 
 
 def _refuse_other_forms(file: str, magic: bytes) -> None:
-    form, mend = None, ""
+    form, advice = None, ""
     if magic.startswith(b"PK\x03\x04"):
-        form, mend = "a zip archive or a spreadsheet", "Unpack it, or save the sheet as CSV"
+        _refuse_archives(file)
     elif magic.startswith(b"SQLite"):
-        form, mend = "an SQLite database", "Write its tables as CSV or Parquet"
+        form, advice = "an SQLite database", "Write its tables as CSV or Parquet"
     elif magic.startswith(
         (b"ARROW1", b"Obj\x01", b"ORC", b"\x89HDF", b"\x93NUMPY", b"\x80\x04", b"\x80\x05")
     ):
-        form, mend = "in a binary form of another library", "Write it as Parquet"
+        form, advice = "in a binary form of another library", "Write it as Parquet"
     if form:
         raise UserError(
-            f"{file} is {form}. Expected CSV, Parquet or JSON Lines. {mend}, and give that instead."
+            f"{file} is {form}. Expected CSV, Parquet or JSON Lines. {advice}, and give that instead."
+        )
+
+
+def _refuse_archives(file: str) -> None:
+    """Refuse a zip archive that does not hold one file."""
+    try:
+        names = members(file)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise UserError(
+            f"{file} is a zip archive or a spreadsheet, but damaged: {error}. Expected a whole one; fetch or "
+            "write it again."
+        ) from error
+    if len(names) != 1:
+        raise UserError(
+            f"{file} is a zip archive of {len(names)} files ({', '.join(names[:10])}). Expected a table, "
+            "or an "
+            f"archive of one. Unpack it, and give the folder: unzip {shlex.quote(file)} -d raw"
         )
 
 
@@ -186,11 +228,6 @@ def _decode_as(file: str, head: bytes, encoding: str) -> str:
 
 
 def _json_keys(file: str, text: str) -> tuple[str, ...]:
-    if text.lstrip().startswith("["):
-        raise UserError(
-            f"{file} is one JSON array. Expected JSON Lines: an object a line. "
-            f"`jq -c '.[]' {file} > rows.jsonl` makes them."
-        )
     keys: dict[str, None] = {}
     for number, line in enumerate(text.split("\n")[:5000], 1):
         if not line.strip():
@@ -210,74 +247,8 @@ def _json_keys(file: str, text: str) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def _sniff_csv(file: str, text: str) -> tuple[str, tuple[str, ...]]:
-    """The delimiter that cuts most lines into equally many cells, and the header's cells."""
-    best: tuple[float, int, str, list[list[str]]] | None = None
-    for delimiter in DELIMITERS:
-        rows = _rows(text, delimiter)
-        width, alike = Counter(map(len, rows)).most_common(1)[0]
-        score = (alike / len(rows), width)
-        if width > 1 and len(rows[0]) == width and (best is None or score > best[:2]):
-            best = (*score, delimiter, rows)
-    if best is None:
-        _refuse_undelimited(file, text)
-        rows = _rows(text, ",")
-        return ",", tuple(rows[0])
-    _, _, delimiter, rows = best
-    _refuse_headerless(file, delimiter, rows)
-    return delimiter, tuple(rows[0])
-
-
-def _rows(text: str, delimiter: str) -> list[list[str]]:
-    # A quote that never closes would swallow the file: cap what csv may hold in a cell by the text given.
-    lines = text[: 1 << 20].splitlines(keepends=True)[: _SNIFFED_LINES * 4]
-    rows = []
-    try:
-        for row in csv.reader(io.StringIO("".join(lines)), delimiter=delimiter):
-            if row:
-                rows.append(row)
-            if len(rows) == _SNIFFED_LINES:
-                break
-    except csv.Error:
-        pass
-    # The last row of a cut text may be half a row.
-    return (rows[:-1] if len(rows) > 2 else rows) or [[""]]
-
-
-def _refuse_undelimited(file: str, text: str) -> None:
-    first = text.splitlines()[0]
-    for sign in ("::", "||", "\x01", " "):
-        if sign in first and len({line.count(sign) for line in text.splitlines()[:50] if line}) == 1:
-            raise UserError(
-                f"{file}: the cells are separated by {sign!r}. Expected one of: comma, tab, semicolon, bar; "
-                f"first line: {first[:100]!r}. Write the file again with a header row and one of those: "
-                f"sed 's/{sign}/\\t/g' {file} > rows.tsv."
-            )
-
-
-def _refuse_headerless(file: str, delimiter: str, rows: list[list[str]]) -> None:
-    header, body = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
-    numeric = [name for at, name in enumerate(header) if _is_number(name) and _mostly_numbers(body, at)]
-    repeated = [name for at, name in enumerate(header) if name and any(row[at] == name for row in body)]
-    if not numeric and len(repeated) < max(2, len(header) // 2):
-        return
-    names = delimiter.join(f"column_{number}" for number in range(1, len(header) + 1)).replace("\t", "\\t")
-    found = numeric[0] if numeric else repeated[0]
-    raise UserError(
-        f"{file} has no header row: its first row holds values such as {found!r}. Expected the columns' "
-        f"names there. Put them in, with names that say what the {len(header)} columns are: "
-        f"(printf '{names}\\n'; cat {file}) > with_header.csv"
-    )
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return cell.strip().lower() not in ("nan", "inf", "infinity")
-
-
-def _mostly_numbers(body: list[list[str]], at: int) -> bool:
-    cells = [row[at] for row in body if row[at]]
-    return bool(cells) and sum(map(_is_number, cells)) > len(cells) / 2
+def _array_keys(table: Table, file: str) -> tuple[str, ...]:
+    names = column_names(table, file)
+    if not names:
+        raise UserError(f'{file} is an empty JSON array. Expected objects such as {{"user": "a"}} in it.')
+    return tuple(names)

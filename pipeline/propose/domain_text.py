@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from components.ingest.declaration import Table
-from pipeline.propose.given import GivenTable
 from pipeline.propose.kinds import FeatureChoice
+from pipeline.propose.profile import TableProfile
 from pipeline.propose.proposal import Proposal
 
 _WIDTH = 104
@@ -35,21 +35,23 @@ def domain_text(proposal: Proposal) -> str:
 
 def _interactions(proposal: Proposal) -> list[str]:
     roles, facts = proposal.roles, proposal.facts
-    moments = roles.timestamp.moments
-    assert moments is not None
     lines = ["interactions:", "  sources:", *_sources(proposal)]
     if any(log.given.has_spans for log in roles.logs):
         lines += _comment(2, "spans: 30 would read only the newest 30 of the spans.")
-    query = f"{roles.query.distinct:,} different values in {facts.rows:,} rows"
-    if roles.queries:
-        query += f"; {roles.queries.evidence}"
+    query = f"{roles.evidence['interactions.query_id']}; {facts.rows:,} rows"
+    item = roles.evidence.get("interactions.candidate_id", "")
     lines += [
         *_comment(2, query, proposal.doubts("interactions.query_id")),
         f"  query_id: {_flow(roles.query.declared)}",
-        *_comment(2, roles.catalogue.evidence),
+        *_comment(
+            2,
+            roles.catalogue.evidence if roles.catalogue else item,
+            proposal.doubts("interactions.candidate_id"),
+        ),
         f"  candidate_id: {_flow(roles.candidate.declared)}",
         *_comment(2, _moments_evidence(proposal), proposal.doubts("interactions.timestamp")),
         f"  timestamp: {_flow(_timestamp(proposal))}",
+        *_cancellations(proposal),
         *_judgement(proposal),
         *_shown(proposal),
         *_context(proposal),
@@ -63,7 +65,9 @@ def _interactions(proposal: Proposal) -> list[str]:
         "  duplicates: drop",
         *_comment(
             2,
-            f"{facts.unknown:,} of {facts.rows:,} rows have a candidate that the catalogue lacks.",
+            f"{facts.unknown:,} of {facts.rows:,} rows have a candidate that the catalogue lacks."
+            if roles.catalogue
+            else "Every candidate of the log is in the catalogue that is made of it.",
             proposal.doubts("interactions.unknown_candidates"),
         ),
         f"  unknown_candidates: {'stub' if proposal.keeps_unknown_candidates else 'dead_letter'}",
@@ -73,19 +77,15 @@ def _interactions(proposal: Proposal) -> list[str]:
 
 def _sources(proposal: Proposal) -> list[str]:
     lines = []
-    used = [proposal.roles.query, proposal.roles.candidate]
-    judgement = proposal.judgement
-    others = (judgement.rating, judgement.action_column, proposal.position, proposal.propensity)
-    used += [column for column in others if column]
-    used += [choice.column for choice in (*proposal.context, *proposal.offered)]
-    declared = {column.declared for column in used}
+    declared = _declared(proposal)
     for at, log in enumerate(proposal.roles.logs):
-        names = {column.declared: column.name for column in log.columns if column.declared in declared}
-        keys = _table_keys(log.given, names)
+        used = declared | log.edits.columns
+        names = {column.declared: column.name for column in log.columns if column.declared in used}
+        keys = _table_keys(log, names)
         if proposal.judgement.source_actions:
             keys.append(("action", proposal.judgement.source_actions[at]))
         rows = f"{log.sample.total:,} rows." if log.sample.whole else f"Looked at {log.sample.note}."
-        lines += _comment(4, rows, log.given.dialect.unsure)
+        lines += _comment(4, " ".join([rows, *_reasons(log)]), log.given.dialect.unsure)
         lines += [
             f"    {'- ' if first else '  '}{key}: {_flow(value)}"
             for first, (key, value) in zip([True] + [False] * len(keys), keys, strict=False)
@@ -93,8 +93,26 @@ def _sources(proposal: Proposal) -> list[str]:
     return lines
 
 
-def _table_keys(given: GivenTable, names: dict[str, str]) -> list[tuple[str, Any]]:
-    """The keys of a table that its files' suffix does not tell."""
+def _declared(proposal: Proposal) -> set[str]:
+    """The log's columns that the domain names, as declared."""
+    roles, judgement = proposal.roles, proposal.judgement
+    used = [roles.query, roles.candidate, roles.timestamp, roles.order_column]
+    used += [judgement.rating, judgement.action_column, proposal.position, proposal.propensity]
+    used += [choice.column for choice in (*proposal.context, *proposal.offered)]
+    if roles.catalogue is None:
+        used += [proposal.candidate_title]
+        used += [choice.column for choice in proposal.candidate_features if choice.kind]
+    return {column.declared for column in used if column} | set(proposal.filters.cancellations)
+
+
+def _reasons(table: TableProfile) -> list[str]:
+    """What speaks for the keys that change a table's rows, a sentence each."""
+    return [f"{why}." for why in (table.given.dialect.why, *table.edits.why.values()) if why]
+
+
+def _table_keys(table: TableProfile, names: dict[str, str]) -> list[tuple[str, Any]]:
+    """The keys of a table that its files' suffix does not tell, and those that change its rows."""
+    given = table.given
     keys: list[tuple[str, Any]] = [("files", given.pattern)]
     told = Table(files=given.pattern)
     if told.resolved_format != given.format:
@@ -106,35 +124,48 @@ def _table_keys(given: GivenTable, names: dict[str, str]) -> list[tuple[str, Any
             keys.append(("delimiter", given.dialect.delimiter))
         if given.dialect.encoding != told.encoding:
             keys.append(("encoding", given.dialect.encoding))
+        keys += given.dialect.keys.items()
     renamed = {declared: name for declared, name in names.items() if declared != name}
     if renamed:
         keys.append(("columns", renamed))
-    return keys
+    return keys + table.edits.keys()
 
 
 def _timestamp(proposal: Proposal) -> dict[str, Any]:
-    moments = proposal.roles.timestamp.moments
-    assert moments is not None
-    keys: dict[str, Any] = {"column": proposal.roles.timestamp.declared}
-    if moments.unit:
-        keys["unit"] = moments.unit
-    elif not moments.has_offset:
-        keys["timezone"] = "UTC"
-    return keys
+    timestamp = proposal.roles.timestamp
+    if proposal.order == "column":
+        assert proposal.roles.order_column is not None
+        return {"column": proposal.roles.order_column.declared, "order": "column"}
+    if proposal.order == "rows" or timestamp is None:
+        return {"order": "rows"}
+    assert timestamp.moments is not None
+    return {"column": timestamp.declared, **timestamp.moments.keys}
 
 
 def _moments_evidence(proposal: Proposal) -> str:
-    moments = proposal.roles.timestamp.moments
-    assert moments is not None
+    timestamp = proposal.roles.timestamp
+    if timestamp is None or timestamp.moments is None:
+        return "No column is a time"
+    moments = timestamp.moments
     how = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
     read = (
-        f"As {how[moments.unit]} since 1970"
+        "As days since 1900, as Excel counts them"
+        if moments.unit == "excel_days"
+        else f"As {how[moments.unit]} since 1970"
         if moments.unit
         else "As dates"
         if moments.days_only
         else "As times"
     )
-    return f"{read} it runs {moments.shown()}"
+    decided = f": {moments.evidence}" if moments.evidence and not moments.unsure else ""
+    return f"{read}, {timestamp.name} runs {moments.shown()}{decided}"
+
+
+def _cancellations(proposal: Proposal) -> list[str]:
+    filters = proposal.filters
+    if not filters.cancellations:
+        return []
+    return [*_comment(2, filters.why), f"  cancellations: {_flow(filters.cancellations)}"]
 
 
 def _judgement(proposal: Proposal) -> list[str]:
@@ -170,34 +201,62 @@ def _shown(proposal: Proposal) -> list[str]:
 def _context(proposal: Proposal) -> list[str]:
     lines = [
         *_comment(2, "Known when a request is made.", proposal.doubts("interactions.context")),
-        "  context:",
+        "  context:" if proposal.context else "  context: {}",
     ]
     lines += [_feature(choice, 4) for choice in proposal.context]
+    if not proposal.context and proposal.offered:
+        lines[-1] = "  # context:"
     lines += [_feature(choice, 4).replace("    ", "    # ", 1) for choice in proposal.offered]
     return lines
 
 
 def _candidates(proposal: Proposal) -> list[str]:
-    catalogue, title = proposal.roles.catalogue, proposal.candidate_title
-    features = [choice for choice in proposal.candidate_features if choice.kind]
-    columns = [catalogue.key, *([title] if title else []), *(choice.column for choice in features)]
-    names = {column.declared: column.name for column in columns}
-    table = catalogue.table
-    lines = [
-        *_comment(
-            0,
-            f"The catalogue: {catalogue.rows:,} rows; {catalogue.coverage:.0%} of them are in "
-            f"{'the log' if proposal.facts.whole else 'what was looked at of the log'}.",
-            proposal.doubts("candidates"),
-        ),
-        "candidates:",
-        *(f"  {key}: {_flow(value)}" for key, value in _table_keys(table.given, names)),
-        f"  id: {_flow(catalogue.key.declared)}",
-    ]
+    title = proposal.candidate_title
+    lines = _catalogue(proposal)
     if title:
         lines += _comment(2, "What people know a candidate by.", proposal.doubts("candidates.title"))
         lines.append(f"  title: {_flow(title.declared)}")
     return lines + _features(proposal.candidate_features)
+
+
+def _catalogue(proposal: Proposal) -> list[str]:
+    """Where the catalogue is and what its id is called."""
+    catalogue, title = proposal.roles.catalogue, proposal.candidate_title
+    if catalogue is None:
+        candidate = proposal.roles.candidate
+        return [
+            *_comment(
+                0,
+                f"The catalogue is made of the log: {candidate.distinct:,} different {candidate.name}, "
+                "each with "
+                "its latest values.",
+                proposal.doubts("candidates"),
+            ),
+            "candidates:",
+            "  from: interactions",
+            f"  id: {_flow(candidate.declared)}",
+        ]
+    features = [choice for choice in proposal.candidate_features if choice.kind]
+    columns = [catalogue.key, *([title] if title else []), *(choice.column for choice in features)]
+    table = catalogue.table
+    columns += [column for column in table.columns if column.declared in table.edits.columns]
+    names = {column.declared: column.name for column in columns}
+    keys = _table_keys(table, names)
+    if catalogue.repeated:
+        keys.append(("duplicates", "last"))
+    rows = (
+        f"The catalogue: {catalogue.rows:,} rows; {catalogue.coverage:.0%} of them are in "
+        f"{'the log' if proposal.facts.whole else 'what was looked at of the log'}."
+    )
+    doubts = "; ".join(
+        filter(None, (proposal.doubts("candidates"), proposal.doubts("candidates.duplicates")))
+    )
+    return [
+        *_comment(0, " ".join([rows, *_reasons(table)]), doubts),
+        "candidates:",
+        *(f"  {key}: {_flow(value)}" for key, value in keys),
+        f"  id: {_flow(catalogue.key.declared)}",
+    ]
 
 
 def _queries(proposal: Proposal) -> list[str]:
@@ -206,10 +265,15 @@ def _queries(proposal: Proposal) -> list[str]:
         return [*_comment(0, "No table of users was given: a `queries:` section would declare it."), ""]
     features = [choice.column for choice in proposal.query_features if choice.kind]
     names = {column.declared: column.name for column in (queries.key, *features)}
+    keys = _table_keys(queries.table, names)
+    if queries.repeated:
+        keys.append(("duplicates", "last"))
     return [
-        *_comment(0, f"{queries.evidence}.", proposal.doubts("queries")),
+        *_comment(
+            0, " ".join([f"{queries.evidence}.", *_reasons(queries.table)]), proposal.doubts("queries")
+        ),
         "queries:",
-        *(f"  {key}: {_flow(value)}" for key, value in _table_keys(queries.table.given, names)),
+        *(f"  {key}: {_flow(value)}" for key, value in keys),
         f"  id: {_flow(queries.key.declared)}",
         *_features(proposal.query_features),
         "",
@@ -239,16 +303,23 @@ def _rest(proposal: Proposal) -> list[str]:
         *_comment(0, f"Half have up to {median:,} interactions, nine tenths up to {long:,}{seen}."),
         f"history: {{length: {facts.history_length}}}",
         "",
-        *_comment(
-            0,
-            "The oldest interactions train, later ones decide about the model, the latest are reported.",
-            proposal.doubts("split"),
-        ),
-        "split: {kind: time, eval: 0.1, test: 0.1}",
+        *_comment(0, proposal.split[1], proposal.doubts("split")),
+        f"split: {_flow(proposal.split[0])}",
         "",
         *_comment(0, _bad_evidence(proposal)),
         f"max_bad_fraction: {proposal.max_bad_fraction:g}",
     ]
+    if proposal.roles.is_visit:
+        lines += [
+            "",
+            *_comment(
+                0,
+                f"A {proposal.roles.query.name} is over when it is over: what is learnt of one by its id "
+                "helps no "
+                "other. The history within it says what to recommend.",
+            ),
+            "retrieval: {query_id: false}",
+        ]
     if facts.repeats_are_common:
         lines += [
             "",

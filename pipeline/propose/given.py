@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,20 @@ from pathlib import Path
 from components.ingest.declaration import Compression, Format, Table
 from components.ingest.errors import UserError
 from components.ingest.files.file_patterns import as_glob
+from components.ingest.files.zip_archives import members
 from pipeline.propose.dialect import Dialect, dialect_of
 
-DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".jsonl", ".ndjson", ".json")
+DATA_SUFFIXES = (
+    ".csv", ".tsv", ".txt", ".dat", ".data", ".tab", ".parquet", ".pq", ".jsonl", ".ndjson", ".json", ".xlsx",
+    ".xlsm", ".xlsb", ".xls", ".ods", ".zip",
+)  # fmt: skip
 """What counts as data in a folder; a file given by name may be called as it likes."""
-_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
+_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".zip")
+_ABOUT_DATA = ("readme", "license", "licence", "requirements")
+"""Text files that are called so hold no table."""
+
+_PER_FILE = ("ragged", "escape")
+"""Keys that one of several like files may call for, and that do no harm to the others."""
 
 _DATES = (
     ("{YYYY}-{MM}-{DD}", re.compile(r"(?<!\d)((?:19|20)\d\d)-(\d\d)-(\d\d)(?!\d)")),
@@ -75,8 +85,9 @@ class GivenTable:
             files=pattern or self.pattern,
             format=self.format,
             compression=self.compression,
-            delimiter=self.dialect.delimiter,
+            **({"delimiter": self.dialect.delimiter} if self.format == "csv" else {}),
             encoding=self.dialect.encoding,
+            **self.dialect.keys,
         )
 
     def newest(self) -> GivenTable:
@@ -105,22 +116,24 @@ def given_tables(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[GivenTab
         facts[file] = dialect_of(file)
         format_, compression, dialect = facts[file]
         skeleton = _CHANGING.sub("#", file)
-        groups[(skeleton, format_, compression, dialect.columns, dialect.delimiter)].append(file)
+        fixed = tuple((key, str(value)) for key, value in dialect.keys.items() if key not in _PER_FILE)
+        groups[(skeleton, format_, compression, dialect.columns, dialect.delimiter, fixed)].append(file)
     tables = []
-    for members in groups.values():
-        pattern = _pattern_of(members)
-        parts = [members] if pattern else [[file] for file in members]
+    for alike in groups.values():
+        pattern = _pattern_of(alike)
+        parts = [alike] if pattern else [[file] for file in alike]
         for part in parts:
             format_, compression, _ = facts[part[0]]
             # One file out of UTF-8 is enough: Latin-1 and its kin read plain ASCII just as well.
             other = next((d for _, _, d in map(facts.__getitem__, part) if d.encoding != "utf-8"), None)
+            other = other or max((facts[file][2] for file in part), key=lambda found: len(found.keys))
             tables.append(
                 GivenTable(
                     pattern or glob.escape(part[0]),
                     tuple(part),
                     format_,
                     compression,
-                    other or facts[part[0]][2],
+                    other,
                 )
             )
     return sorted(tables, key=lambda table: table.pattern), remarks
@@ -146,7 +159,7 @@ def _files_of(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[str], list[
             if entry.is_file()
             and not any(part.startswith((".", "_")) for part in entry.relative_to(place).parts)
         )
-        data = [entry for entry in inside if _is_data(entry.name)]
+        data = [entry for entry in inside if _is_data(entry.name) and not _is_packed_again(entry)]
         if not data:
             names = ", ".join(entry.name for entry in inside[:10]) or "nothing"
             raise UserError(
@@ -163,9 +176,24 @@ def _files_of(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[str], list[
 
 def _is_data(name: str) -> bool:
     name = name.lower()
+    if name.startswith(_ABOUT_DATA):
+        return False
+    if name.endswith(".zip"):
+        return True
     for suffix in _COMPRESSED:
         name = name.removesuffix(suffix)
     return name.endswith(DATA_SUFFIXES)
+
+
+def _is_packed_again(entry: Path) -> bool:
+    """Whether an archive in a folder holds several files, or one that lies beside it."""
+    if entry.suffix.lower() != ".zip":
+        return False
+    try:
+        names = members(str(entry))
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
+    return len(names) != 1 or (entry.parent / Path(names[0]).name).exists()
 
 
 def _pattern_of(files: list[str]) -> str | None:

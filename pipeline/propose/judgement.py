@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.propose import words
 from pipeline.propose.profile import ColumnProfile, TableProfile, words_of
@@ -35,6 +37,18 @@ class Judgement:
     source_actions: tuple[str, ...] = ()
     weights: dict[str, float] | None = None
     unsure: str = ""
+    zero_is_none: bool = False
+    """Whether a rating of 0 says that there is none."""
+
+    def positive(self, rows: int) -> np.ndarray:
+        """[rows] bool of the main table's sample: which rows are positive."""
+        if self.rating:
+            grades = pc.fill_null(pc.cast(self.rating.text, pa.float64()), 0.0).to_numpy()
+            return grades >= self.bounds[2]
+        if self.action_column and self.weights:
+            liked = [action for action, weight in self.weights.items() if weight > 0]
+            return pc.is_in(self.action_column.text, value_set=pa.array(liked)).to_numpy(zero_copy_only=False)
+        return np.ones(rows, bool)
 
 
 def find_judgement(logs: Sequence[TableProfile], keys: Sequence[ColumnProfile]) -> Judgement:
@@ -126,6 +140,9 @@ def _rating(columns: Sequence[ColumnProfile]) -> Judgement | None:
     if best is None:
         return None
     numbers = best.numbers
+    zero_is_none = _zero_is_none(numbers)
+    if zero_is_none:
+        numbers = numbers[numbers != 0]
     minimum, maximum = _scale(float(numbers.min()), float(numbers.max()))
     # Seven tenths up the scale: 4 of 1 to 5, 8 of 1 to 10, 1 of 0 and 1.
     values = np.unique(numbers)
@@ -141,12 +158,29 @@ def _rating(columns: Sequence[ColumnProfile]) -> Judgement | None:
         unsure = f"no name says it is a rating, only the few numbers; {unsure}"
     if others:
         unsure += f"; could also be {', '.join(others)}"
+    if zero_is_none:
+        unsure += (
+            f"; 0 is taken for no rating and left out ({(best.numbers == 0).mean():.0%} of the rows): "
+            "without "
+            "the condition under where, and with minimum: 0, these rows count as disliked; without "
+            "rating: all "
+            "rows count as liked"
+        )
     return Judgement(
         f"{best.distinct:,} different numbers from {numbers.min():g} to {numbers.max():g}",
         rating=best,
         bounds=(minimum, maximum, positive_from),
         unsure=unsure,
+        zero_is_none=zero_is_none,
     )
+
+
+def _zero_is_none(numbers: np.ndarray) -> bool:
+    """Whether 0 stands apart from the grades: far more frequent than the lowest of a longer scale."""
+    grades, counts = np.unique(numbers, return_counts=True)
+    if len(grades) < 4 or grades[0] != 0 or grades[1] < 1:
+        return False
+    return bool(counts[0] >= 0.2 * counts.sum() and counts[0] >= 3 * counts[1])
 
 
 def _looks_graded(column: ColumnProfile) -> bool:

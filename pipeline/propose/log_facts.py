@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.files.columns import Column
+from components.ingest.declaration import TimeSplit
+from components.ingest.split import TimeDistribution, cut_points
 from pipeline.propose.judgement import Judgement
 from pipeline.propose.roles import Roles
 
@@ -29,6 +30,11 @@ class LogFacts:
         repeats: Share of rows in which somebody meets a candidate again, at another time.
         history: Interactions of each query: median and nine tenths.
         whole: Whether all rows were looked at.
+        left_out: Rows that the proposed ``where`` leaves out.
+        with_past: Share of rows whose query has an earlier one.
+        last_positives: Queries with at least three positive rows.
+        cuts: Positive rows of train, eval and test, were they split by time in the default shares.
+        positives: Share of the rows that are positive.
     """
 
     rows: int
@@ -39,11 +45,16 @@ class LogFacts:
     repeats: float
     history: tuple[int, int]
     whole: bool
+    left_out: int
+    with_past: float
+    last_positives: int
+    cuts: tuple[int, int, int]
+    positives: float
 
     @property
     def unknown_share(self) -> float:
         """Share of the rows whose candidate the catalogue lacks."""
-        return self.unknown / self.rows
+        return self.unknown / max(1, self.rows)
 
     @property
     def repeats_are_common(self) -> bool:
@@ -64,46 +75,91 @@ class LogFacts:
         return min(0.99, math.ceil(2 * share * 10**digits) / 10**digits)
 
 
-def look_at_log(roles: Roles, judgement: Judgement) -> LogFacts:
-    """Measures the log."""
+def look_at_log(roles: Roles, judgement: Judgement, kept: np.ndarray) -> LogFacts:
+    """Measure the log.
+
+    Args:
+        roles: Which columns are what.
+        judgement: What makes a row positive.
+        kept: [rows of the main table's sample] bool: the rows that the proposed ``where`` leaves.
+    """
     log = roles.log
-    rows = log.sample.rows.num_rows
-    query, candidate = roles.query.text, roles.candidate.text
-    unit = roles.timestamp.moments.unit if roles.timestamp.moments else None
-    moment = Column(name=roles.timestamp.name, type="moment", unit=unit or "s")
-    cells = log.sample.rows[roles.timestamp.name].combine_chunks()
-    seconds, wrong_time = moment.convert(cells)
+    left_out = int((~kept).sum())
+    query, candidate = (column.text.filter(pa.array(kept)) for column in (roles.query, roles.candidate))
+    rows = len(query)
+    seconds, wrong_time = _moments(roles, kept)
     faults = {
         f"no {roles.query.name}": _mask(pc.is_null(query)),
         f"no {roles.candidate.name}": _mask(pc.is_null(candidate)),
-        f"no {roles.timestamp.name}, or none that can be read": wrong_time | _mask(pc.is_null(seconds)),
     }
-    if judgement.rating:
-        faults[f"no {judgement.rating.name}"] = _mask(pc.is_null(judgement.rating.text))
-    if judgement.action_column:
-        faults[f"no {judgement.action_column.name}"] = _mask(pc.is_null(judgement.action_column.text))
+    if roles.timestamp:
+        missing = wrong_time | _mask(pc.is_null(seconds))
+        faults[f"no {roles.timestamp.name}, or none that can be read"] = missing
+    for column in (judgement.rating, judgement.action_column):
+        if column:
+            faults[f"no {column.name}"] = _mask(pc.is_null(column.text.filter(pa.array(kept))))
     bad = np.logical_or.reduce(list(faults.values()))
     reasons = [f"{mask.sum():,} rows with {fault}" for fault, mask in faults.items() if mask.any()]
     if log.sample.malformed:
         reasons.append(f"{log.sample.malformed:,} rows with too many or too few cells")
-    unknown = ~bad & ~_mask(pc.is_in(candidate, value_set=roles.catalogue.mentioned))
-    action = judgement.action_column.text if judgement.action_column else pa.nulls(rows, pa.string())
-    good = pa.table({"q": query, "c": candidate, "t": seconds, "a": action}).filter(pa.array(~bad))
+    unknown = (
+        ~bad & ~_mask(pc.is_in(candidate, value_set=roles.catalogue.mentioned))
+        if roles.catalogue
+        else np.zeros(rows, bool)
+    )
+    action = judgement.action_column.text if judgement.action_column else pa.nulls(len(kept), pa.string())
+    positive = pa.array(judgement.positive(len(kept))[kept])
+    columns = {"q": query, "c": candidate, "t": seconds, "a": action.filter(pa.array(kept)), "p": positive}
+    good = pa.table(columns).filter(pa.array(~bad))
     pairs = good.group_by(["q", "c"]).aggregate([("t", "count_distinct")])
     moments = pc.sum(pairs["t_count_distinct"]).as_py() or 0
     events = good.group_by(["q", "c", "t", "a"]).aggregate([]).num_rows
-    lengths = good.group_by("q").aggregate([("c", "count")])["c_count"].to_numpy()
+    people = good.group_by("q").aggregate([("c", "count"), ("t", "min"), ("p", "sum")])
+    lengths = people["c_count"].to_numpy()
     total = max(1, good.num_rows)
     return LogFacts(
         rows=rows,
-        bad=(int(bad.sum()) + log.sample.malformed) / (rows + log.sample.malformed),
+        bad=(int(bad.sum()) + log.sample.malformed) / max(1, rows + log.sample.malformed),
         bad_reasons=tuple(reasons),
         unknown=int(unknown.sum()),
-        duplicates=good.num_rows - events,
+        duplicates=good.num_rows - events if roles.timestamp else good.num_rows - pairs.num_rows,
         repeats=(moments - pairs.num_rows) / total,
         history=(int(np.median(lengths)), int(np.quantile(lengths, 0.9))) if len(lengths) else (0, 0),
         whole=log.sample.whole,
+        left_out=left_out,
+        with_past=_with_past(good, people),
+        last_positives=int((people["p_sum"].to_numpy() >= 3).sum()),
+        cuts=_cuts(good["t"].to_numpy(), good["p"].to_numpy()),
+        positives=float(good["p"].to_numpy().mean()) if good.num_rows else 0.0,
     )
+
+
+def _moments(roles: Roles, kept: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+    """[rows kept] moments and the mask of unreadable ones; the rows' numbers where there is no time."""
+    column = roles.order_column or roles.timestamp
+    if roles.timestamp is None or column is None:
+        return pa.array(np.arange(kept.sum())), np.zeros(int(kept.sum()), bool)
+    if roles.order_column:
+        return pa.array(roles.order_column.numbers.astype(np.int64)[kept]), np.zeros(int(kept.sum()), bool)
+    assert column.moments is not None and column.cells is not None
+    return column.moments.read(column.cells.filter(pa.array(kept)))
+
+
+def _with_past(good: pa.Table, people: pa.Table) -> float:
+    """Share of the rows that are later than the first of their query."""
+    if not good.num_rows:
+        return 0.0
+    first = good.join(people.select(["q", "t_min"]), "q")
+    return float(pc.mean(pc.greater(first["t"], first["t_min"])).as_py() or 0.0)
+
+
+def _cuts(seconds: np.ndarray, positive: np.ndarray) -> tuple[int, int, int]:
+    """Positive rows of train, eval and test, were they split by time in the default shares."""
+    points = cut_points(TimeDistribution.of(seconds), TimeSplit())
+    if points is None:
+        return 0, 0, 0
+    counts = np.bincount(points.split_of(seconds), weights=positive, minlength=3)
+    return int(counts[0]), int(counts[1]), int(counts[2])
 
 
 def _mask(values: pa.Array) -> np.ndarray:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.files.columns import Column
 from pipeline.propose import words
+from pipeline.propose.time_forms import find_form
 
-Unit = Literal["s", "ms", "us", "ns"]
+Unit = Literal["s", "ms", "us", "ns", "excel_days"]
 
 _PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()
 _LATEST = datetime(2060, 1, 1, tzinfo=UTC).timestamp()
-_OFFSET = r"(?i)(z|[+-]\d\d:?(\d\d)?)\s*$"
+_OFFSET = r"(?i)(z|utc|gmt|[+-]\d\d:?(\d\d)?)\s*$"
 _LOOKED_AT = 20_000
 _DAY = 86_400
+_EXCEL_1970 = 25_569
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class Moments:
         has_offset: Whether the cells say their offset from UTC; true for numbers, which count from UTC.
         named: Whether the column's name speaks of time.
         distinct: How many different moments the sample has.
+        format: How the text is written, as the domain's ``format`` says it; empty for ISO 8601.
+        evidence: What decides between forms; empty where only one fits.
+        unsure: What speaks against reading it so.
     """
 
     unit: Unit | None
@@ -46,6 +50,30 @@ class Moments:
     has_offset: bool
     named: bool
     distinct: int
+    format: str = ""
+    evidence: str = ""
+    unsure: str = ""
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The domain's keys, beside the column, that read the cells so."""
+        if self.unit:
+            return {"unit": self.unit}
+        keys = {"format": self.format} if self.format else {}
+        return keys if self.has_offset else {**keys, "timezone": "UTC"}
+
+    def reads_like(self, other: Moments) -> bool:
+        """Whether one declaration reads both."""
+        return (self.unit, self.format) == (other.unit, other.format)
+
+    def seconds_of(self, cells: pa.Array) -> pa.Array:
+        """[n] int64 seconds since 1970 of [n] cells as read; null where there is none."""
+        return self.read(cells)[0]
+
+    def read(self, cells: pa.Array) -> tuple[pa.Array, np.ndarray]:
+        """[n] seconds, null where missing or wrong, and the [n] mask of the wrong ones."""
+        column = Column(name="", type="moment", unit=self.unit or "s", format=self.format or None)
+        return column.convert(cells)
 
     def shown(self) -> str:
         """The range, for people."""
@@ -71,22 +99,9 @@ def find_moments(name_words: Sequence[str], cells: pa.Array) -> Moments | None:
         seconds = Column(name="", type="moment").convert(cells).values
         return _moments(None, seconds.drop_null().to_numpy(), zoned, named)
     if pa.types.is_floating(cells.type) or pa.types.is_integer(cells.type):
-        return _of_numbers(cells.to_numpy(zero_copy_only=False), named, "id" in name_words)
+        numbers = cells.to_numpy(zero_copy_only=False)
+        return _of_numbers(numbers, named, "id" in name_words) or _of_compact(numbers, named)
     return _of_text(cells, named)
-
-
-def date_in_another_form(cells: pa.Array) -> str | None:
-    """An example of a column whose cells are dates, but not ISO 8601: none that ingestion reads."""
-    some = cells.drop_null().slice(0, 200)
-    if not len(some):
-        return None
-    if pc.all(pc.match_substring_regex(some, pattern=r"^(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])$")).as_py():
-        return str(some[0].as_py())
-    if not pc.all(pc.match_substring_regex(some, pattern=r"\d.*\D.*\d.*\D.*\d")).as_py():
-        return None
-    text = some.to_pylist()
-    parsed = pd.to_datetime(pd.Series(text), format="mixed", errors="coerce", utc=True)
-    return text[0] if parsed.notna().mean() > 0.95 else None
 
 
 def _of_numbers(numbers: np.ndarray, named: bool, is_id: bool) -> Moments | None:
@@ -100,18 +115,43 @@ def _of_numbers(numbers: np.ndarray, named: bool, is_id: bool) -> Moments | None
     return None
 
 
+def _of_compact(numbers: np.ndarray, named: bool) -> Moments | None:
+    """Numbers such as 20200913, or days since 1900 as Excel counts them, in a column called a time."""
+    if not named or not len(numbers):
+        return None
+    low, high = np.quantile(numbers, [0.01, 0.99])
+    if (low - _EXCEL_1970) * _DAY > _EARLIEST and (high - _EXCEL_1970) * _DAY < _LATEST:
+        return _moments("excel_days", np.floor((numbers - _EXCEL_1970) * _DAY + 0.5), True, named)
+    if low < 19_000_101 or high > 99_991_231 or (numbers != np.floor(numbers)).any():
+        return None
+    return _written(pa.array(numbers.astype(np.int64)).cast(pa.string()), named)
+
+
 def _of_text(cells: pa.Array, named: bool) -> Moments | None:
     some = cells if len(cells) <= _LOOKED_AT else cells.take(_evenly(len(cells)))
     # Years and other plain numbers would pass for ISO 8601.
-    if pc.mean(pc.match_substring_regex(some, pattern=r"\d\d\d\d-?\d\d-?\d\d")).as_py() < 0.95:
-        return None
+    if pc.mean(pc.match_substring_regex(some, pattern=r"\d\d\d\d[-/.]?\d\d?[-/.]?\d\d?")).as_py() < 0.95:
+        return _written(cells, named)
     values, wrong = Column(name="", type="moment").convert(some)
     if wrong.mean() > 0.02:
-        return None
+        return _written(cells, named)
     seconds = values.drop_null().to_numpy()
     timed = pc.match_substring(some, ":")
     zoned = pc.all(pc.match_substring_regex(some.filter(timed), pattern=_OFFSET)).as_py()
-    return _moments(None, seconds, bool(zoned) and pc.any(timed).as_py(), named)
+    found = _moments(None, seconds, bool(zoned) and pc.any(timed).as_py(), named)
+    return found or _written(cells, named)
+
+
+def _written(cells: pa.Array, named: bool) -> Moments | None:
+    """Reads text that is written in another form than ISO 8601."""
+    form = find_form(cells)
+    if form is None:
+        return None
+    found = _moments(None, form.seconds.drop_null().to_numpy(), form.zoned, named)
+    if found is None:
+        return None
+    unsure = form.evidence if form.ambiguous else ""
+    return replace(found, format=form.format, evidence=form.evidence, unsure=unsure)
 
 
 def _evenly(count: int) -> pa.Array:

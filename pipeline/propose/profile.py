@@ -6,7 +6,7 @@ import keyword
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -14,9 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.assemble.signature_names import is_filter_input, is_reserved
+from components.ingest.declaration import DERIVED
 from components.ingest.errors import UserError
 from components.ingest.files.columns import Column, as_text
 from components.ingest.files.numbers import MISSING_NUMBERS
+from pipeline.propose import words
+from pipeline.propose.edits import Edits, cleaned, without
 from pipeline.propose.given import GivenTable
 from pipeline.propose.moments import Moments, find_moments
 from pipeline.propose.sample import Sample, take_sample, whole_column
@@ -27,6 +31,12 @@ _MISSING = pa.array([*MISSING_NUMBERS])
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LEADING_ZERO = r"^\s*-?0\d"
 _NEARLY_ALL = 0.98
+_MOST_GAPS = 0.6
+"""Who did something may be unknown in up to this share of the rows of a column that says it."""
+_NEARLY_KEY = 0.5
+_FREQUENT = 2_000
+"""A word for nothing is among so many of a column's most frequent values, or matters little."""
+_ROW_NUMBERS = re.compile(r"Unnamed: \d+|index|level_0")
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,7 @@ class ColumnProfile:
         part_counts: [m] values in each list that is there.
         moments: How to read the column as time, if it is one.
         not_numbers: A few cells of a column of text that is nearly all numbers, which are none.
+        cells: [n] cells, as read.
     """
 
     name: str
@@ -55,6 +66,7 @@ class ColumnProfile:
     part_counts: np.ndarray
     moments: Moments | None = None
     not_numbers: tuple[str, ...] = ()
+    cells: pa.Array | None = field(default=None, repr=False)
 
     @cached_property
     def missing_share(self) -> float:
@@ -99,8 +111,8 @@ class ColumnProfile:
 
     @property
     def could_be_id(self) -> bool:
-        """Whether the cells could name something."""
-        return self.shape in ("integer", "text") and self.moments is None and self.missing_share <= 0.05
+        """Whether the cells could name something, be it in most rows."""
+        return self.shape in ("integer", "text") and self.moments is None and self.missing_share <= _MOST_GAPS
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -121,6 +133,7 @@ class TableProfile:
     given: GivenTable
     sample: Sample
     columns: tuple[ColumnProfile, ...]
+    edits: Edits = field(default_factory=Edits)
 
     def column(self, name: str) -> ColumnProfile:
         """The column of that name in the files."""
@@ -134,6 +147,40 @@ class TableProfile:
         """
         able = [c for c in self.columns if c.is_key and c.moments is None and c.words_per_cell.mean() < 1.5]
         return tuple(column for column in able if self._stays_key(column))
+
+    @cached_property
+    def nearly_keys(self) -> tuple[ColumnProfile, ...]:
+        """Columns of ids in every row, of which a good part come more than once: a key that was repeated."""
+        return tuple(
+            column
+            for column in self.columns
+            if column.could_be_id
+            and column not in self.keys
+            and column.missing_share < 0.01
+            and column.distinct >= _NEARLY_KEY * len(column.text)
+            and column.words_per_cell.mean() < 1.5
+        )
+
+    def with_clean(self, column: ColumnProfile, rules: dict[str, object], why: str) -> TableProfile:
+        """The table with the text of one column cleaned up."""
+        changed = replace(column, text=cleaned(column.text, rules))
+        columns = tuple(changed if other is column else other for other in self.columns)
+        return replace(self, columns=columns, edits=self.edits.with_clean(column.declared, rules, why))
+
+    def with_missing(self, column: ColumnProfile, values: tuple[object, ...], why: str) -> TableProfile:
+        """The table with some values of one column standing for none."""
+        text = without(column.text, values)
+        numbers = column.numbers[~np.isin(column.numbers, _as_numbers(values))]
+        changed = replace(column, text=text, numbers=numbers)
+        columns = tuple(changed if other is column else other for other in self.columns)
+        return replace(self, columns=columns, edits=self.edits.with_missing(column.declared, values, why))
+
+    def renamed(self, column: ColumnProfile, declared: str) -> TableProfile:
+        """The table with one column declared under another name."""
+        columns = tuple(
+            replace(other, declared=declared) if other is column else other for other in self.columns
+        )
+        return replace(self, columns=columns)
 
     def estimated_distinct(self, column: ColumnProfile) -> float:
         """How many different values the whole table has, were all equally frequent.
@@ -167,7 +214,9 @@ class TableProfile:
         if column.name not in self._whole_columns:
             self._whole_columns[column.name] = whole_column(self.given, column.name)
         cells = self._whole_columns[column.name]
-        return column.text if cells is None else cells
+        if cells is None:
+            return column.text
+        return cleaned(cells, self.edits.clean.get(column.declared, {}))
 
     def _stays_key(self, column: ColumnProfile) -> bool:
         if self.sample.whole:
@@ -192,25 +241,81 @@ def profile_table(given: GivenTable) -> TableProfile:
     names = declared_names(given.dialect.columns)
     columns = []
     for name, declared in names.items():
-        columns.append(profile_column(name, declared, sample.rows[name].combine_chunks()))
-    return TableProfile(given, sample, tuple(columns))
+        column = profile_column(name, declared, sample.rows[name].combine_chunks())
+        if not _numbers_the_rows(column):
+            columns.append(column)
+    return _with_null_words(TableProfile(given, sample, tuple(columns)))
+
+
+def _with_null_words(profile: TableProfile) -> TableProfile:
+    """The profile with words such as NULL standing for no value, where ids or numbers have them."""
+    found = {
+        column.declared: absent
+        for column in profile.columns
+        if column.shape == "text" and (absent := _null_words(column))
+    }
+    if not found:
+        return profile
+    columns, edits = [], profile.edits
+    for column in profile.columns:
+        if column.declared in found:
+            absent = found[column.declared]
+            text = without(column.text, absent)
+            share = 1 - len(text.drop_null()) / max(1, len(column.present))
+            shown = ", ".join(map(repr, absent))
+            edits = edits.with_missing(column.declared, absent, f"{share:.1%} of {column.name} are {shown}")
+            column = profile_column(column.name, column.declared, text)
+        columns.append(column)
+    return replace(profile, columns=tuple(columns), edits=edits)
+
+
+def _null_words(column: ColumnProfile) -> tuple[str, ...]:
+    """The column's values that are a word for nothing."""
+    return tuple(
+        value
+        for value in pc.utf8_trim_whitespace(column.values.slice(0, _FREQUENT)).to_pylist()
+        if value.lower() in words.NULLS
+    )
+
+
+def _numbers_the_rows(column: ColumnProfile) -> bool:
+    """Whether it is the index that pandas writes along."""
+    return (
+        _ROW_NUMBERS.fullmatch(column.name) is not None
+        and column.shape == "integer"
+        and len(column.numbers) == len(column.text)
+        and bool((np.diff(column.numbers) > 0).all())
+    )
+
+
+def _as_numbers(values: tuple[object, ...]) -> list[float]:
+    return [float(value) for value in values if isinstance(value, int | float)]
 
 
 def declared_names(names: tuple[str, ...]) -> dict[str, str]:
     """Name in the file to the name to declare, each different. Columns without a name are left out.
 
-    ``user_id:token``, a name with its type, becomes ``user_id``; other signs become underscores.
+    ``user_id:token``, a name with its type, becomes ``user_id``; other signs become underscores; a name
+    that ingestion or the served model needs for itself becomes ``name_column``.
     """
     declared: dict[str, str] = {}
+    taken: set[str] = set()
     for name in names:
         if not name.strip():
             continue
-        plain = _identifier(name.split(":")[0]) if ":" in name else _identifier(name)
-        for candidate in (plain, _identifier(name), *(f"{plain}_{n}" for n in range(2, len(names) + 2))):
-            if candidate not in declared.values():
-                declared[name] = candidate
-                break
+        plain = _free(_identifier(name.split(":")[0]) if ":" in name else _identifier(name))
+        others = (_free(_identifier(name)), *(f"{plain}_{n}" for n in range(2, len(names) + 2)))
+        # The served model does not tell upper from lower case.
+        declared[name] = next(able for able in (plain, *others) if able.lower() not in taken)
+        taken.add(declared[name].lower())
     return declared
+
+
+def _free(name: str) -> str:
+    """The name, or another where it is one that nobody's column may have."""
+    if is_filter_input(name):
+        return f"their_{name}"
+    return f"{name}_column" if name.lower() in DERIVED or is_reserved(name.lower()) else name
 
 
 def words_of(name: str) -> tuple[str, ...]:
@@ -227,7 +332,7 @@ def _identifier(name: str) -> str:
 
 
 def profile_column(name: str, declared: str, cells: pa.Array) -> ColumnProfile:
-    """Looks at one column.
+    """Look at one column.
 
     Args:
         name: Its name in the file.
@@ -238,7 +343,7 @@ def profile_column(name: str, declared: str, cells: pa.Array) -> ColumnProfile:
         cells = cells.dictionary_decode()
     for fits, look in _LOOKS:
         if fits(cells.type):
-            return look(name, declared, cells)
+            return replace(look(name, declared, cells), cells=cells)
     return _plain(name, declared, "nested", pa.nulls(len(cells), pa.string()))
 
 
@@ -281,6 +386,9 @@ def _look_at_numbers(name: str, declared: str, cells: pa.Array) -> ColumnProfile
 
 def _of_numbers(name: str, declared: str, numbers: np.ndarray, text: pa.Array) -> ColumnProfile:
     whole = bool(len(numbers)) and bool((numbers == np.floor(numbers)).all())
+    if whole:
+        # An integer column with gaps is written as 13085.0; that is the id 13085.
+        text = pc.replace_substring_regex(text, r"\.0*$", "")
     moments = find_moments(words_of(declared), pa.array(numbers)) if whole or len(numbers) else None
     return _plain(name, declared, "integer" if whole else "number", text, numbers=numbers, moments=moments)
 

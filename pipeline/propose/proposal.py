@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from components.assemble.signature_names import is_reserved
-from components.ingest.declaration import DERIVED
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipeline.propose import words
+from pipeline.propose.chosen import Chosen
+from pipeline.propose.dependence import agreement
 from pipeline.propose.judgement import Judgement, find_judgement, split_column
 from pipeline.propose.kinds import FeatureChoice, choose_feature, find_title
 from pipeline.propose.log_facts import LogFacts, look_at_log
-from pipeline.propose.profile import ColumnProfile, TableProfile
+from pipeline.propose.profile import ColumnProfile, TableProfile, profile_column
 from pipeline.propose.roles import Roles, find_roles
+from pipeline.propose.row_filters import RowFilters, find_filters
+from pipeline.propose.who_what import FOLLOWS
 
 _MOST_MISSING_CANDIDATES = 0.01
 _COARSE_MOMENTS = 20
+_LEAST_PAST = 0.05
+"""With a smaller share of rows that have an earlier one of their query, there is no history to speak of."""
+_FEW_POSITIVES = 10
+"""With fewer positive rows, a split measures next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,9 @@ class Proposal:
         candidate_title: The catalogue's column people know a candidate by.
         candidate_features: What becomes of the catalogue's columns; those left out have no kind.
         query_features: What becomes of the columns of the table of users.
+        filters: Rows of the log that are no interactions.
+        split: The keys of the split, and why.
+        order: How the timestamp's column orders a query's interactions: ``time``, ``column`` or ``rows``.
         split_column: A column of the log that names splits.
         position: A column of the log that says where a candidate was shown.
         propensity: One that says how probably it was.
@@ -50,6 +63,9 @@ class Proposal:
     split_column: ColumnProfile | None
     position: ColumnProfile | None
     propensity: ColumnProfile | None
+    filters: RowFilters
+    order: str
+    split: tuple[dict[str, Any], str]
     unsure: tuple[tuple[str, str], ...]
 
     @property
@@ -67,23 +83,29 @@ class Proposal:
         return "; ".join(text for place, text in self.unsure if place == key)
 
 
-def propose(tables: Sequence[TableProfile], title: str) -> Proposal:
-    """Decides on everything a domain file says.
+def propose(tables: Sequence[TableProfile], title: str, chosen: Chosen | None = None) -> Proposal:
+    """Decide on everything a domain file says.
 
     Raises:
-        UserError: If no table is an event log, or none a catalogue.
+        UserError: If no table is an event log, or ``chosen`` names what there is not.
     """
-    roles = find_roles(tables)
-    keys = [roles.query, roles.candidate, roles.timestamp]
+    roles = find_roles(tables, chosen)
+    keys = [column for column in (roles.query, roles.candidate, roles.timestamp) if column]
+    keys += [roles.order_column] if roles.order_column else []
     judgement = find_judgement(roles.logs, keys)
+    filters = find_filters(roles, judgement)
+    roles = filters.roles
     splits = split_column(roles.log.columns)
+    candidate_features = _of_candidates(roles, [*keys, judgement.rating, judgement.action_column, splits])
     taken = [*keys, judgement.rating, judgement.action_column, splits]
+    if roles.catalogue is None:
+        taken += [choice.column for choice in candidate_features]
     position, propensity = _shown(roles, [column for column in taken if column])
     taken += [position, propensity]
-    context, offered = _context(roles, [column for column in taken if column])
-    catalogue, people = roles.catalogue, roles.queries
-    columns = [column for column in catalogue.table.columns if column is not catalogue.key]
-    candidate_features = _features(columns, catalogue.table)
+    facts = look_at_log(roles, judgement, filters.kept)
+    order = _order(roles, facts)
+    context, offered = _context(roles, [column.name for column in taken if column], order)
+    people = roles.queries
     candidate_title, title_doubt = find_title(
         [c.column for c in candidate_features if c.kind not in ("embedding", "multivalent")]
     )
@@ -92,12 +114,65 @@ def propose(tables: Sequence[TableProfile], title: str) -> Proposal:
     query_features = _features(
         [_renamed(column, names) for column in attributes], people.table if people else roles.log
     )
-    facts = look_at_log(roles, judgement)
     proposal = Proposal(
         title, roles, judgement, facts, context, offered, candidate_title, candidate_features,
-        query_features, splits, position, propensity, (),
+        query_features, splits, position, propensity, filters, order, find_split(facts, order), (),
     )  # fmt: skip
     return replace(proposal, unsure=tuple(_doubts(proposal, title_doubt)))
+
+
+def _of_candidates(roles: Roles, taken: Sequence[ColumnProfile | None]) -> tuple[FeatureChoice, ...]:
+    """What becomes of the catalogue's columns; without one, of the log's that follow from the item."""
+    if roles.catalogue:
+        columns = [column for column in roles.catalogue.table.columns if column is not roles.catalogue.key]
+        return _features(columns, roles.catalogue.table)
+    names = {column.name for column in taken if column}
+    about = [
+        column
+        for column in _shared(roles)
+        if column.name not in names
+        and column.distinct > 1
+        and not words.QUANTITIES.intersection(column.words)
+        and agreement(roles.candidate.text, column.text) >= FOLLOWS
+    ]
+    latest = _latest_rows(roles.candidate.text)
+    items = [profile_column(c.name, c.declared, c.cells.take(latest)) for c in about if c.cells is not None]
+    return tuple(choose_feature(column, len(latest)) for column in items)
+
+
+def _latest_rows(ids: pa.Array) -> pa.Array:
+    """Of each id the number of the last row that has it."""
+    rows = pa.table({"id": ids, "row": pa.array(range(len(ids)))}).filter(pc.is_valid(ids))
+    return rows.group_by("id").aggregate([("row", "max")])["row_max"].combine_chunks()
+
+
+def _order(roles: Roles, facts: LogFacts) -> str:
+    """What orders a query's interactions."""
+    if roles.timestamp is None:
+        return "rows"
+    if roles.order_column:
+        return "column"
+    # All rows of an order, or of a day, at one moment: nothing would ever be earlier.
+    return "rows" if facts.history[1] > 1 and facts.with_past < _LEAST_PAST else "time"
+
+
+def find_split(facts: LogFacts, order: str) -> tuple[dict[str, Any], str]:
+    """The split, and why: by time where that leaves something to measure with."""
+    if order == "rows" or order == "column":
+        return {"kind": "leave_last_out"}, (
+            "Of each query, the last interactions are held out: without a moment that all share there is no "
+            "past and future of everybody. A model has then seen what others did later."
+        )
+    train, evaluated, tested = facts.cuts
+    if min(evaluated, tested) >= 1 and train >= 1:
+        share = 0.1 if min(evaluated, tested) >= _FEW_POSITIVES else 0.2
+        return {"kind": "time", "eval": share, "test": share}, (
+            "The oldest interactions train, later ones decide about the model, the latest are reported."
+        )
+    return {"kind": "leave_last_out"}, (
+        "A split by time would leave a split without anything liked: so few moments, or so few rows, are "
+        "there. Of each query, the last interactions are held out instead."
+    )
 
 
 def _shown(roles: Roles, taken: Sequence[ColumnProfile]) -> tuple[ColumnProfile | None, ColumnProfile | None]:
@@ -112,37 +187,37 @@ def _shown(roles: Roles, taken: Sequence[ColumnProfile]) -> tuple[ColumnProfile 
 
 
 def _shared(roles: Roles) -> list[ColumnProfile]:
-    """The main log's columns that all tables of the log have, under names that can be declared."""
+    """The main log's columns that all tables of the log have."""
     shared = set.intersection(*({column.declared for column in log.columns} for log in roles.logs))
-    return [
-        column
-        for column in roles.log.columns
-        if column.declared in shared and column.declared not in DERIVED and not is_reserved(column.declared)
-    ]
+    return [column for column in roles.log.columns if column.declared in shared]
 
 
 def _context(
-    roles: Roles, taken: Sequence[ColumnProfile]
+    roles: Roles, taken: Sequence[str], order: str
 ) -> tuple[tuple[FeatureChoice, ...], tuple[FeatureChoice, ...]]:
-    moments = roles.timestamp.moments
-    assert moments is not None
-    parts = ["day_of_week"] if moments.days_only else ["hour_of_day", "day_of_week"]
-    when = FeatureChoice(roles.timestamp, {"kind": "timestamp", "parts": parts}, "")
     rest = [
         choice
         for column in _shared(roles)
-        if column not in taken
+        if column.name not in taken and column.shape != "nested"
         if (choice := choose_feature(column, roles.log.sample.total)).kind
     ]
     known = [choice for choice in rest if words.CONTEXT.intersection(choice.column.words)]
     known = [choice for choice in known if choice.column.distinct > 1]
-    return (when, *known), tuple(choice for choice in rest if choice not in known)
+    return (*_when(roles, order), *known), tuple(choice for choice in rest if choice not in known)
+
+
+def _when(roles: Roles, order: str) -> tuple[FeatureChoice, ...]:
+    """The time of a request as context, where rows say theirs."""
+    if order != "time" or roles.timestamp is None or roles.timestamp.moments is None:
+        return ()
+    parts = ["day_of_week"] if roles.timestamp.moments.days_only else ["hour_of_day", "day_of_week"]
+    return (FeatureChoice(roles.timestamp, {"kind": "timestamp", "parts": parts}, ""),)
 
 
 def _renamed(column: ColumnProfile, names: set[str]) -> ColumnProfile:
-    """The column under a name that no column of the log, nothing ingestion adds and no input has."""
+    """The column under a name that no column of the log has."""
     name = column.declared
-    taken = name in names or name in DERIVED or is_reserved(name)
+    taken = name.lower() in {other.lower() for other in names}
     return replace(column, declared=f"query_{name}") if taken else column
 
 
@@ -156,9 +231,12 @@ def _doubts(proposal: Proposal, title_doubt: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for log in roles.logs:
         _add(found, "interactions.sources", log.given.dialect.unsure)
-    _add(found, "interactions.query_id", roles.unsure.get("interactions.query_id"))
-    _add(found, "interactions.timestamp", roles.unsure.get("interactions.timestamp"))
-    moments = roles.timestamp.moments
+    for key in ("query_id", "candidate_id", "timestamp"):
+        _add(found, f"interactions.{key}", roles.unsure.get(f"interactions.{key}"))
+    moments = roles.timestamp.moments if roles.timestamp else None
+    _add(found, "interactions.timestamp", _order_doubt(proposal))
+    if moments:
+        _add(found, "interactions.timestamp", moments.unsure)
     if moments and not moments.has_offset and not moments.days_only:
         _add(
             found,
@@ -201,7 +279,24 @@ def _doubts(proposal: Proposal, title_doubt: str) -> list[tuple[str, str]]:
             "stub keeps them, dead_letter would refuse them",
         )
     _add(found, "candidates", roles.unsure.get("candidates"))
-    _add(found, "candidates", roles.catalogue.table.given.dialect.unsure)
+    if roles.catalogue:
+        _add(found, "candidates", roles.catalogue.table.given.dialect.unsure)
+    else:
+        _add(
+            found,
+            "candidates",
+            "no table of items was given, so the log's own columns make the catalogue; one with a row "
+            "for each "
+            f"{roles.candidate.name} (name, category, price) would let new items be recommended",
+        )
+    if roles.catalogue and roles.catalogue.repeated:
+        _add(
+            found,
+            "candidates.duplicates",
+            f"{roles.catalogue.repeated:,} rows of {roles.catalogue.table.given.label} repeat an id: the "
+            "last "
+            "one is taken",
+        )
     _add(found, "candidates.title", title_doubt)
     for choice in proposal.candidate_features:
         _add(found, f"candidates.features.{choice.column.declared}", choice.unsure)
@@ -210,7 +305,7 @@ def _doubts(proposal: Proposal, title_doubt: str) -> list[tuple[str, str]]:
         _add(found, "queries", roles.queries.table.given.dialect.unsure)
     for choice in proposal.query_features:
         _add(found, f"queries.features.{choice.column.declared}", choice.unsure)
-    if moments and moments.distinct < _COARSE_MOMENTS:
+    if moments and moments.distinct < _COARSE_MOMENTS and proposal.split[0]["kind"] == "time":
         _add(
             found, "split", f"only {moments.distinct} different times: the cuts are coarse; or leave_last_out"
         )
@@ -224,6 +319,33 @@ def _doubts(proposal: Proposal, title_doubt: str) -> list[tuple[str, str]]:
             "count as right; false if only news are wanted",
         )
     return found
+
+
+def _order_doubt(proposal: Proposal) -> str:
+    """What is lost where moments do not order the interactions."""
+    roles = proposal.roles
+    if roles.timestamp is None:
+        return (
+            "no column is a time, so the order of the rows is taken for the order of events. Lost: ages "
+            "in the "
+            "history, hours and days as context, a split by time. If the rows are in no order, histories "
+            "mean "
+            "little"
+        )
+    if proposal.order == "column":
+        assert roles.order_column is not None
+        return (
+            f"{roles.order_column.name} orders the rows of a {roles.query.name}, where "
+            f"{roles.timestamp.name} only "
+            "says the day. Lost: ages in the history and a split by time"
+        )
+    if proposal.order == "rows":
+        return (
+            f"the rows of a {roles.query.name} share one {roles.timestamp.name}, so that none would have "
+            "a history: "
+            "the order of the rows is taken instead. Lost: ages in the history and a split by time"
+        )
+    return ""
 
 
 def _add(found: list[tuple[str, str]], key: str, doubt: str | None) -> None:

@@ -3,61 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.errors import UserError
 from pipeline.propose import words
-from pipeline.propose.moments import date_in_another_form
-from pipeline.propose.profile import ColumnProfile, TableProfile, profile_table, words_of
+from pipeline.propose.chosen import Chosen, named, table_named
+from pipeline.propose.joins import (
+    JOINS,
+    Join,
+    find_joins,
+    leaning,
+    pick_joins,
+    reconciled,
+    repeated_columns,
+)
+from pipeline.propose.no_roles import no_log, no_query, wide_matrix
+from pipeline.propose.profile import ColumnProfile, TableProfile
+from pipeline.propose.who_what import LogColumns, Who, head, is_person, item_of, log_columns, who_of
 
-_JOINED_ROWS = 50_000
-_JOINS = 0.5
-"""Least share of the log's rows that must find their row for columns to be joined by values alone."""
-_JOINS_BY_NAME = 0.05
-_ABOUT_ITS_ITEM = 0.95
-_MOST_REPEATED = 0.9
-"""A column with more different values than this share of its rows names events, not what they are about."""
-
-
-@dataclass(frozen=True)
-class Join:
-    """A column of the log whose values are another table's key.
-
-    Attributes:
-        column: In the log.
-        table: The other table.
-        key: Its key.
-        rows: Rows of the table with a key.
-        mentioned: The keys that the log (as looked at) has.
-        rate: Share of the log's rows (looked at) that find their row.
-        coverage: Share of the table's rows that the log (as looked at) mentions.
-        names_alike: From 0 to 1, how much the two columns' names agree.
-    """
-
-    column: ColumnProfile
-    table: TableProfile
-    key: ColumnProfile
-    rows: int
-    mentioned: pa.Array
-    rate: float
-    coverage: float
-    names_alike: float
-
-    @property
-    def strength(self) -> float:
-        """How much speaks for the two columns to mean the same."""
-        return self.rate + self.names_alike + 0.5 * self.coverage
-
-    @property
-    def evidence(self) -> str:
-        """The join in words."""
-        return (
-            f"{self.rate:.1%} of the log's rows find their {self.column.name} in {self.key.name} of "
-            f"{self.table.given.label}, where every row has its own"
-        )
+_SAME_THINGS = 0.5
+_ORDERS = frozenset({"timeframe", "time", "order", "seq", "sequence", "step", "offset", "position"})
+_NO_TIES = 0.9
+_FREQUENT = 20
+_OF_NOBODY = 0.02
+_OF_ONE = 0.2
 
 
 @dataclass(frozen=True)
@@ -68,9 +40,12 @@ class Roles:
         logs: The event log, main table first; the others have the same key columns.
         query: Column of the log: who.
         candidate: Column of the log: what.
-        timestamp: Column of the log: when.
-        catalogue: Joins ``candidate`` to the catalogue.
+        timestamp: Column of the log: when; None where only the order of the rows says it.
+        order_column: A column that orders a query's interactions better than ``timestamp`` does.
+        is_visit: Whether ``query`` names visits (sessions, orders), not people who come back.
+        catalogue: Joins ``candidate`` to the catalogue; None where the log is all there is.
         queries: Joins ``query`` to the table of users, if there is one.
+        evidence: Key of the domain file to what speaks for the choice.
         unused: Tables without a role, and why.
         unsure: Role to what else it could have been.
     """
@@ -78,9 +53,12 @@ class Roles:
     logs: tuple[TableProfile, ...]
     query: ColumnProfile
     candidate: ColumnProfile
-    timestamp: ColumnProfile
-    catalogue: Join
+    timestamp: ColumnProfile | None
+    order_column: ColumnProfile | None
+    is_visit: bool
+    catalogue: Join | None
     queries: Join | None
+    evidence: dict[str, str]
     unused: tuple[tuple[TableProfile, str], ...]
     unsure: dict[str, str]
 
@@ -90,188 +68,365 @@ class Roles:
         return self.logs[0]
 
 
-def find_roles(tables: Sequence[TableProfile]) -> Roles:
-    """Decides by timestamps, keys, joins and, where these leave a choice, by names.
+def find_roles(tables: Sequence[TableProfile], chosen: Chosen | None = None) -> Roles:
+    """Decide by times, keys, joins, recurrence and, where these leave a choice, by names.
+
+    Args:
+        tables: All tables.
+        chosen: What the user says instead.
 
     Raises:
-        UserError: If there is no event log or no catalogue. Says what is missing and how to make it.
+        UserError: If there is no event log. Says what is missing and how to make it.
     """
-    log, joins = _find_log(tables)
+    chosen = chosen or Chosen()
+    chosen.check(tables)
+    log = _find_log(tables, chosen)
+    log, tables = reconciled(log, tables)
     unsure: dict[str, str] = {}
-    timestamp = _timestamp_of(log, unsure)
-    picked = _pick(joins)
-    catalogue = _catalogue_of(picked, unsure)
-    if catalogue is None:
-        raise UserError(_no_catalogue(log, timestamp, picked, tables))
-    queries = _queries_of(log, picked, catalogue, unsure)
-    query = queries.column if queries else _query_column(log, catalogue.column, timestamp, unsure)
-    keys = {catalogue.column.declared, query.declared, timestamp.declared}
-    more = [
-        table
-        for table in tables
-        if table is not log and keys <= {column.declared for column in table.columns} and not table.keys
+    evidence: dict[str, str] = {}
+    timestamp = named(log, chosen.time) or _timestamp_of(log, unsure)
+    columns = log_columns(log, timestamp, _seconds(timestamp))
+    joins = find_joins(log, tables)
+    picked = pick_joins(_allowed(joins, log, chosen))
+    catalogue = _catalogue_of(picked, log, chosen, unsure)
+    candidate = catalogue.column if catalogue else named(log, chosen.item)
+    if candidate is None:
+        candidate, evidence["interactions.candidate_id"], doubt = item_of(columns)
+        unsure["interactions.candidate_id"] = doubt
+    if candidate is None:
+        raise UserError(no_query(log, tables))
+    events = [
+        join for join in picked if join is not catalogue and _is_log_too(join.table, candidate, timestamp)
     ]
-    used = [log, *more, catalogue.table, *([queries.table] if queries else [])]
+    picked = [join for join in picked if join not in events]
+    queries = _queries_of(log, picked, catalogue, columns, chosen, unsure) if catalogue else None
+    who = _who(log, columns, candidate, queries, chosen)
+    if who is None:
+        raise UserError(no_query(log, tables))
+    log, who = _without_nobody(log, who)
+    if queries is None:
+        queries = next((join for join in picked if join.column is who.column and join is not catalogue), None)
+    evidence["interactions.query_id"] = who.evidence
+    unsure["interactions.query_id"] = who.unsure
+    more = _more_logs(log, tables, (who.column, candidate, timestamp), catalogue)
+    used = [log, *more, *([catalogue.table] if catalogue else []), *([queries.table] if queries else [])]
     files = {file for table in used for file in table.given.files}
     unused = tuple(
         (table, _why_unused(table, joins)) for table in tables if not files & set(table.given.files)
     )
-    return Roles((log, *more), query, catalogue.column, timestamp, catalogue, queries, unused, unsure)
+    order = _order_column((log, *more), who, timestamp)
+    return Roles(
+        (log, *more), who.column, candidate, timestamp, order, who.is_visit, catalogue, queries,
+        evidence, unused, {key: doubt for key, doubt in unsure.items() if doubt},
+    )  # fmt: skip
 
 
-def _find_log(tables: Sequence[TableProfile]) -> tuple[TableProfile, list[Join]]:
-    """The largest table with a time and two columns that repeat; best one that joins, and is not joined."""
-    able = [
-        table
-        for table in tables
-        if any(column.moments for column in table.columns) and len(_repeated(table)) >= 2
-    ]
-    if not able:
-        raise UserError(_no_log(tables))
-    found = [(log, _joins(log, tables)) for log in able]
+def _is_log_too(table: TableProfile, item: ColumnProfile, timestamp: ColumnProfile | None) -> bool:
+    """Whether a table has an item and a time in each row, and the items come again."""
+    same = _same(item, table, item.values)
+    return same is not None and same not in table.keys and _when(table, timestamp) is not None
+
+
+def _seconds(timestamp: ColumnProfile | None) -> pa.Array | None:
+    return timestamp.moments.seconds_of(timestamp.cells) if timestamp and timestamp.moments else None
+
+
+def _find_log(tables: Sequence[TableProfile], chosen: Chosen) -> TableProfile:
+    """The table with a time and two columns that repeat; best one that joins, and is not joined."""
+    able = [table for table in tables if chosen.fits(table)]
+    if not chosen.columns:
+        able = [table for table in able if len(repeated_columns(table)) >= 2 and not is_long_form(table)]
+    catalogue = table_named(tables, chosen.catalogue) if chosen.catalogue else None
+    users = table_named(tables, chosen.users) if chosen.users else None
+    able = [table for table in able if table is not catalogue and table is not users]
+    wide = next((advice for table in tables if (advice := wide_matrix(table))), None)
+    timed = [table for table in able if any(column.moments for column in table.columns)]
+    if not timed and wide and not chosen.columns:
+        raise UserError(wide)
+    found = [(log, find_joins(log, tables)) for log in timed or able]
+    if not timed and not chosen.columns:
+        # Without a time a table of two columns that repeat may be anything: something else must speak for it.
+        found = [(log, joins) for log, joins in found if joins or _says_who_and_what(log)]
+    if not found:
+        raise UserError(no_log(tables))
     # A catalogue with times and categories looks like a log, but is what a log joins.
     joined = {join.table.given.files[-1] for _, joins in found for join in joins}
-    return max(
+    best, _ = max(
         found,
-        key=lambda item: (item[0].given.files[-1] not in joined, bool(item[1]), item[0].sample.total),
+        key=lambda item: (
+            item[0].given.files[-1] not in joined,
+            _says_who_and_what(item[0]),
+            bool(item[1]),
+            item[0].sample.total,
+        ),
     )
+    return best
 
 
-def _repeated(table: TableProfile) -> list[ColumnProfile]:
-    """Columns that could name who or what: ids that come again."""
-    return [
-        column
-        for column in table.columns
-        if column.could_be_id
-        and column.distinct >= 2
-        and table.estimated_distinct(column) <= max(2, _MOST_REPEATED * table.sample.total)
-    ]
+def _says_who_and_what(table: TableProfile) -> bool:
+    ids = repeated_columns(table)
+    return any(map(is_person, ids)) and any(leaning(column.words) > 0 for column in ids)
 
 
-def _joins(log: TableProfile, tables: Sequence[TableProfile]) -> list[Join]:
-    """All plausible joins of the log with the other tables, strongest first."""
-    joins = []
-    for table in _with_newest_snapshots(tables, log):
-        for key in table.keys:
-            values = table.key_values(key)
-            for column in _repeated(log):
-                join = _join(column, table, key, values)
-                if join.rate >= (_JOINS_BY_NAME if join.names_alike == 1 else _JOINS):
-                    joins.append(join)
-    return sorted(joins, key=lambda join: -join.strength)
+def is_long_form(table: TableProfile) -> bool:
+    """Whether each row is one property of something: its name in one column, its value in another."""
+    names = {head(column): column for column in table.columns}
+    keys = [column for word, column in names.items() if word in words.PROPERTIES]
+    return bool(keys) and "value" in names and keys[0].distinct < 0.5 * len(keys[0].text)
 
 
-def _with_newest_snapshots(tables: Sequence[TableProfile], log: TableProfile) -> list[TableProfile]:
-    """The other tables; of one whose files repeat their ids span by span, the newest file."""
-    others = []
-    for table in tables:
-        if table is log:
-            continue
-        if not table.keys and table.given.has_spans and len(table.given.files) > 1:
-            table = profile_table(table.given.newest())
-        others.append(table)
-    return others
-
-
-def _join(column: ColumnProfile, table: TableProfile, key: ColumnProfile, values: pa.Array) -> Join:
-    cells = column.present
-    # From all over the column: an ordered log's beginning knows the oldest ids only.
-    step = max(1, len(cells) // _JOINED_ROWS)
-    some = cells.take(pa.array(range(0, len(cells), step)))
-    # Looked up in the log's values, which are fewer: a large catalogue is slow to hash.
-    mentioned = values.filter(pc.is_in(values, value_set=column.values))
-    rate = pc.mean(pc.is_in(some, value_set=mentioned)).as_py()
-    alike = _names_alike(column, table, key)
-    return Join(column, table, key, len(values), mentioned, rate, len(mentioned) / len(values), alike)
-
-
-def _names_alike(column: ColumnProfile, table: TableProfile, key: ColumnProfile) -> float:
-    if column.declared.lower() == key.declared.lower():
-        return 1.0
-    ours = set(column.words) - {"id"}
-    theirs = (set(key.words) | set(words_of(table.given.stem))) - {"id"}
-    return 0.7 if ours & theirs else 0.0
-
-
-def _pick(joins: Sequence[Join]) -> list[Join]:
-    """The strongest joins, each column and each table once."""
-    picked: list[Join] = []
+def _allowed(joins: Sequence[Join], log: TableProfile, chosen: Chosen) -> list[Join]:
+    """The joins that what the user says leaves."""
+    user, item, time = (named(log, name) for name in (chosen.user, chosen.item, chosen.time))
+    tables = {
+        kind: name for kind, name in (("item", chosen.catalogue), ("user", chosen.users)) if name is not None
+    }
+    allowed = []
     for join in joins:
-        if all(join.column is not other.column and join.table is not other.table for other in picked):
-            picked.append(join)
-    return picked
+        if join.column is time:
+            continue
+        rival = chosen.catalogue and join.leaning >= 0 and not is_person(join.column)
+        if rival and table_named([join.table], chosen.catalogue or "") is None:
+            continue
+        is_catalogue = chosen.catalogue and table_named([join.table], chosen.catalogue) is join.table
+        is_users = chosen.users and table_named([join.table], chosen.users) is join.table
+        if is_catalogue and (join.column is user or (item and join.column is not item)):
+            continue
+        if is_users and (join.column is item or (user and join.column is not user)):
+            continue
+        if tables.get("item") == "none" and join.column is item:
+            continue
+        allowed.append(join)
+    return allowed
 
 
-def _leaning(name: Sequence[str]) -> int:
-    """Positive if the words speak of items, negative if they speak of people."""
-    return len(words.CANDIDATES.intersection(name)) - len(words.QUERIES.intersection(name))
-
-
-def _join_leaning(join: Join) -> int:
-    return _leaning((*join.column.words, *join.key.words, *words_of(join.table.given.stem)))
-
-
-def _catalogue_of(picked: Sequence[Join], unsure: dict[str, str]) -> Join | None:
-    able = [join for join in picked if join.rate >= _JOINS and _join_leaning(join) >= 0]
+def _catalogue_of(
+    picked: Sequence[Join], log: TableProfile, chosen: Chosen, unsure: dict[str, str]
+) -> Join | None:
+    if chosen.catalogue == "none":
+        return None
+    if chosen.catalogue:
+        named_join = next((j for j in picked if table_named([j.table], chosen.catalogue)), None)
+        if named_join is None:
+            raise UserError(
+                f"--catalogue {chosen.catalogue}: none of its columns is a key in which at least "
+                f"{JOINS:.0%} of "
+                f"the rows of {log.given.label} find theirs. Expected one row an item, with the item's id. "
+                "Name another table, or --catalogue none to make the catalogue of the log's own columns."
+            )
+        return named_join
+    user, item = named(log, chosen.user), named(log, chosen.item)
+    able = [
+        join for join in picked if join.rate >= JOINS and join.leaning >= 0 and not is_person(join.column)
+    ]
+    able = [join for join in able if join.column is not user and (item is None or join.column is item)]
+    if chosen.users:
+        able = [join for join in able if not table_named([join.table], chosen.users)]
+    if item is None:
+        able = [join for join in able if not _follows_from_an_item(join, log)]
     if not able:
         return None
-    best = max(able, key=lambda join: (_join_leaning(join), join.rate, join.table.sample.total))
-    rivals = [join for join in able if join is not best and _join_leaning(join) == _join_leaning(best)]
+    best = max(able, key=lambda join: (join.leaning, join.rate, join.table.sample.total))
+    rivals = [join for join in able if join is not best and join.leaning == best.leaning]
     if rivals:
         others = ", ".join(f"{join.table.given.label} by {join.column.name}" for join in rivals)
-        unsure["candidates"] = f"the catalogue could also be {others}"
-    elif _join_leaning(best) == 0:
+        unsure["candidates"] = f"the catalogue could also be {others}: --catalogue names it"
+    elif best.leaning == 0:
         unsure["candidates"] = "no name says that these are the things to recommend; only the join does"
     return best
 
 
+def _follows_from_an_item(join: Join, log: TableProfile) -> bool:
+    """Whether a table is about something coarser, such as categories, than a column called an item."""
+    if join.leaning > 0:
+        return False
+    return any(
+        column is not join.column and leaning(column.words) > 0 and column.distinct > join.column.distinct
+        for column in repeated_columns(log)
+    )
+
+
 def _queries_of(
-    log: TableProfile, picked: Sequence[Join], catalogue: Join, unsure: dict[str, str]
+    log: TableProfile,
+    picked: Sequence[Join],
+    catalogue: Join,
+    columns: LogColumns,
+    chosen: Chosen,
+    unsure: dict[str, str],
 ) -> Join | None:
+    if chosen.users == "none":
+        return None
     rest = [join for join in picked if join is not catalogue]
-    people = [join for join in rest if _join_leaning(join) < 0]
+    user = named(log, chosen.user)
+    if user is not None:
+        return next((join for join in rest if join.column is user), None)
+    if chosen.users:
+        return next((join for join in rest if table_named([join.table], chosen.users)), None)
+    rest = [join for join in rest if not columns.follows(catalogue.column, join.column)]
+    people = [join for join in rest if join.leaning < 0]
     if people:
         return max(people, key=lambda join: (join.rate, join.column.distinct))
-    named = [column for column in _repeated(log) if _leaning(column.words) < 0]
-    if named or not rest:
+    if any(map(is_person, repeated_columns(log))):
+        return None
+    rest = [join for join in rest if not columns.is_visit(join.column)]
+    if not rest:
         return None
     best = max(rest, key=lambda join: join.column.distinct)
     unsure["queries"] = f"no name says that {best.table.given.label} is about users; only the join does"
     return best
 
 
-def _query_column(
-    log: TableProfile, candidate: ColumnProfile, timestamp: ColumnProfile, unsure: dict[str, str]
-) -> ColumnProfile:
-    """The log's column of who: by its name, else the one with most different values that repeat."""
-    able = [column for column in _repeated(log) if column not in (candidate, timestamp)]
-    people = [column for column in able if _leaning(column.words) < 0]
-    # A session is somebody too, but for a visit only.
-    best = max(people or able, key=lambda column: ("session" not in column.words, column.distinct))
-    others = [column.name for column in people or able if column is not best]
-    if not people:
-        unsure["interactions.query_id"] = (
-            f"taken for having the most different values; could also be {', '.join(others)}"
-            if others
-            else "the only other column that repeats"
+def _who(
+    log: TableProfile, columns: LogColumns, item: ColumnProfile, queries: Join | None, chosen: Chosen
+) -> Who | None:
+    user = named(log, chosen.user)
+    if user is not None:
+        return Who(user, columns.is_visit(user), f"{user.distinct:,} different values; named by --user", "")
+    if queries is not None:
+        return Who(
+            queries.column, False, f"{queries.column.distinct:,} different values; {queries.evidence}", ""
         )
-    elif others:
-        unsure["interactions.query_id"] = f"could also be {', '.join(others)}"
-    return best
+    return who_of(columns, item)
 
 
-def _timestamp_of(log: TableProfile, unsure: dict[str, str]) -> ColumnProfile:
+def _without_nobody(log: TableProfile, who: Who) -> tuple[TableProfile, Who]:
+    """The log and the column of who without ids that stand for nobody, such as -1 in a tenth of the rows."""
+    column = who.column
+    rows = len(column.text)
+    frequent = list(zip(column.values.slice(0, _FREQUENT).to_pylist(), column.counts.tolist(), strict=False))
+    usual = next((count for value, count in frequent if value.lower() not in words.NOBODY), 1)
+    nobody = [
+        value
+        for value, count in frequent
+        if value.lower() in words.NOBODY and count >= max(2, _OF_NOBODY * rows) and count >= usual
+    ]
+    if nobody:
+        shown = ", ".join(nobody)
+        share = sum(count for value, count in frequent if value in nobody) / rows
+        why = f"{share:.1%} of the rows have {shown} as {column.name}: taken for nobody"
+        absent = tuple(int(value) if column.shape == "integer" else value for value in nobody)
+        log = log.with_missing(column, absent, why)
+        return log, replace(who, column=log.column(column.name))
+    if len(frequent) > 2 and frequent[0][1] >= max(_OF_ONE * rows, 10 * frequent[1][1]):
+        doubt = (
+            f"{frequent[0][0]} has {frequent[0][1] / rows:.0%} of the rows: if it stands for nobody, say "
+            f"missing: {{{column.declared}: [{frequent[0][0]!r}]}} and where: {{{column.declared}: present}}"
+        )
+        return log, replace(who, unsure="; ".join(filter(None, (who.unsure, doubt))))
+    return log, who
+
+
+def _timestamp_of(log: TableProfile, unsure: dict[str, str]) -> ColumnProfile | None:
     able = [column for column in log.columns if column.moments]
-    best = max(able, key=lambda c: (c.moments.named, c.moments.distinct, -log.columns.index(c)))  # type: ignore[union-attr]
+    if not able:
+        return None
+    best = max(
+        able,
+        key=lambda c: (c.moments.named, c.missing_share < 0.5, c.moments.distinct, -log.columns.index(c)),  # type: ignore[union-attr]
+    )
     others = [column.name for column in able if column is not best]
     if others:
-        unsure["interactions.timestamp"] = f"could also be {', '.join(others)}"
+        unsure["interactions.timestamp"] = f"could also be {', '.join(others)}: --time names it"
     elif best.moments and best.moments.unit and not best.moments.named:
         unsure["interactions.timestamp"] = "the name says nothing of time, only the numbers fit"
     return best
 
 
+def _order_column(
+    logs: Sequence[TableProfile], who: Who, timestamp: ColumnProfile | None
+) -> ColumnProfile | None:
+    """A number that orders the rows of a visit, where the time says its day only."""
+    if not who.is_visit or timestamp is None or timestamp.moments is None or not timestamp.moments.days_only:
+        return None
+    shared = set.intersection(*({column.declared for column in log.columns} for log in logs))
+    for column in logs[0].columns:
+        if column.declared not in shared:
+            continue
+        if column.shape == "integer" and head(column) in _ORDERS and column.missing_share == 0:
+            pairs = pa.table({"q": who.column.text, "o": column.text})
+            if pairs.group_by(["q", "o"]).aggregate([]).num_rows >= _NO_TIES * pairs.num_rows:
+                return column
+    return None
+
+
+def _more_logs(
+    log: TableProfile,
+    tables: Sequence[TableProfile],
+    keys: tuple[ColumnProfile, ColumnProfile, ColumnProfile | None],
+    catalogue: Join | None,
+) -> list[TableProfile]:
+    """The other tables of the log, their key columns declared under the main one's names."""
+    more = []
+    query, candidate, timestamp = keys
+    for table in tables:
+        if table is log or (catalogue and table.given.files == catalogue.table.given.files):
+            continue
+        if is_long_form(table) or (timestamp is None) != (not any(c.moments for c in table.columns)):
+            continue
+        item = _same(candidate, table, catalogue.mentioned if catalogue else candidate.values)
+        who = _same(query, table, query.values, but=item)
+        when = _when(table, timestamp)
+        if item is None or who is None or item in table.keys:
+            continue
+        if timestamp is None:
+            when = None
+        elif when is None:
+            continue
+        if "header" in table.given.dialect.keys:
+            table = _apart(table, {item.name, who.name, *([when.name] if when else [])})
+        for column, declared in ((item, candidate), (who, query), (when, timestamp)):
+            if column is not None and declared is not None and column.declared != declared.declared:
+                table = _declared_as(table, column.name, declared.declared)
+        more.append(table)
+    return more
+
+
+def _declared_as(table: TableProfile, name: str, declared: str) -> TableProfile:
+    """The table with a column under a name; another column that has the name gets a second."""
+    for other in table.columns:
+        if other.declared.lower() == declared.lower() and other.name != name:
+            table = table.renamed(other, f"{other.declared}_2")
+    return table.renamed(table.column(name), declared)
+
+
+def _apart(table: TableProfile, keys: set[str]) -> TableProfile:
+    """The table with names of its own for columns without a header: places mean something else elsewhere."""
+    for column in table.columns:
+        if column.name not in keys:
+            table = table.renamed(table.column(column.name), f"{table.given.stem}_{column.declared}")
+    return table
+
+
+def _same(
+    column: ColumnProfile, table: TableProfile, values: pa.Array, but: ColumnProfile | None = None
+) -> ColumnProfile | None:
+    """The table's column of the same things: by its name, else by its values."""
+    able = [c for c in table.columns if c.could_be_id and c is not but]
+    for other in able:
+        if other.declared == column.declared:
+            return other
+    found = []
+    for other in able:
+        rate = pc.mean(pc.is_in(other.present, value_set=values)).as_py() if len(other.present) else 0.0
+        lean = leaning(other.words) * (1 if leaning(column.words) >= 0 else -1)
+        if rate >= _SAME_THINGS and other.distinct >= 2:
+            found.append((lean, rate, -table.columns.index(other), other))
+    return max(found, key=lambda item: item[:3])[3] if found else None
+
+
+def _when(table: TableProfile, timestamp: ColumnProfile | None) -> ColumnProfile | None:
+    """The table's column of time that is read as the main one is."""
+    if timestamp is None or timestamp.moments is None:
+        return None
+    able = [c for c in table.columns if c.moments and c.moments.reads_like(timestamp.moments)]
+    same = [c for c in able if c.declared == timestamp.declared]
+    best = sorted(same or able, key=lambda column: not (column.moments and column.moments.named))
+    return best[0] if best else None
+
+
 def _why_unused(table: TableProfile, joins: Sequence[Join]) -> str:
+    if is_long_form(table):
+        return _long_form_advice(table)
     joined = next((join for join in joins if join.table is table and join.names_alike), None)
     if joined:
         return f"joins the log by {joined.column.name}, which is neither who nor what"
@@ -280,88 +435,16 @@ def _why_unused(table: TableProfile, joins: Sequence[Join]) -> str:
     return "has no key (a column with a value of its own in every row) and is not like the log"
 
 
-def _shown(tables: Sequence[TableProfile]) -> str:
-    return "; ".join(
-        f"{table.given.label} ({', '.join(column.name for column in table.columns)})" for table in tables
-    )
-
-
-def _no_log(tables: Sequence[TableProfile]) -> str:
-    timed = [(table, column) for table in tables for column in table.columns if column.moments]
-    lines = [f"none of the files is an event log. Found: {_shown(tables)}."]
-    if timed:
-        lines.append(
-            "There is a time in "
-            + ", ".join(f"{column.name} of {table.given.label}" for table, column in timed)
-            + ", but not beside two columns whose values repeat: who, and with what."
-        )
-    else:
-        lines.append("No column is a time.")
-    for table in tables:
-        for column in table.columns:
-            example = None if column.moments else date_in_another_form(column.text)
-            if example:
-                lines.append(
-                    f"Column {column.name} of {table.given.label} looks like dates, but holds such as "
-                    f"{example!r}; expected ISO 8601, such as 2024-05-31T12:00:00Z. Write it again so."
-                )
-    lines.append(
-        "Expected a table with one row an interaction: a user's id, an item's id and a time (ISO 8601, or "
-        "seconds, milli-, micro- or nanoseconds since 1970)."
-    )
-    return "\n  ".join(lines)
-
-
-def _no_catalogue(
-    log: TableProfile, timestamp: ColumnProfile, picked: Sequence[Join], tables: Sequence[TableProfile]
-) -> str:
-    able = [c for c in _repeated(log) if c is not timestamp and _leaning(c.words) >= 0]
-    taken = [join.column for join in picked]
-    able = [column for column in able if column not in taken] or able or _repeated(log)
-    item = max(able, key=lambda column: (_leaning(column.words), column.distinct))
-    others = [table for table in tables if table is not log]
-    seen = (
-        f"None of the other files has a key that finds at least {_JOINS:.0%} of the log's rows: "
-        f"{_shown(others)}."
-        if others
-        else "No other file was given."
-    )
-    about = [column.name for column in log.columns if _is_about(column, item, log)]
-    columns = ", ".join(map(repr, [item.name, *about]))
+def _long_form_advice(table: TableProfile) -> str:
+    names = {head(column): column.name for column in table.columns}
+    key = next(name for word, name in names.items() if word in words.PROPERTIES)
+    ids = [column for column in table.columns if column.could_be_id and leaning(column.words) > 0]
+    item = ids[0].name if ids else table.columns[0].name
     return (
-        f"{log.given.label} is the event log (what people did, with the time {timestamp.name}), but the "
-        f"catalogue is missing: a table with one row for each {item.name}, and what is known of it: name, "
-        f"category, price. {seen}\n"
-        f"  Give that table too. If there is none, make one of the values the log has"
-        + (
-            f", with the columns that have one value for each ({', '.join(about)})"
-            if about
-            else " (no other column of it has one value for each)"
-        )
-        + f':\n  python -c "import glob, pandas; pandas.concat({_reader(log)}[[{columns}]].drop_duplicates() '
-        f"for file in glob.glob({log.given.as_glob!r})).drop_duplicates({item.name!r})"
-        ".to_csv('catalogue.csv', index=False)\""
+        f"it is in long form, one row a {key} of each {item}. As a catalogue with a column for each: "
+        "python -c "
+        '"import glob, pandas; pandas.concat(map(pandas.read_csv, '
+        f"sorted(glob.glob({table.given.as_glob!r})))"
+        f").pivot_table(index={item!r}, columns={key!r}, values={names['value']!r}, aggfunc='last')"
+        ".to_csv('catalogue.csv')\""
     )
-
-
-def _reader(table: TableProfile) -> str:
-    """The pandas call that reads one ``file`` of a table."""
-    given = table.given
-    if given.format == "parquet":
-        return "pandas.read_parquet(file)"
-    more = f", encoding={given.dialect.encoding!r}" if given.dialect.encoding != "utf-8" else ""
-    more += f", compression={given.compression!r}" if given.compression != "none" else ""
-    if given.format == "jsonl":
-        return f"pandas.read_json(file, lines=True, dtype=str{more})"
-    return f"pandas.read_csv(file, sep={given.dialect.delimiter!r}, dtype=str{more})"
-
-
-def _is_about(column: ColumnProfile, item: ColumnProfile, log: TableProfile) -> bool:
-    """Whether nearly every item has one value of the column."""
-    if column is item or column.distinct < 2 or len(column.present) < len(column.text) / 2:
-        return False
-    pairs = pa.table({"item": item.text, "value": column.text}).drop_null()
-    counts = pairs.group_by("item").aggregate([("value", "count_distinct"), ("value", "count")])
-    several = counts.filter(pc.greater(counts["value_count"], 1))
-    alike = pc.mean(pc.equal(several["value_count_distinct"], 1)).as_py()
-    return alike is not None and alike >= _ABOUT_ITS_ITEM

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,8 @@ def take_sample(given: GivenTable) -> Sample:
     """
     if given.format == "parquet":
         sample = _sample_parquet(given)
+    elif given.format in ("json", "xlsx"):
+        sample = _sample_first_rows(given)
     elif given.compression == "none" and given.dialect.encoding != "utf-16":
         sample = _sample_text(given)
     else:
@@ -120,7 +123,7 @@ def _sample_text(given: GivenTable) -> Sample:
     stretches = max(1, STRETCHES // len(chosen))
     parts, malformed, looked_at = [], 0, 0
     for at in chosen:
-        header, body = _stretches(given.files[at], stretches)
+        header, body = _stretches(given, given.files[at], stretches)
         looked_at += len(body)
         rows, wrong = _read_text(given, header + body)
         parts.append(rows)
@@ -156,10 +159,35 @@ def _sample_beginnings(given: GivenTable) -> Sample:
     return Sample(rows, total, whole, malformed, note)
 
 
+def _sample_first_rows(given: GivenTable) -> Sample:
+    """For files that can be read from their beginning only, object by object or cell by cell."""
+    if sum(map(os.path.getsize, given.files)) <= WHOLE_BYTES:
+        return _everything(given)
+    parts, malformed, left = [], 0, STRETCHES * STRETCH_ROWS
+    for file in given.files:
+        for rows in read_batches(given.as_table(), file, list(given.dialect.columns)):
+            malformed += len(rows.malformed)
+            parts.append(pa.Table.from_batches([rows.batch]))
+            left -= rows.batch.num_rows
+            if left <= 0:
+                break
+    rows = _joined(parts, given)
+    if left > 0:
+        return Sample(rows, rows.num_rows, True, malformed, "all rows")
+    total = round(rows.num_rows * sum(map(os.path.getsize, given.files)) / max(1, 2 * rows.nbytes))
+    total = max(total, rows.num_rows)
+    note = f"{rows.num_rows:,} of about {_rounded(total):,} rows, from the beginnings of the files"
+    return Sample(rows, total, False, malformed, note)
+
+
 def _compressed_size(file: str, compression: Compression, plain: int) -> int:
     """Bytes of the file that hold the first ``plain`` bytes of its text."""
     if compression == "none":
         return plain
+    if compression == "zip":
+        with zipfile.ZipFile(file) as archive:
+            sizes = [(member.compress_size, member.file_size) for member in archive.infolist()]
+        return round(plain * sum(packed for packed, _ in sizes) / max(1, sum(size for _, size in sizes)))
     with open(file, "rb") as raw:
         source = pa.CompressedInputStream(pa.PythonFile(raw, "r"), compression)
         done = 0
@@ -178,11 +206,13 @@ def _everything(given: GivenTable) -> Sample:
     return Sample(rows, rows.num_rows, True, malformed, "all rows")
 
 
-def _stretches(file: str, count: int) -> tuple[bytes, bytes]:
-    """The first line of a file, and whole lines from ``count`` places in it, the last ones included."""
+def _stretches(given: GivenTable, file: str, count: int) -> tuple[bytes, bytes]:
+    """The lines down to the header, and whole lines from ``count`` places in a file, the last included."""
     size = os.path.getsize(file)
+    keys = given.dialect.keys
+    above = keys.get("skip_lines", 0) + ("header" not in keys)
     with open(file, "rb") as source:
-        header = source.readline()
+        header = b"".join(source.readline() for _ in range(above))
         first, last = source.tell(), max(source.tell(), size - STRETCH_BYTES)
         parts: list[bytes] = []
         end = 0

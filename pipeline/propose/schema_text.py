@@ -39,7 +39,7 @@ def interactions_schema_text(proposal: Proposal) -> str:
     for shown, kind in ((proposal.position, "INT"), (proposal.propensity, "FLOAT")):
         if shown:
             blocks.append(_block(shown.declared, kind, *_optional(1 - shown.missing_share)))
-    for choice in proposal.context[1:]:
+    for choice in proposal.context[1 if proposal.order == "time" else 0 :]:
         blocks.append(_feature(choice, 1.0, roles.log.sample.whole, domains))
     if proposal.offered:
         blocks.append("# Uncomment what is uncommented in domain.yaml.")
@@ -54,8 +54,8 @@ def interactions_schema_text(proposal: Proposal) -> str:
 
 def candidates_schema_text(proposal: Proposal) -> str:
     """The content of ``candidates.pbtxt``."""
-    catalogue, title = proposal.roles.catalogue, proposal.candidate_title
-    whole = catalogue.table.sample.whole
+    roles, title = proposal.roles, proposal.candidate_title
+    whole = (roles.catalogue.table if roles.catalogue else roles.log).sample.whole
     domains: list[_Domain] = []
     used = _used(proposal.candidate_features)
     blocks = [

@@ -15,6 +15,7 @@ from pipeline.propose.proposal import Proposal
 
 _EXAMPLES = 3
 _EXAMPLE_WIDTH = 18
+_FORMS = {"csv": "CSV", "jsonl": "JSON Lines", "json": "JSON", "parquet": "Parquet", "xlsx": "spreadsheet"}
 _SIGNS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}
 
 
@@ -60,10 +61,26 @@ def print_profiles(console: Console, tables: Iterable[TableProfile], proposal: P
 def print_proposal(console: Console, proposal: Proposal, folder: Path, remarks: Sequence[str]) -> None:
     """The joins, the doubts and the next commands."""
     roles = proposal.roles
-    console.print("[bold]Joins[/bold]")
-    for join in (roles.catalogue, *([roles.queries] if roles.queries else [])):
+    console.print("[bold]Who, what, when[/bold]")
+    when = "the order of the rows"
+    if proposal.order == "time" and roles.timestamp:
+        when = roles.timestamp.name
+    if proposal.order == "column" and roles.order_column:
+        when = f"the order of {roles.order_column.name}"
+    _bullet(console, f"who: {roles.query.name} ({roles.evidence['interactions.query_id']})")
+    item = roles.evidence.get("interactions.candidate_id", "")
+    _bullet(console, f"what: {roles.candidate.name}{f' ({item})' if item else ''}")
+    _bullet(console, f"when: {when}")
+    joins = [join for join in (roles.catalogue, roles.queries) if join]
+    if joins:
+        console.print("[bold]Joins[/bold]")
+    for join in joins:
         _bullet(console, f"{join.evidence}; {join.coverage:.0%} of its rows are mentioned.")
     notes = [f"{table.given.label} is not used: {why}." for table, why in roles.unused]
+    for log in roles.logs:
+        notes += [f"{log.given.label}: {key}: {why}." for key, why in log.edits.why.items()]
+    if proposal.filters.cancellations:
+        notes.append(f"interactions.cancellations: {proposal.filters.why}.")
     notes += [*proposal.facts.bad_reasons, *remarks]
     if notes:
         console.print("[bold]Also found[/bold]")
@@ -92,10 +109,17 @@ def uses_of(profile: TableProfile, proposal: Proposal) -> dict[str, str]:
     if profile.given.files in [log.given.files for log in roles.logs]:
         uses = {choice.column.name: f"({choice.kind}?)" for choice in proposal.offered}
         uses |= {choice.column.name: choice.kind for choice in proposal.context}
+        if roles.catalogue is None:
+            uses |= {
+                choice.column.name: f"item: {choice.kind}"
+                for choice in proposal.candidate_features
+                if choice.kind
+            }
         for column, use in (
             (roles.query, "query_id"),
             (roles.candidate, "candidate_id"),
-            (roles.timestamp, "timestamp"),
+            (roles.timestamp if proposal.order == "time" else None, "timestamp"),
+            (roles.order_column, "timestamp (order)"),
             (judgement.rating, "rating"),
             (judgement.action_column, "action"),
             (proposal.position, "position"),
@@ -103,7 +127,7 @@ def uses_of(profile: TableProfile, proposal: Proposal) -> dict[str, str]:
         ):
             if column:
                 uses[column.name] = use
-    elif set(roles.catalogue.table.given.files) <= set(profile.given.files):
+    elif roles.catalogue and set(roles.catalogue.table.given.files) <= set(profile.given.files):
         uses = {choice.column.name: choice.kind for choice in proposal.candidate_features}
         if proposal.candidate_title:
             title = proposal.candidate_title.name
@@ -117,7 +141,7 @@ def uses_of(profile: TableProfile, proposal: Proposal) -> dict[str, str]:
 
 def _described(profile: TableProfile) -> str:
     given, sample = profile.given, profile.sample
-    form = {"csv": "CSV", "jsonl": "JSON Lines", "parquet": "Parquet"}[given.format]
+    form = _FORMS[given.format]
     if given.format == "csv":
         form += f" with {_SIGNS.get(given.dialect.delimiter, given.dialect.delimiter)}"
     if given.format != "parquet" and given.dialect.encoding != "utf-8":

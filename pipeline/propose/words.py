@@ -9,26 +9,41 @@ def _words(text: str) -> frozenset[str]:
 
 QUERIES = _words(
     """user customer client household member visitor person people account buyer reader listener viewer
-    subscriber session guest patron shopper student patient reviewer uid"""
+    subscriber guest patron shopper student patient reviewer uid userid customerid memberid visitorid cust
+    kunde kunden nutzer benutzer cliente usuario utilisateur acheteur"""
 )
 """Those who are recommended to."""
+VISITS = _words(
+    """session visit order invoice basket transaction receipt bill checkout ticket trip request impression
+    sessionid orderid bestellung rechnung warenkorb commande panier pedido factura"""
+)
+"""What somebody does at one moment or in one sitting: a set of rows, not somebody who comes back."""
 CANDIDATES = _words(
     """item product movie film song track artist book article sku asin isbn candidate offer ad listing video
-    recipe game new news content course job business restaurant beer anime post hotel property"""
+    recipe game new news content course job business restaurant beer anime post hotel stock itemid productid
+    movieid articleid asins isbns goods artikel produkt produit producto articulo"""
 )
 """What is recommended."""
 IDS = _words("id code sku key uuid guid nr no number zip postcode postal")
 """Numbers that name something."""
 TIMES = _words(
     """time timestamp datetime date day when at ts stamp created updated started ended clock epoch moment
-    unixtime eventtime"""
+    unixtime eventtime timeframe eventdate datum zeit fecha heure"""
 )
 RATINGS = _words("rating rate star score grade mark stars label liked like relevance")
 NO_RATINGS = _words(
     """quantity qty count price amount value cost week month day hour year discount disc duration position
-    rank page length size age id"""
+    rank page length size age id unit menge anzahl preis cantidad precio quantite prix"""
 )
 """Numbers that are small and few, but judge nothing."""
+QUANTITIES = _words("quantity qty unit menge anzahl cantidad quantite pieces amount count")
+"""How many were bought: below 0 where they were given back."""
+NULLS = _words(r"null none nan n/a #n/a na nil undefined \n <na> (null) missing")
+"""Cells (lower case) that stand for no value, whatever the column."""
+NOBODY = _words("unknown anonymous anonym guest -1 0 - ?")
+"""Cells (lower case) that stand for nobody in a column of users, where very many rows have them."""
+PROPERTIES = _words("property attribute key field variable feature")
+"""With a column of values beside it: a table in long form, one row a property of an item."""
 ACTIONS = _words("action event type behavior behaviour interaction activity kind")
 CONTEXT = _words("device platform os browser country locale language channel query search useragent")
 """What is known when a request is made."""

@@ -1,0 +1,82 @@
+"""What to say where no event log can be found, or not who did what in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.propose.joins import repeated_columns
+from pipeline.propose.profile import ColumnProfile, TableProfile
+
+_WIDE = 12
+"""A table with so many columns of like numbers beside its key is a matrix."""
+
+
+def no_log(tables: Sequence[TableProfile]) -> str:
+    """The message where no table is an event log."""
+    timed = [(table, column) for table in tables for column in table.columns if column.moments]
+    lines = [f"none of the files is an event log. Found: {_shown(tables)}."]
+    if timed:
+        lines.append(
+            "There is a time in "
+            + ", ".join(f"{column.name} of {table.given.label}" for table, column in timed)
+            + ", but not beside two columns whose values repeat: who, and with what."
+        )
+    else:
+        lines.append("No column is a time, and no names or joins say which columns are who and what.")
+    lines.append(
+        "Expected a table with one row an interaction: a user's id, an item's id and, at best, a time. "
+        "If one "
+        "of these files is it, say which columns they are: --user COLUMN --item COLUMN --time COLUMN."
+    )
+    return "\n  ".join(lines)
+
+
+def no_query(log: TableProfile, tables: Sequence[TableProfile]) -> str:
+    """The message where a table has a time, but who did what with what cannot be told."""
+    ids = ", ".join(column.name for column in repeated_columns(log)) or "none"
+    return (
+        f"{log.given.label} looks like the event log, but who and what cannot be told apart: columns whose "
+        f"values come again: {ids}. Found: {_shown(tables)}.\n  Say which columns they are: --user COLUMN "
+        "--item COLUMN."
+    )
+
+
+def wide_matrix(table: TableProfile) -> str | None:
+    """The message where a table has a column for each item; None where it has not."""
+    if not table.columns:
+        return None
+    first, rest = table.columns[0], table.columns[1:]
+    if not first.is_key and first.distinct < 0.9 * len(first.text):
+        return None
+    numbers = [column for column in rest if _is_cell_of_matrix(column)]
+    if len(numbers) < max(_WIDE, 0.8 * len(rest)):
+        return None
+    name, given = first.name or "index", table.given
+    reader = (
+        "read_parquet(file)"
+        if given.format == "parquet"
+        else f"read_csv(file, sep={given.dialect.delimiter!r}, encoding={given.dialect.encoding!r})"
+    )
+    return (
+        f"{given.label} is a matrix: one row for each {name}, one column for each of {len(rest):,} items "
+        f"({', '.join(column.name for column in numbers[:3])}, ...). Expected one row an interaction. "
+        "Write it so:\n"
+        f'  python -c "import pandas; file = {given.files[0]!r}; pandas.{reader}.melt(id_vars={name!r}, '
+        "var_name='item', value_name='rating').dropna().query('rating != 0')"
+        ".to_csv('interactions.csv', index=False)\"\n"
+        "  and give interactions.csv. (If 0 is a rating in it, leave .query(...) out.)"
+    )
+
+
+def _is_cell_of_matrix(column: ColumnProfile) -> bool:
+    if column.shape == "empty":
+        return True
+    return (
+        column.shape in ("integer", "number", "boolean") and column.moments is None and column.distinct <= 101
+    )
+
+
+def _shown(tables: Sequence[TableProfile]) -> str:
+    return "; ".join(
+        f"{table.given.label} ({', '.join(column.name for column in table.columns)})" for table in tables
+    )
