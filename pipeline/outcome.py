@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx.utils import path_utils
@@ -16,6 +17,7 @@ from components.ingest.summary import IngestionSummary, read_ingestion_summary
 from components.validate_serving.verdict import read_verdict as read_serving_verdict
 from pipeline.summary import Pushed, RunSummary, SplitFacts
 from pipeline.trained_baselines import in_words
+from pipeline.trained_towers import factorized_top_k, read_training_history
 
 EVALUATORS = {"test": "TestEvaluator", "eval": "Evaluator"}
 """Split to the step that evaluates on it."""
@@ -51,6 +53,7 @@ def collect_summary(
         evaluated={split: int(values.get(EVALUATED) or 0) for split, values in metrics.items()},
         metrics=metrics,
         baselines=_baselines(outputs.get("BaselineTrainer", {})),
+        factorized_top_k=_factorized_top_k(outputs),
         index=_index(outputs["Assembler"]["model"][0].uri),
         failures=tuple(str(failure) for failure in read_validation(evaluations["eval"])),
         not_servable=servable.reasons,
@@ -85,6 +88,16 @@ def _baselines(outputs: Mapping[str, Sequence[metadata_store_pb2.Artifact]]) -> 
     if not outputs.get("model"):
         return {}
     return in_words(read_record(path_utils.serving_model_path(outputs["model"][0].uri)))
+
+
+def _factorized_top_k(
+    outputs: Mapping[str, Mapping[str, Sequence[metadata_store_pb2.Artifact]]],
+) -> dict[str, float]:
+    """What the trainer of the towers measured, the last one where alignment trained them on."""
+    for step in ("AlignmentTrainer", "RetrievalTrainer"):
+        for run in outputs.get(step, {}).get("model_run", ()):
+            return factorized_top_k(read_training_history(Path(run.uri)))
+    return {}
 
 
 def _index(model_uri: str) -> str | None:

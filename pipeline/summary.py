@@ -27,6 +27,7 @@ from components.evaluate.config import (
 from components.ingest.errors import UserError
 from components.ingest.event_order import Order, shown_place, what_is_lost
 from pipeline.against_baselines import NAMES, has_repeats, shortfalls, trained_in, winners
+from pipeline.trained_towers import in_words as factorized_in_words
 from serving.contract import is_version
 
 _MOST_REASONS = 3
@@ -79,6 +80,8 @@ class RunSummary(_Facts):
     """Split (``test``, ``eval``) to ``<rival>/<metric>`` to value, over all slices; None where NaN."""
     baselines: dict[str, str] = {}
     """Trained baseline to its hyper-parameters, in words."""
+    factorized_top_k: dict[str, float] = {}
+    """What TFRS' ``FactorizedTopK`` says of the trained towers, by name."""
     failures: tuple[str, ...]
     """A sentence for each bound that was not kept."""
     not_servable: tuple[str, ...] = ()
@@ -128,6 +131,8 @@ def print_summary(
     console.print()
     _print_evaluation(console, summary)
     _print_funnel(console, summary)
+    if towers := factorized_in_words(summary.factorized_top_k):
+        _print_line(console, "towers", towers)
     if summary.index:
         _print_line(console, "index", summary.index)
     if summary.served:

@@ -11,6 +11,7 @@ from components.alignment.config import AlignmentTrainerConfig
 from components.alignment.model import AlignedModel
 from components.alignment.teacher import Teacher
 from components.alignment.validation import MONITOR, CascadeValidation, Refresh
+from components.retrieval.factorized_top_k import measured_by_factorized_top_k
 from components.retrieval.model import RetrievalModel
 from components.retrieval.node import CONFIG_KEY, RANKING_MODEL_KEY, RESUME_DIR_KEY, RETRIEVAL_MODEL_KEY
 from components.retrieval.trainer import ExportedRetrieval, build_model, restore_weights
@@ -40,6 +41,14 @@ def run_fn(fn_args: FnArgs) -> None:
         ranker,
         log_dir=fn_args.model_run_dir,
         resume_dir=fn_args.custom_config[RESUME_DIR_KEY],
+    )
+    history = measured_by_factorized_top_k(
+        model,
+        inputs.validation,
+        config.validation_queries,
+        exclude_history=not config.repeats,
+        log_dir=fn_args.model_run_dir,
+        history=history,
     )
     write_training_history(fn_args.model_run_dir, history)
     exported = ExportedRetrieval(model, encoded_query_signature(inputs))
@@ -98,5 +107,6 @@ def align(
         validations=[validation],
         callbacks=[Refresh()],
         monitor=MONITOR,
+        section="alignment",
     )
     return model, history | {f"before_{name}": [value] for name, value in before.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from components.assemble.index_report import IndexReport
 from components.assemble.ivf_index import IvfIndex
 from components.assemble.scann_index import SCANN_MINIMUM, ScannIndex
 from components.assemble.tuning import tune
+from components.retrieval.finite import refuse_candidates
 
 _PERTURBED = 1000
 _PERTURBATION = 0.5
@@ -42,7 +44,13 @@ class BuiltIndex:
     report: IndexReport
 
 
-def build_index(embeddings: tf.Tensor, queries: TuningQueries | None, config: AssembleConfig) -> BuiltIndex:
+def build_index(
+    embeddings: tf.Tensor,
+    queries: TuningQueries | None,
+    config: AssembleConfig,
+    ids: np.ndarray | None = None,
+    features: Mapping[str, np.ndarray] | None = None,
+) -> BuiltIndex:
     """Builds the index that is asked for; the exact one where it is the faster or the only one.
 
     That is below ``exact_below`` candidates, or where no search of the index that costs less reaches
@@ -52,7 +60,14 @@ def build_index(embeddings: tf.Tensor, queries: TuningQueries | None, config: As
         embeddings: float32 [candidates, width].
         queries: What to tune on; None: perturbed candidates.
         config: The assemble section.
+        ids: [candidates] bytes, to name candidates by; None: by their rows.
+        features: Encoded features, [candidates, ...] each, to name the cause by.
+
+    Raises:
+        UserError: If an embedding is not finite: no index can hold it, and ScaNN would end the process.
     """
+    rows = np.array([b"row %d" % row for row in range(embeddings.shape[0])], object) if ids is None else ids
+    refuse_candidates(embeddings, rows, features)
     exact = ExactIndex(embeddings)
 
     def report(kind: IndexKind, **more: object) -> IndexReport:

@@ -23,6 +23,7 @@ from components.assemble.models import Models
 from components.assemble.recommender import Recommender
 from components.assemble.saved import write_model
 from components.ingest.declaration import CATALOGUE_SPLIT, Declaration
+from components.retrieval.finite import refuse_queries
 from components.transform.candidate_table import read_candidate_table
 from components.transform.interaction_dataset import EncodedInteractions, read_interactions
 
@@ -79,7 +80,7 @@ class Executor(base_executor.BaseExecutor):
             positives_only=True,
         )
         queries = tuning_queries(models, held_out)
-        built = build_index(models.embed_catalogue(), queries, config)
+        built = build_index(models.embed_catalogue(), queries, config, table.ids, table.features)
         logging.info("index: %s", built.report.in_words())
         raw = _files(input_dict, CANDIDATE_EXAMPLES, CATALOGUE_SPLIT)
         filters = Filters.of(declaration, read_filter_values(table, declaration, raw, config.filters))
@@ -102,15 +103,20 @@ class Executor(base_executor.BaseExecutor):
 
 
 def tuning_queries(models: Models, held_out: EncodedInteractions) -> TuningQueries | None:
-    """Embeddings of queries that were not trained on, spread over all of them; None if there are none."""
+    """Embeddings of queries that were not trained on, spread over all of them; None if there are none.
+
+    Raises:
+        UserError: If one is not finite.
+    """
     chosen = held_out.spread(_TUNING_QUERIES)
     if not len(chosen):
         return None
     names = models.encode_query.get_concrete_function().structured_outputs
-    embeddings = [
-        models.embed_query({name: batch[name] for name in names})["embedding"].numpy()
-        for batch in chosen.batches(_TUNING_BATCH)
-    ]
+    embeddings = []
+    for batch in chosen.batches(_TUNING_BATCH):
+        encoded = {name: batch[name] for name in names}
+        embeddings.append(models.embed_query(encoded)["embedding"].numpy())
+        refuse_queries(embeddings[-1], encoded)
     return TuningQueries(np.concatenate(embeddings), f"queries of the {_TUNING_SPLIT} split")
 
 

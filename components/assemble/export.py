@@ -65,7 +65,7 @@ def switch_index(source: str, target: str, changes: Mapping[str, Any]) -> IndexR
     except ValueError as error:
         raise UserError(f"cannot give {source} another index: {error}") from error
     queries = read_tuning_queries(source)
-    built = build_index(embeddings.value(), queries, config)
+    built = build_index(embeddings.value(), queries, config, ids.numpy())
     parts = (declaration, models, ids.value(), built.exact, built.index, filters, heads, config)
     recommender = Recommender(*parts)
     with tf.io.gfile.GFile(os.path.join(source, EXTRA, CATALOGUE_FILE), "rb") as file:

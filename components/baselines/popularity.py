@@ -76,7 +76,8 @@ class PopularityOrder:
             held_out: int64 [queries] rows.
 
         Returns:
-            float64 [queries], from 1; infinite for what is excluded, or what nobody ever chose.
+            float64 [queries], from 1; infinite for what is excluded, what nobody ever chose, and what has a
+            score that is no number.
         """
         places = self.places(held_out)
         scores = np.maximum(scores, 0)
@@ -85,4 +86,6 @@ class PopularityOrder:
         # Only the ties before it; all at once, these comparisons would fill the memory with whole numbers.
         ties = (scores == own) & (np.arange(self.width, dtype=np.int32) < places[:, np.newaxis])
         ahead = (scores > own).sum(axis=1) + ties.sum(axis=1)
-        return np.where((places < 0) | (own[:, 0] < 0), np.inf, ahead + 1.0)
+        # Of no number nothing would be ahead: it would be the first.
+        found = (places >= 0) & (own[:, 0] >= 0) & np.isfinite(own[:, 0])
+        return np.where(found, ahead + 1.0, np.inf)

@@ -16,6 +16,7 @@ from components.baselines.ials import IALS, fit_ials
 from components.baselines.item_knn import fit_item_knn
 from components.baselines.popularity import PopularityOrder
 from components.baselines.search import Settings, Trial, best, search
+from components.ingest.errors import UserError
 
 _BATCH = 256
 
@@ -104,6 +105,9 @@ def train(
         positives: Of the train split.
         validation: Of the eval split.
         config: Which baselines, and the bounds of the search.
+
+    Raises:
+        UserError: If the factors of the chosen iALS are not finite.
     """
     sample = positives.sample(config.search_interactions, config.seed)
     trial_order = PopularityOrder.of(np.bincount(sample.candidates, minlength=len(ids)))
@@ -121,6 +125,7 @@ def train(
         trials = tune(trial_data, measured, config)
         tuned[kind] = Tuned(chosen=best(trials), trials=tuple(trials))
         scorers[kind] = fit(confidences, tuned[kind].chosen.settings, config.seed)
+        _refuse_not_finite(scorers[kind], tuned[kind].chosen.settings)
     record = Record(
         tuned=tuned,
         train_interactions=len(positives),
@@ -128,6 +133,17 @@ def train(
         validation_interactions=len(validation.candidates),
     )
     return Baselines(ids, counts, order, scorers), record
+
+
+def _refuse_not_finite(model: Scorer, settings: Settings) -> None:
+    """Refuse factors that are not finite: their scores compare with nothing."""
+    if isinstance(model, IALS) and not np.isfinite(model.factors).all():
+        chosen = ", ".join(f"{name} {value}" for name, value in settings.items())
+        raise UserError(
+            f"the baseline iALS diverged: its factors are not finite numbers ({chosen}). Expected finite"
+            " numbers. Give evaluation.baselines.ials_grid larger values of 'regularization' or smaller ones"
+            " of 'alpha', or set evaluation.baselines.ials to false, and run again."
+        )
 
 
 def _tune_ials(data: csr_matrix, measured: Measured, config: BaselinesConfig) -> list[Trial]:

@@ -68,7 +68,7 @@ class RankingModel(tfrs.Model):
         self.heads = resolved_heads(log, config)
         self._query_id, id_size = query_id
         self._unknown_query = id_size - 1
-        self._table = {name: tf.constant(column) for name, column in table.features.items()}
+        self.candidate_features = {name: tf.constant(column) for name, column in table.features.items()}
         self._rating = statistics.rating
         if self._rating:
             self._mean = tf.constant(self._rating.mean, tf.float32)
@@ -213,7 +213,7 @@ class RankingModel(tfrs.Model):
 
         That is what the network sees of them, what its first layers make of that, and what attention does.
         """
-        features = {name: tf.gather(column, rows) for name, column in self._table.items()}
+        features = {name: tf.gather(column, rows) for name, column in self.candidate_features.items()}
         identity = self._candidate_ids(tf.gather(self._id_indices, rows))
         parts = [identity, *self._candidate_encoder(features)]
         if self._rating:

@@ -10,6 +10,7 @@ from components.ranking.calibration import Labelled, Line, expected_calibration_
 from components.ranking.config import RankingConfig
 from components.ranking.losses import Group
 from components.ranking.model import RankingModel
+from components.retrieval.finite import StopOnDivergence, features_by_side
 from components.transform.interaction_dataset import EncodedInteractions
 
 _CALIBRATED_ON = 50_000
@@ -34,6 +35,9 @@ def fit(
 
     Returns:
         Training and validation loss of every epoch, by name; and what :func:`calibrate` says.
+
+    Raises:
+        UserError: If a loss becomes other than finite, with where and the likely cause.
     """
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
     batches = train.shuffled_batches(config.batch_size, config.seed, range(config.epochs))
@@ -46,6 +50,10 @@ def fit(
         steps_per_epoch=train.steps(config.batch_size),
         verbose=2,
         callbacks=[
+            StopOnDivergence(
+                features_by_side(train, [*train.columns, *train.queries], model.candidate_features),
+                f"lower ranking.learning_rate (now {config.learning_rate:g})",
+            ),
             keras.callbacks.EarlyStopping(
                 monitor="val_epoch_loss", mode="min", patience=config.patience, restore_best_weights=True
             ),

@@ -81,6 +81,7 @@ class RetrievalModel(tfrs.Model):
         candidate_tower: Embeds candidates.
         light_ranker: Scores what is retrieved; learns by the same loss, over the same negatives. None where
             there is to be none.
+        candidate_ids: [candidates] bytes, by row.
         candidate_features: Encoded features of the catalogue, [candidates, ...] each.
         task: Computes the loss of a batch; None where it cannot express the configured one.
     """
@@ -111,6 +112,7 @@ class RetrievalModel(tfrs.Model):
         self.light_ranker = LightRanker(light, seed=config.seed + 600) if light else None
         self._config = config
         self._id_indices = tf.constant(id_embedding_indices(counts))
+        self.candidate_ids = table.ids
         self.candidate_features = {name: tf.constant(column) for name, column in table.features.items()}
         loss = config.loss
         self._weights_of_rows = tf.constant(inverse_propensities(counts, loss.inverse_propensity))

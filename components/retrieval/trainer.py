@@ -11,6 +11,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.ingest.declaration import HISTORY
 from components.retrieval.config import LIGHT_RANKER, RetrievalConfig, TrainerConfig
+from components.retrieval.factorized_top_k import measured_by_factorized_top_k
 from components.retrieval.light_ranker import LightRanker
 from components.retrieval.model import RetrievalModel
 from components.retrieval.node import CONFIG_KEY, RESUME_DIR_KEY
@@ -27,7 +28,8 @@ from components.retrieval.training_inputs import (
 def run_fn(fn_args: FnArgs) -> None:
     """Trains the two towers on the train split, its positives or by their labels all of it, and exports them.
 
-    Writes a SavedModel of :class:`ExportedRetrieval`, TensorBoard logs, and every epoch's metrics.
+    Writes a SavedModel of :class:`ExportedRetrieval`, TensorBoard logs, every epoch's metrics, and
+    what TFRS' ``FactorizedTopK`` says of the best epoch's weights.
     """
     config = TrainerConfig.model_validate_json(fn_args.custom_config[CONFIG_KEY])
     # First: workers have to find each other before TensorFlow computes anything.
@@ -47,6 +49,14 @@ def run_fn(fn_args: FnArgs) -> None:
     if not strategy.extended.should_checkpoint:
         # Of several workers, who all have the same weights now, the chief writes.
         return
+    history = measured_by_factorized_top_k(
+        model,
+        inputs.validation,
+        config.validation_queries,
+        exclude_history=not config.repeats,
+        log_dir=fn_args.model_run_dir,
+        history=history,
+    )
     write_training_history(fn_args.model_run_dir, history)
     exported = ExportedRetrieval(model, encoded_query_signature(inputs))
     tf.saved_model.save(exported, fn_args.serving_model_dir, signatures=exported.signatures())

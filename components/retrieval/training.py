@@ -11,6 +11,12 @@ import tf_keras as keras
 from components.ingest.declaration import HISTORY
 from components.ingest.errors import UserError
 from components.retrieval.config import RetrievalConfig
+from components.retrieval.finite import (
+    StopOnDivergence,
+    features_by_side,
+    refuse_candidates,
+    refuse_queries,
+)
 from components.retrieval.model import RetrievalModel
 from components.retrieval.optimizers import make_optimizer
 from components.retrieval.progress import Progress
@@ -18,7 +24,8 @@ from components.transform.interaction_dataset import CANDIDATE_ROW, EncodedInter
 
 MONITOR = "val_recall@100"
 """The validation metric that early stopping and the choice of weights go by, unless told otherwise."""
-_KS = (10, 100)
+KS = (10, 100)
+"""How many of the best of the catalogue validation looks at."""
 _VALIDATION_BATCH = 1024
 
 
@@ -41,20 +48,37 @@ class CatalogueRecall(keras.callbacks.Callback):
             UserError: If none is positive.
         """
         super().__init__()
-        validation = validation.positives()
-        if not len(validation):
-            raise UserError(
-                "the eval split has no positive interaction: nothing tells when to stop training. Expected at"
-                " least one; give more data, or a larger eval split"
-            )
-        self._batches = validation.spread(queries).batches(_VALIDATION_BATCH)
+        self._batches = validation_batches(validation, queries)
         self._exclude_history = exclude_history
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Scores the sample against the catalogue as embedded now."""
+        """Scores the sample against the catalogue as embedded now.
+
+        Raises:
+            UserError: If an embedding is not finite: nothing may be measured of it.
+        """
         if logs is not None:
             found = catalogue_recall(self.model, self._batches, exclude_history=self._exclude_history)
             logs.update(found)
+
+
+def validation_batches(validation: EncodedInteractions, queries: int) -> tf.data.Dataset:
+    """Return the positive interactions that a model is validated on, in batches.
+
+    Args:
+        validation: Interactions of the eval split.
+        queries: At most how many, spread evenly over all.
+
+    Raises:
+        UserError: If none is positive.
+    """
+    positives = validation.positives()
+    if not len(positives):
+        raise UserError(
+            "the eval split has no positive interaction: nothing tells when to stop training. Expected at"
+            " least one; give more data, or a larger eval split"
+        )
+    return positives.spread(queries).batches(_VALIDATION_BATCH)
 
 
 def catalogue_recall(
@@ -69,18 +93,25 @@ def catalogue_recall(
 
     Returns:
         ``val_recall@k`` for k = 10 and 100, or the catalogue's size where that is smaller.
+
+    Raises:
+        UserError: If an embedding is not finite: of such a model nothing is measured.
     """
     catalogue = model.embed_catalogue()
-    # Counted here: TFRS' metric keeps its state in variables, which callbacks cannot write where training is
-    # distributed.
+    refuse_candidates(catalogue, model.candidate_ids, model.candidate_features)
+    # Counted here, by rank: the same as TFRS' FactorizedTopK at a fraction of its time, see
+    # docs/decisions/0001-factorized-top-k-off-the-train-step.md. That one keeps its state in variables, too,
+    # which callbacks cannot write where training is distributed.
     places = []
     for batch in batches:
-        scores = tf.matmul(model.embed_query(batch), catalogue, transpose_b=True)
+        queries = model.embed_query(batch)
+        refuse_queries(queries, batch)
+        scores = tf.matmul(queries, catalogue, transpose_b=True)
         if exclude_history:
             scores = without_history(scores, batch[HISTORY])
         places.append(_places(scores, batch[CANDIDATE_ROW]))
     found = tf.concat(places, axis=0).numpy()
-    return {f"val_recall@{k}": float((found < k).mean()) for k in _KS}
+    return {f"val_recall@{k}": float((found < k).mean()) for k in KS}
 
 
 def _places(scores: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -93,12 +124,13 @@ def _places(scores: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         rows: int64 [interactions], each one's own candidate.
 
     Returns:
-        int64 [interactions]; behind the last where the score is no number.
+        int64 [interactions]; behind the last where the score is not finite, as of what is left out.
     """
     own = tf.gather(scores, rows, batch_dims=1)[:, tf.newaxis]
     earlier = tf.range(tf.shape(scores)[1]) < tf.cast(rows, tf.int32)[:, tf.newaxis]
     # Negated, since nothing compares with what is no number.
-    return tf.math.count_nonzero(tf.where(earlier, ~(scores < own), ~(scores <= own)), axis=1)
+    places = tf.math.count_nonzero(tf.where(earlier, ~(scores < own), ~(scores <= own)), axis=1)
+    return tf.where(tf.math.is_finite(own[:, 0]), places, tf.int64.max)
 
 
 def without_history(scores: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
@@ -130,6 +162,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     validations: Sequence[keras.callbacks.Callback] = (),
     monitor: str = MONITOR,
+    section: str = "retrieval",
 ) -> dict[str, list[float]]:
     """Trains until a validation metric stops rising, and leaves the best weights in the model.
 
@@ -145,9 +178,13 @@ def fit(
         callbacks: Called at the end of each epoch with its validation; may stop the training.
         validations: Called before that; may add to the epoch's logs.
         monitor: The metric in those logs to stop and to choose weights by; higher is better.
+        section: Of the domain file, whose optimizer trains; for messages.
 
     Returns:
         What the logs of every epoch hold, by name: loss, validation recall and what was added.
+
+    Raises:
+        UserError: If the loss or an embedding becomes other than finite, with where and the likely cause.
     """
     if config.strategy == "one_device":
         steps, batches = train.query_steps(config.batch_size), train.shuffled_query_batches
@@ -165,6 +202,7 @@ def fit(
             steps_per_epoch=steps,
             verbose=2,
             callbacks=[
+                _stop_on_divergence(model, train, config, section),
                 CatalogueRecall(validation, config.validation_queries, exclude_history=exclude_history),
                 *validations,
                 progress,
@@ -174,3 +212,14 @@ def fit(
         )
     progress.finish()
     return progress.history
+
+
+def _stop_on_divergence(
+    model: RetrievalModel, train: EncodedInteractions, config: RetrievalConfig, section: str
+) -> StopOnDivergence:
+    names = [*train.columns, *train.queries]
+    remedy = (
+        f"lower {section}.optimizer.learning_rate (now {config.optimizer.learning_rate:g}) or raise"
+        f" retrieval.temperature (now {config.temperature:g})"
+    )
+    return StopOnDivergence(features_by_side(train, names, model.candidate_features), remedy)

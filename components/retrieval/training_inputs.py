@@ -16,6 +16,7 @@ from components.ingest.errors import UserError
 from components.ingest.learnable import nothing_in
 from components.retrieval.config import TRAINING_HISTORY_FILE, Debias
 from components.retrieval.debiasing import debiased
+from components.retrieval.finite import refuse_encoded_candidates, refuse_encoded_interactions
 from components.retrieval.node import CANDIDATE_FILES_KEY, CANDIDATE_GRAPH_KEY
 from components.transform.candidate_table import CandidateTable, read_candidate_table
 from components.transform.encoding import EncodedFeature, encoded_features, vocabulary_size
@@ -62,7 +63,8 @@ def read_training_inputs(
         debias: What to take off the weights of the train split's interactions, if anything.
 
     Raises:
-        UserError: If a split has no such interaction: nothing could be learnt or validated.
+        UserError: If a split has no such interaction: nothing could be learnt or validated; or a feature is
+            not finite.
     """
     config = fn_args.custom_config
     declaration = Declaration.model_validate_json(config[DECLARATION_KEY])
@@ -71,6 +73,7 @@ def read_training_inputs(
     table = read_candidate_table(
         tf.io.gfile.glob(config[CANDIDATE_FILES_KEY]), declaration.candidates.id, candidates
     )
+    refuse_encoded_candidates(table.ids, table.features)
     lookup = table.row_lookup()
     train, validation = (
         read_interactions(files, declaration, queries, lookup, positives_only=positives_only and not debias)
@@ -84,6 +87,7 @@ def read_training_inputs(
     for name, interactions in (("train", train), ("eval", validation)):
         if not len(interactions):
             raise UserError(nothing_in(name, declaration, positives_only=positives_only))
+        refuse_encoded_interactions(name, interactions, [*declaration.query_features, HISTORY_AGE])
     return TrainingInputs(
         declaration=declaration,
         table=table,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -35,6 +34,7 @@ from pipeline.report.scores import Scores
 from pipeline.report.statistics import SplitProfile, read_profile
 from pipeline.run_root import RunRoot
 from pipeline.summary import newest_version
+from pipeline.trained_towers import read_training_history
 
 Outcome = Literal["pushed", "rejected", "failed", "unfinished"]
 
@@ -198,11 +198,7 @@ class _Outputs:
         folders = {
             name: self.folder(step, "model_run", TRAINING_HISTORY_FILE) for name, step in _TRAINERS.items()
         }
-        return {
-            name: json.loads((folder / TRAINING_HISTORY_FILE).read_text(encoding="utf-8"))
-            for name, folder in folders.items()
-            if folder
-        }
+        return {name: read_training_history(folder) for name, folder in folders.items() if folder}
 
 
 def _outcome(record: Record, pushed: Artifact | None) -> tuple[Outcome, Execution | None]:

@@ -28,6 +28,8 @@ from pipeline.report.findings import Findings, gather
 from pipeline.report.lineage import Execution, locate, read_fingerprints
 from pipeline.report.scores import Scores
 from pipeline.run_root import RunRoot
+from pipeline.trained_towers import factorized_top_k
+from pipeline.trained_towers import in_words as factorized_in_words
 
 TEMPLATE = "report.html.jinja"
 
@@ -199,7 +201,8 @@ def _curves(training: Mapping[str, Mapping[str, Sequence[float]]]) -> list[tuple
             if key.startswith("val_") and "@" in key and values
         ]
         epochs = max((len(values) for values in history.values()), default=0)
-        shown.append((name, f"{epochs} epoch{'' if epochs == 1 else 's'}", plots))
+        said = [f"{epochs} epoch{'' if epochs == 1 else 's'}", factorized_in_words(factorized_top_k(history))]
+        shown.append((name, "; ".join(filter(None, said)), plots))
     return shown
 
 

@@ -10,6 +10,7 @@ from components.assemble.index import ExactIndex
 from components.assemble.ivf_index import IvfIndex
 from components.assemble.scann_index import ScannIndex
 from components.assemble.tuning import CurvePoint, Tuning, tune
+from components.ingest.errors import UserError
 
 
 def clustered(n, seed):
@@ -177,3 +178,17 @@ def test_candidates_alike_count_as_found_whichever_of_them_are():
     index = IvfIndex(ExactIndex(twins), 20)
     tuning = tune(index, index._exact, QUERIES.embeddings, 5, 0.999)
     assert tuning.curve[-1].recall >= 0.999
+
+
+@pytest.mark.parametrize("index", ["scann", "ivf", "exact"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_no_index_is_built_over_embeddings_that_are_not_finite_and_the_candidates_are_named(index, value):
+    embeddings = CANDIDATES.copy()
+    embeddings[[4, 2999], 3] = value
+    config = AssembleConfig(index=index, exact_below=0)
+    ids = np.array([b"film-%d" % row for row in range(3000)], object)
+    price = np.where(np.isfinite(embeddings[:, 3:4]), 1.0, value)
+    with pytest.raises(UserError, match=r"2 of 3,000 candidates .*'film-4', 'film-2999'.*price is not fin"):
+        build_index(tf.constant(embeddings), QUERIES, config, ids, {"price": price})
+    with pytest.raises(UserError, match=r"'row 4', 'row 2999'.*training diverged"):
+        build_index(tf.constant(embeddings), QUERIES, config)

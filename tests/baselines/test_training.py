@@ -1,15 +1,19 @@
 """From interactions to trained, saved and loaded baselines."""
 
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
 
+from components.baselines import training
 from components.baselines.artifact import Baselines, read_record
 from components.baselines.config import IALSGrid, TrainerConfig
+from components.baselines.ials import IALS
 from components.baselines.popularity import PopularityOrder
 from components.baselines.search import best
 from components.baselines.training import Positives, Validation, train
+from components.ingest.errors import UserError
 
 CANDIDATES = 30
 IDS = np.array([f"book-{number:02}".encode() for number in range(CANDIDATES)], object)
@@ -123,3 +127,21 @@ def test_what_is_turned_off_is_neither_trained_nor_saved(tmp_path):
     baselines.save(str(tmp_path), record)
     assert not (tmp_path / "ials.npz").exists()
     assert [*Baselines.load(str(tmp_path)).scorers] == ["item_knn"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_baseline_whose_scores_are_no_numbers_finds_nothing(value):
+    order = PopularityOrder.of(np.ones(CANDIDATES, np.int64))
+    model = mock.Mock(scores=lambda histories: np.full(histories.shape, value, np.float32))
+    trial = validation().trial({}, model, order)
+    # Minus infinity is as little as anything below 0: then popularity decides.
+    assert (trial.recall_at_100 == 0) == (value != -np.inf)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_factors_that_are_not_finite_are_refused_with_the_settings_to_change(value):
+    factors = np.ones((24, 4), np.float32)
+    training._refuse_not_finite(IALS(factors, 1.0, 1.0), {"alpha": 1.0})
+    factors[3, 1] = value
+    with pytest.raises(UserError, match=r"iALS diverged: .*\(alpha 1.0\).*evaluation.baselines.ials_grid"):
+        training._refuse_not_finite(IALS(factors, 1.0, 1.0), {"alpha": 1.0})

@@ -198,7 +198,10 @@ def test_training_shows_losses_and_validation_metrics_once_each(pushed):
         "Ranking: loss",
         *["Recall of the exact 100 best"] * 2,
     ]
-    assert "Retrieval 3 epochs" in pushed.text
+    assert (
+        "Retrieval 3 epochs; factorized_top_k/top_10_categorical_accuracy 0.3000, "
+        "factorized_top_k/top_100_categorical_accuracy 0.6000, on 4,096 interactions of the eval split"
+    ) in pushed.text
 
 
 def test_the_report_says_which_index_was_chosen_and_plots_its_curve(pushed):

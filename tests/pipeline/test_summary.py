@@ -181,6 +181,20 @@ def test_a_sample_is_said_to_be_one_and_warnings_are_shown(serving):
     assert "a sample" not in _print(_summary(), serving)
 
 
+def test_factorized_top_k_of_the_trained_towers_is_told_by_its_full_names(serving):
+    measures = {
+        "factorized_top_k/top_10_categorical_accuracy": 0.18,
+        "factorized_top_k/top_57_categorical_accuracy": 0.65,
+        "factorized_top_k/interactions": 4096.0,
+    }
+    line = (
+        "towers   factorized_top_k/top_10_categorical_accuracy 0.1800, "
+        "factorized_top_k/top_57_categorical_accuracy 0.6500, on 4,096 interactions of the eval split"
+    )
+    assert line in _print(_summary(factorized_top_k=measures), serving)
+    assert "towers   " not in _print(_summary(), serving)
+
+
 def test_the_index_that_was_chosen_is_told(serving):
     assert "index    exact over 9 candidates" in _print(_summary(index="exact over 9 candidates"), serving)
     assert "index    " not in _print(_summary(), serving)

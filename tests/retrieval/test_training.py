@@ -54,12 +54,22 @@ def test_candidates_that_score_alike_are_not_all_hits(tiny):
     assert found["val_recall@10"] == pytest.approx(0.25, abs=0.1)
 
 
-def test_a_model_of_no_numbers_finds_nothing():
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_of_a_model_of_no_numbers_nothing_is_measured(value):
     data = parity.inputs(40, 300)
     model = build_model(data, RetrievalConfig(dim=4, layers=None))
-    model.candidate_tower.ids.embeddings.assign(tf.fill([41, 4], np.nan))
-    found = catalogue_recall(model, data.validation.batches(100), exclude_history=False)
-    assert found["val_recall@10"] == 0
+    model.candidate_tower.ids.embeddings.assign(tf.fill([41, 4], value))
+    with pytest.raises(UserError, match="the embedding of 40 of 40 candidates is not a finite number"):
+        catalogue_recall(model, data.validation.batches(100), exclude_history=False)
+
+
+@pytest.mark.parametrize("own", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_no_number_is_never_found_and_hides_nothing(own):
+    scores = tf.constant([[1.0, own, 0.5], [1.0, own, 0.5], [own] * 3])
+    places = training._places(scores, tf.constant([1, 2, 0], tf.int64)).numpy()
+    assert places[0] >= 3
+    assert places[1] <= 2
+    assert places[2] >= 3
 
 
 def test_validation_looks_at_positive_interactions_only(tiny):
