@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as pa_fs
 from tfx import types
 from tfx.components.util import examples_utils
@@ -36,6 +37,7 @@ from components.ingest.files.file_patterns import SpanFiles, newest_spans
 from components.ingest.files.file_system import locate
 from components.ingest.files.same_files import refuse_files_twice
 from components.ingest.files.tables import all_left_out, check_columns, matching_files
+from components.ingest.files.time_formats import advice_on_times
 from components.ingest.plan import CANDIDATES, QUERIES, InteractionPlan, source_split
 from components.ingest.reading import LogPart, write_catalogue
 from components.ingest.reference_tables import read_candidate_ids, stub_ids, with_stubs
@@ -216,7 +218,7 @@ def _check_outcome(summary: IngestionSummary, plan: InteractionPlan, uri: str) -
         expected += [] if plan.timestamp_column is None else [plan.timestamp_column.expected]
         expected += ["a rating"] if log.rating else []
         expected += ["an action"] if log.actions else []
-        raise too_many_bad_rows(
+        error = too_many_bad_rows(
             read_dead_letters(inside),
             summary.bad_by_reason,
             summary.asked_for,
@@ -226,6 +228,8 @@ def _check_outcome(summary: IngestionSummary, plan: InteractionPlan, uri: str) -
         )
     if summary.left_out == summary.rows:
         raise UserError(all_left_out(where, summary.rows))
+        advice = _advice_on_times(plan, inside)
+        raise error if advice is None else UserError(f"{error}\n{advice}.")
     if not summary.splits:
         raise UserError(
             f"{where}: all {summary.rows:,} rows are before 'since' ({log.since}). Expected some after it. "
@@ -235,6 +239,18 @@ def _check_outcome(summary: IngestionSummary, plan: InteractionPlan, uri: str) -
     if empty:
         counts = ", ".join(f"{name} {part.count:,}" for name, part in summary.splits.items())
         raise UserError(f"{where}: {_why_empty(plan, ' and '.join(empty), counts)}")
+
+
+def _advice_on_times(plan: InteractionPlan, letters: str) -> str | None:
+    """What to set so that the refused times can be read; None where that is not known."""
+    when = plan.interactions.timestamp
+    if not when.has_time:
+        return None
+    values = [
+        batch["value"].filter(pc.fill_null(pc.equal(batch["column"], when.column), False))
+        for batch in read_dead_letters(letters)
+    ]
+    return advice_on_times(pa.chunked_array(values, pa.string()), "interactions.timestamp")
 
 
 def _why_empty(plan: InteractionPlan, empty: str, counts: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 
 from components.ingest.event_order import what_is_lost
 from components.ingest.files.tables import all_left_out
+from components.ingest.files.time_format import TWO_DIGIT_YEARS
+from components.ingest.files.time_formats import advice_on_times
 from components.ingest.partition import DUPLICATE
 from components.ingest.split import SPLITS
 from pipeline.check_data.log_reading import UNKNOWN_CANDIDATE
@@ -79,6 +81,23 @@ def about_log(
         )
     if log.usable:
         yield from _about_usable(domain, log, candidates)
+
+
+def about_times(domain: Domain, wrong: Sequence[pa.Array]) -> Iterator[Finding]:
+    """On times that cannot be read, and on two digits for a year.
+
+    Args:
+        domain: What is declared.
+        wrong: What cells of the timestamp's column hold that is no time.
+    """
+    when = domain.interactions.timestamp
+    if not when.has_time:
+        return
+    advice = advice_on_times(pa.chunked_array(wrong, pa.string()), "interactions.timestamp")
+    if advice:
+        yield _warning("interactions.timestamp", f"{advice}.")
+    if when.format and "%y" in when.format:
+        yield _suggestion("interactions.timestamp", f"format {when.format!r}: {TWO_DIGIT_YEARS}.")
 
 
 def _about_usable(domain: Domain, log: LogFacts, candidates: int) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from components.ingest.example_schema import candidate_features, interaction_features
 from components.ingest.plan import InteractionPlan
 from components.ingest.validation import context_field, interactions_of
-from pipeline.check_data.advice import about_history, about_log, about_splits, about_titles
+from pipeline.check_data.advice import about_history, about_log, about_splits, about_times, about_titles
 from pipeline.check_data.events import Events, log_facts, read_events
 from pipeline.check_data.feature_facts import feature_facts, shown_facts
 from pipeline.check_data.found_files import CANDIDATES, INTERACTIONS, QUERIES, FoundTable, find_tables
@@ -112,6 +112,7 @@ def _with_events(
     log = log_facts(domain.declaration, events, reference.queries is not None)
     own = len(events.ids) - len(events.stubs)
     findings += about_log(domain, log, own, events.reading.unknown, events.ids)
+    findings += about_times(domain, events.reading.wrong_times)
     update: dict[str, object] = {"log": log}
     if events.divided is not None:
         splits = split_facts(events.divided)

@@ -28,6 +28,7 @@ UNKNOWN_CANDIDATE = "candidate not in the catalogue"
 _PART_BYTES = 16 << 20
 _SHOWN_OF_A_REASON = 3
 _MOST_UNKNOWN = 10_000
+_MOST_WRONG_TIMES = 1_000
 _TIMES_APART = 16
 
 
@@ -40,6 +41,7 @@ class LogReading:
         by_reason: Why rows were refused, and how many.
         letters: The first few dead letters of each reason, in the files' order.
         unknown: Candidate ids that are not in the catalogue, as in the file, and how often; some of them.
+        wrong_times: What refused cells of the timestamp's column hold; some of it.
         before_since: Rows left out for their age.
         left_out: Rows left out by their source's ``where``.
         cancellations: Rows that cancel an interaction instead of being one.
@@ -56,6 +58,7 @@ class LogReading:
     by_reason: Counter[str] = field(default_factory=Counter)
     letters: dict[str, list[BadRow]] = field(default_factory=dict)
     unknown: Counter[str] = field(default_factory=Counter)
+    wrong_times: list[pa.Array] = field(default_factory=list)
     before_since: int = 0
     left_out: int = 0
     cancellations: int = 0
@@ -84,6 +87,7 @@ class _Part:
 
     source: int
     rows: int = 0
+    wrong_times: list[pa.Array] = field(default_factory=list)
     before_since: int = 0
     left_out: int = 0
     cancellations: int = 0
@@ -127,7 +131,7 @@ def read_log(
         return _read_part(plan, source, part, places[part.file], candidate_ids, query_ids)
 
     for done in _in_order(read, work):
-        _take(reading, done, kept)
+        _take(reading, done, kept, plan.interactions.timestamp.column)
         tell(reading.rows)
     return reading
 
@@ -181,7 +185,7 @@ def _read_part(
     return result
 
 
-def _take(reading: LogReading, part: _Part, kept: KeptQueries) -> None:
+def _take(reading: LogReading, part: _Part, kept: KeptQueries, time_column: str | None) -> None:
     """Adds a part to what is known."""
     reading.rows_by_source[part.source] += part.rows
     reading.before_since += part.before_since
@@ -191,7 +195,7 @@ def _take(reading: LogReading, part: _Part, kept: KeptQueries) -> None:
     if part.fault:
         reading.faults.append(part.fault)
     for refused in part.refused:
-        _take_refused(reading, refused)
+        _take_refused(reading, refused, time_column)
     for usable in part.usable:
         kept.add(usable)
         batch = interactions_of(usable)
@@ -210,7 +214,10 @@ def _take(reading: LogReading, part: _Part, kept: KeptQueries) -> None:
             reading.times = [TimeDistribution.merged(reading.times)]
 
 
-def _take_refused(reading: LogReading, refused: pa.RecordBatch) -> None:
+def _take_refused(reading: LogReading, refused: pa.RecordBatch, time_column: str | None) -> None:
+    of_time = pc.fill_null(pc.equal(refused["column"], pa.scalar(time_column, pa.string())), False)
+    if pc.any(of_time).as_py():
+        reading.wrong_times.append(pc.unique(refused["value"].filter(of_time)).slice(0, _MOST_WRONG_TIMES))
     for entry in pc.value_counts(refused.column("reason")).to_pylist():
         reason = entry["values"]
         reading.by_reason[reason] += entry["counts"]
