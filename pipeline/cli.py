@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from components.ingest.errors import UserError
 from pipeline.cli_options import FiniteRange, console, domain_option, plain_console, root_option
+from pipeline.failures import advice_on_files
 from pipeline.model_commands import export, inspect
 from pipeline.serve import serve
 
@@ -53,6 +54,13 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             _say_error(str(error))
+            ctx.exit(EXIT_FAILED)
+        except OSError as error:
+            # Of others, click knows what to do about a pipe that nobody reads any more.
+            advice = advice_on_files(error)
+            if advice is None:
+                raise
+            _say_error(advice)
             ctx.exit(EXIT_FAILED)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterator
 
 from components.ingest.errors import UserError
 
 _WHILE_RUNNING = re.compile(r"\s*\[while running '[^']*'\]")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_IN_WORDS = ("No space left on device", "Disk quota exceeded", "database or disk is full")
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR)
 _TRACEBACK_GOES_ON = re.compile(
     r"\n\n(?:During handling of the above exception|The above exception was the direct cause|Traceback )"
 )
@@ -28,10 +33,30 @@ def explain(error: BaseException) -> tuple[str, bool]:
         if isinstance(link, UserError):
             return _WHILE_RUNNING.sub("", str(link)).strip(), True
     for link in chain:
-        message = _user_error_in_text(str(link))
+        message = _user_error_in_text(str(link)) or advice_on_files(link)
         if message:
             return message, True
     return _one_line(error), False
+
+
+def advice_on_files(error: BaseException) -> str | None:
+    """What to do about a file system that refuses; None where the error is of another kind.
+
+    Libraries often pass an error on as text, so a full disk is told from that, too.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    text = str(error)
+    if number in _FULL or any(words in text for words in _FULL_IN_WORDS):
+        return (
+            f"the disk is full: {_one_line(error)}. Expected room for the run's root and for temporary files "
+            "(TMPDIR). Free some or name a --root on another disk; then run again: finished steps are reused."
+        )
+    if number in _REFUSED and isinstance(error, OSError) and error.filename is not None:
+        return (
+            f"{os.fsdecode(error.filename)}: {error.strerror}. Expected a place that this process may use. "
+            "Change its permissions, remove what stands in the way, or name another place."
+        )
+    return None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

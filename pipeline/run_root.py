@@ -12,6 +12,8 @@ from pathlib import Path
 
 from components.ingest.errors import UserError
 
+_PROBE_BYTES = 4096
+
 
 @dataclass(frozen=True)
 class RunRoot:
@@ -59,10 +61,10 @@ class RunRoot:
         return self.path / "report.html"
 
     def prepare(self) -> None:
-        """Create the root and see that it can be written.
+        """Create the root and see that a run can write what it will have to write, before it does any work.
 
         Raises:
-            UserError: If it cannot, or TFX would read its path as a pattern.
+            UserError: If it cannot, naming the folder, or TFX would read its path as a pattern.
         """
         found = next((sign for sign in "[*?" if sign in str(self.path)), None)
         if found:
@@ -70,15 +72,25 @@ class RunRoot:
                 f"the run's root {self.path} has {found!r} in its path; expected none of [ * ?, as TFX finds "
                 "its own files by patterns. Name another folder with --root."
             )
+        for folder in (self.data, self.artifacts, self.serving, self.logs):
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise UserError(
+                    f"{folder} is no folder. Expected a folder, or nothing: a run makes it. Remove it, or "
+                    "name another --root."
+                )
+        written = self.path
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
-            probe = self.path / ".writable"
-            probe.touch()
-            probe.unlink()
+            for written in filter(Path.is_dir, (self.path, self.logs, self.artifacts, self.serving)):
+                probe = written / ".writable"
+                # Not empty: a full disk takes empty files.
+                probe.write_bytes(bytes(_PROBE_BYTES))
+                probe.unlink()
         except OSError as error:
+            where = "" if written == self.path else f", in {written}"
             raise UserError(
-                f"cannot write to the run's root {self.path}: {error.strerror or error}. "
-                "Name a folder you may write to with --root."
+                f"cannot write to the run's root {self.path}{where}: {error.strerror or error}. "
+                "Name a folder you may write to, with room on its disk, with --root."
             ) from error
 
     def new_log(self) -> Path:
@@ -96,9 +108,16 @@ class RunRoot:
             The lock file's descriptor.
 
         Raises:
-            UserError: If another run holds the root.
+            UserError: If another run holds the root, or the lock file cannot be opened.
         """
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock = self.path / ".lock"
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise UserError(
+                f"{lock} cannot be opened: {error.strerror or error}. Expected a file that this process may "
+                "write, or none: a run makes it. Remove it, or name another --root."
+            ) from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -101,7 +101,7 @@ def begun(console: Console, text: str, folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.run_command.run_child", lambda *_: RunResult())
         patch.setattr(RunRoot, "new_log", lambda _: Path(text))
-        run_pipeline(console, domain, RunRoot(folder / text), request, [])
+        run_pipeline(console, domain, RunRoot(folder), request, [])
 
 
 @pytest.mark.parametrize("text", HOSTILE)
