@@ -11,6 +11,8 @@ FILTER = "filter_"
 CANDIDATE_IDS = "candidate_ids"
 SCORES = "scores"
 EMBEDDING = "embedding"
+MISSING_MOMENT = -(2**63)
+"""A moment (int64 seconds since 1970 UTC) that is not known: 0 is one, in 1970."""
 
 GREATEST_VERSION = 2**63 - 1
 """TensorFlow Serving's protocol has 64 bits, with a sign, for a version."""

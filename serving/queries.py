@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from serving.contract import DIVERSITY, EXCLUDE, FILTER, K
+from serving.contract import DIVERSITY, EXCLUDE, FILTER, MISSING_MOMENT, K
 from serving.errors import invalid
 from serving.tensors import Signature, Spec, as_input
 
@@ -78,7 +78,7 @@ def filters_of(specs: Mapping[str, Spec], filters: Filters) -> dict[str, Sequenc
 def batch_of(specs: Mapping[str, Spec], queries: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """Queries as inputs, a row each.
 
-    What a query does not have is missing: ``""``, NaN (a vector of them), no elements, or for a moment 0.
+    What a query does not have is missing: ``""``, NaN (a vector of them), no elements, or ``MISSING_MOMENT``.
     Lists of different lengths are padded on their right, with ``""`` or 0.
 
     Args:
@@ -106,7 +106,7 @@ def _column(spec: Spec, values: Sequence[Any]) -> np.ndarray:
     """One input, [len(values), ...]."""
     if not spec.has_rows or spec.shape is None or len(spec.shape) > 2:
         raise invalid(f"input {spec.name!r} is {spec}, which is no feature of a query")
-    missing: Any = "" if spec.dtype == tf.string else math.nan if spec.dtype.is_floating else 0
+    missing: Any = "" if spec.dtype == tf.string else math.nan if spec.dtype.is_floating else MISSING_MOMENT
     if len(spec.shape) == 1:
         return as_input(spec, [missing if value is None else value for value in values])
     width = spec.shape[1]

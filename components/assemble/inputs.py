@@ -15,6 +15,7 @@ from components.ingest.features import (
     NumericFeature,
     TimestampFeature,
 )
+from serving.contract import MISSING_MOMENT
 
 
 def query_specs(declaration: Declaration) -> dict[str, tf.TensorSpec]:
@@ -108,8 +109,8 @@ def as_transform_input(
     """Gives a served input the form in which Transform knows the feature.
 
     Args:
-        values: [batch] or [batch, any]; an empty string or NaN means that there is no value. Several
-            numbers are one vector: a NaN anywhere means that there is none.
+        values: [batch] or [batch, any]; an empty string, NaN or ``MISSING_MOMENT`` means that there is no
+            value. Several numbers are one vector: a NaN anywhere means that there is none.
         spec: The feature's raw spec.
 
     Returns:
@@ -124,7 +125,7 @@ def as_transform_input(
         whole = tf.logical_not(tf.reduce_any(tf.math.is_nan(columns), axis=1, keepdims=True))
         present = tf.broadcast_to(whole, tf.shape(columns))
     else:
-        present = tf.ones_like(columns, tf.bool)
+        present = columns != MISSING_MOMENT
     shape = tf.shape(columns, out_type=tf.int64)
     sparse = tf.SparseTensor(tf.where(present), tf.boolean_mask(columns, present), shape)
     return tf.cast(sparse, spec.dtype)

@@ -29,6 +29,7 @@ from components.ingest.plan import CandidatePlan, InteractionPlan
 
 _BYTES, _FLOAT, _INT = schema_pb2.BYTES, schema_pb2.FLOAT, schema_pb2.INT
 _TYPES: dict[ColumnType, int] = {
+    "id": _BYTES,
     "string": _BYTES,
     "strings": _BYTES,
     "number": _FLOAT,

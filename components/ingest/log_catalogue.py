@@ -119,7 +119,7 @@ def _add(
     usable = Rows(rows.file, rows.numbers[found.kept], rows.batch.filter(kept))
     for column in latest:
         if column.column.name not in source.lacks:
-            values = convert_or_refuse(column.column, usable, plan.candidates.id)
+            values = convert_or_refuse(column.column, usable, plan.candidates.id, source.numerals)
             column.add(pa.table({_ID: ids, _TIME: found.interactions["timestamp"], _VALUE: values}))
     return pc.unique(ids)
 

@@ -65,12 +65,12 @@ class InteractionPlan(Strict):
     @property
     def query_column(self) -> Column:
         """The query's id in the log."""
-        return Column(name=self.interactions.query_id)
+        return Column(name=self.interactions.query_id, type="id")
 
     @property
     def candidate_column(self) -> Column:
         """The candidate's id in the log."""
-        return Column(name=self.interactions.candidate_id)
+        return Column(name=self.interactions.candidate_id, type="id")
 
     @property
     def timestamp_column(self) -> Column | None:
@@ -162,7 +162,7 @@ class CandidatePlan(Strict):
     def of(cls, declaration: Declaration) -> CandidatePlan:
         """The plan a declaration asks for."""
         table = declaration.candidates
-        columns = {table.id: Column(name=table.id)}
+        columns = {table.id: Column(name=table.id, type="id")}
         if table.title:
             columns[table.title] = Column(name=table.title)
         for name, feature in table.features.items():

@@ -101,11 +101,11 @@ def _interactions_of(
     """
     moments: list[int] = []
 
-    def note_latest(rows: Rows) -> None:
+    def note_latest(rows: Rows, table: Table) -> None:
         column = plan.timestamp_column
         if column is None or not plan.interactions.timestamp.has_time:
             return
-        latest = pc.max(column.convert(rows.batch.column(column.name)).values).as_py()
+        latest = pc.max(column.convert(rows.batch.column(column.name), table.numerals).values).as_py()
         moments.extend([] if latest is None else [latest])
 
     knows_all = bool(plan.candidates.made_from) or plan.interactions.unknown_candidates == "stub"
@@ -139,14 +139,18 @@ def _attributes_of(plan: InteractionPlan, data_dir: str, query_id: str) -> dict[
     """The query's row of the queries table; None where it has none."""
     if plan.queries is None:
         return None
-    key = Column(name=plan.queries.id)
+    key = Column(name=plan.queries.id, type="id")
     others = [column for column in plan.attributes if column.name != key.name]
     ordering = plan.queries.ordering
     columns = list({c.name: c for c in (*([Column(name=ordering)] if ordering else []), *others)}.values())
     best, found = None, None
     files = table_files(plan.queries, data_dir, spans=1)
     for rows in _rows_of(plan.queries, files, [key, *(c for c in columns if c.name != key.name)], query_id):
-        new = newness(rows, ordering).to_numpy() if ordering else np.zeros(len(rows.numbers))
+        new = (
+            newness(rows, ordering, plan.queries.numerals).to_numpy()
+            if ordering
+            else np.zeros(len(rows.numbers))
+        )
         for row in range(len(new)):
             later = (
                 best is None or new[row] > best or (new[row] == best and plan.queries.duplicates == "last")
@@ -154,7 +158,9 @@ def _attributes_of(plan: InteractionPlan, data_dir: str, query_id: str) -> dict[
             if later:
                 best = new[row]
                 found = {
-                    column.name: column.convert(rows.batch.column(column.name)).values[row].as_py()
+                    column.name: column.convert(rows.batch.column(column.name), plan.queries.numerals)
+                    .values[row]
+                    .as_py()
                     for column in plan.attributes
                 }
     return found
@@ -165,14 +171,14 @@ def _rows_of(
     files: Sequence[str],
     columns: Sequence[Column],
     query_id: str,
-    note: Callable[[Rows], None] = lambda _: None,
+    note: Callable[[Rows, Table], None] = lambda _, __: None,
 ) -> Iterator[Rows]:
     """The rows whose first column is the query's id, never an empty batch; ``note`` is called with all."""
     names = [column.name for column in columns]
     check_columns(table, files, names)
     for file in files:
         for rows in read_batches(table, file, names):
-            note(rows)
+            note(rows, table)
             mine = pc.equal(columns[0].convert(rows.batch.column(names[0])).values, query_id)
             chosen = np.flatnonzero(pc.fill_null(mine, False).to_numpy(zero_copy_only=False))
             if len(chosen):

@@ -25,7 +25,7 @@ def read_candidate_ids(plan: InteractionPlan, files: Sequence[str]) -> pa.Array:
         UserError: See :func:`~components.ingest.files.tables.read_columns`.
     """
     key = plan.candidates.id
-    return read_columns(plan.candidates, files, [Column(name=key)], key)[key].combine_chunks()
+    return read_columns(plan.candidates, files, [Column(name=key, type="id")], key)[key].combine_chunks()
 
 
 def stub_ids(plan: InteractionPlan, log: Mapping[int, Sequence[str]], candidate_ids: pa.Array) -> pa.Array:
@@ -80,7 +80,7 @@ def attribute_batches(plan: InteractionPlan, number: int, file: str) -> Iterator
     """
     assert plan.queries is not None
     key = plan.queries.id
-    columns = [Column(name=key), *(column for column in plan.attributes if column.name != key)]
+    columns = [Column(name=key, type="id"), *(column for column in plan.attributes if column.name != key)]
     for rows in typed_batches(plan.queries, file, columns, key):
         owner = pa.repeat(pa.scalar(number, pa.int32()), rows.batch.num_rows)
         arrays = [*rows.batch.columns, owner, pa.array(rows.numbers, pa.int64())]

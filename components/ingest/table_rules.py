@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from components.ingest.conditions import DeclaredCondition, DeclaredScalar
+from components.ingest.files.numbers import Numerals
 from components.ingest.strict import Strict
 
 EVERY_COLUMN = "*"
@@ -75,6 +76,26 @@ class TableRules(Strict):
     where: dict[str, DeclaredCondition] = Field(
         default_factory=dict, description="Column to a condition; rows are kept where all of them hold."
     )
+    decimal: Literal[".", ","] = Field(
+        default=".", description="What text has before a number's fraction: `3.50` or `3,50`."
+    )
+    thousands: Literal["", ",", ".", " ", "'"] = Field(
+        default="", description="What text has between a number's groups of digits: `1,234` or `1 234`."
+    )
+
+    @model_validator(mode="after")
+    def _numerals_differ(self) -> Self:
+        if self.decimal == self.thousands:
+            raise ValueError(
+                f"found {self.decimal!r} for both decimal and thousands; expected two signs: a number "
+                f"such as 1{self.thousands}234 would have two meanings"
+            )
+        return self
+
+    @property
+    def numerals(self) -> Numerals:
+        """How text of these files writes numbers."""
+        return Numerals(self.decimal, self.thousands)
 
     @property
     def listing(self) -> Explode | None:

@@ -165,8 +165,8 @@ class _Checker:
         plan = self._plan
         if plan.interactions.cancellations:
             yield from self._cancellations()
-        yield from self._key("query", plan.query_column, "query id missing")
-        yield from self._key("candidate", plan.candidate_column, "candidate id missing")
+        yield from self._key("query", plan.query_column, "query id")
+        yield from self._key("candidate", plan.candidate_column, "candidate id")
         ids = self.values["candidate"]
         places = pc.index_in(ids, value_set=self._ids)
         unknown = _mask(pc.and_(pc.is_null(places), pc.is_valid(ids)))
@@ -194,23 +194,29 @@ class _Checker:
         declared = self._plan.interactions.cancellations
         if not any(name in self._source.lacks for name in declared):
             conditions = {name: parse_condition(value) for name, value in declared.items()}
-            found = all_held(conditions, {name: self._rows.batch.column(name) for name in declared})
+            found = all_held(
+                conditions, {name: self._rows.batch.column(name) for name in declared}, self._source.numerals
+            )
             self.cancels = found.holds
             for place, (name, condition) in enumerate(conditions.items()):
                 reason = f"the condition on {name!r} under 'cancellations' needs {expected_of(condition)}"
                 yield _Check(Column(name=name), found.first_wrong == place, reason, of_cancellations=True)
         self.values["cancels"] = pa.array(self.cancels)
 
-    def _key(self, field: str, column: Column, reason: str) -> Iterator[_Check]:
-        self.values[field], wrong = column.convert(self._cells(column))
-        yield _Check(column, wrong | _missing(self.values[field]), reason, of_cancellations=True)
+    def _key(self, field: str, column: Column, what: str) -> Iterator[_Check]:
+        cells = self._cells(column)
+        self.values[field], wrong = column.convert(cells)
+        if wrong.any():
+            yield _Check(column, wrong, column.reasons(cells, what), of_cancellations=True)
+        yield _Check(column, _missing(self.values[field]), f"{what} missing", of_cancellations=True)
 
     def _typed(self, field: str, column: Column, what: str, required: bool) -> Iterator[_Check]:
         cells = self._cells(column)
-        self.values[field], wrong = column.convert(cells)
+        numerals = self._source.numerals
+        self.values[field], wrong = column.convert(cells, numerals)
         of_all = field == "timestamp"
         if wrong.any():
-            yield _Check(column, wrong, column.reasons(cells, what), of_all)
+            yield _Check(column, wrong, column.reasons(cells, what, numerals), of_all)
         if required:
             yield _Check(column, _missing(self.values[field]), f"{what} missing", of_all)
 

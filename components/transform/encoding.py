@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
@@ -24,6 +25,7 @@ from components.ingest.features import (
     TimestampFeature,
     VocabularyFeature,
 )
+from serving.contract import MISSING_MOMENT
 
 Stream = Literal["query", "candidate"]
 
@@ -35,6 +37,7 @@ A value's last bit depends on its place in the batch, which decides whether a ve
 it, and a mean's on what is added up first; Beam chooses batches by how fast the machine is. Equal queries
 would differ, and two runs on the same data train different models.
 """
+_LEAST_NORMAL = float(np.finfo(np.float32).tiny)
 _WORD_SEPARATORS = r"[^\pL\pN]+"
 
 
@@ -127,7 +130,10 @@ def encode(name: str, feature: Feature, values: tf.Tensor | tf.SparseTensor, str
         case HashFeature():
             return tft.hash_strings(single(values, ""), feature.bins)
         case NumericFeature(scale="buckets"):
-            buckets = tft.bucketize(_sparse(values), feature.buckets, name=f"{stream}_{name}")
+            numbers = _sparse(values)
+            # The error that TensorFlow Transform's own bucketize takes.
+            quantiles = tft.quantiles(numbers.values, feature.buckets, min(1.0 / feature.buckets, 0.01))[0]
+            buckets = tft.apply_buckets(numbers, bucket_boundaries(quantiles, tft.min(numbers.values)))
             return single(buckets, tf.constant(feature.buckets, tf.int64))
         case NumericFeature():
             numbers = tf.cast(_sparse(values), _EXACT)
@@ -140,7 +146,7 @@ def encode(name: str, feature: Feature, values: tf.Tensor | tf.SparseTensor, str
             words = _words(single(values, ""))
             return _categories(words, stream, name, feature.top_k, feature.max_tokens)
         case TimestampFeature():
-            return cyclic_time(single(values, tf.constant(0, tf.int64)), feature)
+            return cyclic_time(single(values, tf.constant(MISSING_MOMENT, tf.int64)), feature)
         case EmbeddingFeature():
             return _vector(values, feature.dim)
     raise TypeError(f"feature {name!r}: no encoding for kind {feature!r}")
@@ -158,25 +164,44 @@ def apply_vocabulary(
     Unknown and empty values are hashed into the last ``oov_buckets`` integers.
     """
     return tft.compute_and_apply_vocabulary(
-        values, top_k=top_k, num_oov_buckets=oov_buckets, vocab_filename=vocabulary_name(stream, name)
+        _on_one_line(values),
+        top_k=top_k,
+        num_oov_buckets=oov_buckets,
+        vocab_filename=vocabulary_name(stream, name),
     )
+
+
+def _on_one_line(values: tf.Tensor | tf.SparseTensor) -> tf.Tensor | tf.SparseTensor:
+    """The strings with Unicode's pictures of line breaks instead of line breaks.
+
+    TensorFlow Transform leaves values with a line break out of a vocabulary, a value a line, without a word:
+    they would be unknown for ever.
+    """
+    if isinstance(values, tf.SparseTensor):
+        return values.with_values(_on_one_line(values.values))
+    for sign, picture in (("\n", "\u240a"), ("\r", "\u240d")):
+        values = tf.strings.regex_replace(values, sign, picture)
+    return values
 
 
 def cyclic_time(seconds: tf.Tensor, feature: TimestampFeature) -> tf.Tensor:
     """Sine and cosine of a moment's position in each declared cycle.
 
     Args:
-        seconds: int64 [batch] seconds since 1970-01-01 UTC.
+        seconds: int64 [batch] seconds since 1970-01-01 UTC, or ``MISSING_MOMENT``.
         feature: Says which cycles, and in what order.
 
     Returns:
-        float32 [batch, 2 x parts]: sine and cosine of the first part, then of the second, ...
+        float32 [batch, 2 x parts]: sine and cosine of the first part, then of the second, ...; zeros, the
+        middle of every circle, where the moment is ``MISSING_MOMENT``.
     """
+    present = tf.not_equal(seconds, MISSING_MOMENT)[:, tf.newaxis]
     columns = []
     for part in feature.parts:
         angle = 2 * math.pi * _position_in_cycle(seconds, part)
         columns += [tf.sin(angle), tf.cos(angle)]
-    return tf.cast(tf.stack(columns, axis=1), tf.float32)
+    encoded = tf.cast(tf.stack(columns, axis=1), tf.float32)
+    return tf.where(present, encoded, tf.zeros_like(encoded))
 
 
 def _position_in_cycle(seconds: tf.Tensor, part: str) -> tf.Tensor:
@@ -208,6 +233,27 @@ def _month_and_day(days: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     day = day_of_year - (153 * march_month + 2) // 5 + 1
     month = tf.where(march_month < 10, march_month + 3, march_month - 9)
     return month, day
+
+
+def bucket_boundaries(quantiles: tf.Tensor, least: tf.Tensor) -> tf.Tensor:
+    """Where quantile buckets begin.
+
+    A value that is more frequent than a bucket is wide is several quantiles at once, and all that is above it
+    would share its bucket. So of equal quantiles the second and further ones are moved just above the value;
+    and so is the first, where nothing is below it.
+
+    Args:
+        quantiles: float32 [buckets - 1], ascending values of the column.
+        least: float32, its least value.
+
+    Returns:
+        float32 [1, buckets - 1], ascending.
+    """
+    below = tf.concat([least[tf.newaxis], quantiles[:-1]], axis=0)
+    above = tf.math.nextafter(quantiles, tf.fill(tf.shape(quantiles), quantiles.dtype.max))
+    # Processors may take numbers as close to 0 as its neighbour for 0.
+    above = tf.where(tf.abs(above) < _LEAST_NORMAL, _LEAST_NORMAL, above)
+    return tf.where(tf.equal(quantiles, below), above, quantiles)[tf.newaxis]
 
 
 def _sparse(values: tf.Tensor | tf.SparseTensor) -> tf.SparseTensor:

@@ -53,7 +53,10 @@ def read_reference(declaration: Declaration, tables: list[FoundTable]) -> Refere
                 _read_candidates(declaration, plan, table, reference)
             elif table.name == QUERIES and table.readable and plan.queries is not None:
                 key = plan.queries.id
-                columns = [Column(name=key), *(column for column in plan.attributes if column.name != key)]
+                columns = [
+                    Column(name=key, type="id"),
+                    *(column for column in plan.attributes if column.name != key),
+                ]
                 reference.queries = read_columns(
                     plan.queries, table.files, columns, key, _teller(QUERIES, reference)
                 )

@@ -19,7 +19,7 @@ from components.ingest.features import (
     TimestampFeature,
     VocabularyFeature,
 )
-from components.transform.encoding import cyclic_time, encode, encoded_features
+from components.transform.encoding import bucket_boundaries, cyclic_time, encode, encoded_features
 
 FEATURES = {
     "colour": VocabularyFeature(kind="vocabulary"),
@@ -32,6 +32,8 @@ FEATURES = {
     "year": NumericFeature(kind="numeric", scale="buckets", buckets=2),
     "genres": MultivalentFeature(kind="multivalent", max_values=3),
     "title": TextFeature(kind="text", max_tokens=3),
+    "lines": VocabularyFeature(kind="vocabulary"),
+    "labels": MultivalentFeature(kind="multivalent", max_values=2),
     "added": TimestampFeature(kind="timestamp", parts=("hour_of_day", "month_of_year")),
 }
 DTYPES = {
@@ -53,6 +55,8 @@ ROWS = [
         "year": [1990.0],
         "genres": ["Drama", "War"],
         "title": ["The Big Sleep"],
+        "lines": ["u1\n"],
+        "labels": ["a\r\nb", "c"],
         "added": [0],
     },
     {
@@ -66,6 +70,8 @@ ROWS = [
         "year": [1991.0],
         "genres": ["Drama"],
         "title": ["big, BIG trouble in town"],
+        "lines": ["u1\r"],
+        "labels": ["a\nb"],
         "added": [6 * 3600],
     },
     {
@@ -79,6 +85,8 @@ ROWS = [
         "year": [2000.0],
         "genres": ["Drama", "War", "Western", "Comedy"],
         "title": ["Été"],
+        "lines": ["u1"],
+        "labels": ["a b"],
         "added": [86400 * 31],
     },
     {name: [] for name in FEATURES},
@@ -147,6 +155,40 @@ def test_buckets_are_quantiles_and_missing_has_its_own(transformed):
     assert codes[0] == 0
     assert codes[2] == 1
     assert codes[3] == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "buckets", "codes"),
+    [
+        ([0] * 93 + [5, 40, 500, 0.5, 2, 3, 4], 10, {0: 0, 500: 9, 0.5: 9}),
+        ([0] * 95 + [7] * 5, 2, {0: 0, 7: 1}),
+        ([9] * 95 + [1, 2, 3, 4, 5], 4, {9: 1, 5: 0}),
+        ([-5, -4] + [0] * 95 + [1e-30, 3], 5, {-5: 0, 0: 1, 1e-30: 4, 3: 4}),
+        ([1] * 50 + [2] * 30 + [3] * 20, 10, {1: 0, 2: 5, 3: 8}),
+        ([7] * 10, 4, {7: 0}),
+        (list(range(100)), 4, {0: 0, 24: 0, 26: 1, 51: 2, 99: 3}),
+    ],
+)
+def test_a_value_wider_than_a_bucket_has_one_of_its_own(values, buckets, codes):
+    # The quantiles as TensorFlow Transform's analyzer gives them, values of the column.
+    numbers = np.sort(np.array(values, np.float32))
+    quantiles = numbers[[len(numbers) * part // buckets for part in range(1, buckets)]]
+    boundaries = bucket_boundaries(tf.constant(quantiles), tf.constant(numbers[0]))
+    # As TensorFlow Transform assigns buckets.
+    found = np.searchsorted(boundaries[0], np.array(list(codes), np.float32), side="right").tolist()
+    assert found == list(codes.values())
+
+
+def test_values_with_line_breaks_are_known_and_differ(transformed):
+    codes = column(transformed, "lines").tolist()
+    assert sorted(codes) == [0, 1, 2, 3], "the last one, missing, is the unknown one"
+    labels = column(transformed, "labels")
+    assert len({labels[0][0], labels[1][0], labels[2][0], labels[0][1]}) == 4
+
+
+def test_a_missing_moment_is_no_moment(transformed):
+    assert not column(transformed, "added")[3].any()
+    assert column(transformed, "added")[0].tolist() == [0, 1, 0, 1], "1970-01-01 is one"
 
 
 def test_multivalent_is_padded_with_zero_and_cut_at_max_values(transformed):

@@ -15,12 +15,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.features import Feature
-from components.ingest.files.moments import TimeUnit, to_seconds
-from components.ingest.files.numbers import floats_as_text, is_number, parse_numbers, to_double
+from components.ingest.files.cell_bytes import bytes_of
+from components.ingest.files.moment_units import unit_hints
+from components.ingest.files.moments import Moments, TimeUnit, to_seconds
+from components.ingest.files.numbers import (
+    LARGEST,
+    PLAIN,
+    Numerals,
+    as_plain,
+    beyond_single,
+    floats_as_text,
+    is_number,
+    parse_numbers,
+    to_double,
+    ways_to_read,
+)
 from components.ingest.files.time_format import TimeFormat, time_format
 from components.ingest.strict import Strict
 
-ColumnType = Literal["string", "strings", "number", "moment", "numbers"]
+ColumnType = Literal["id", "string", "strings", "number", "moment", "numbers"]
 
 _TYPE_OF_KIND: dict[str, ColumnType] = {
     "vocabulary": "string",
@@ -32,6 +45,7 @@ _TYPE_OF_KIND: dict[str, ColumnType] = {
     "embedding": "numbers",
 }
 _ARROW_TYPES: dict[ColumnType, pa.DataType] = {
+    "id": pa.string(),
     "string": pa.string(),
     "strings": pa.list_(pa.string()),
     "number": pa.float64(),
@@ -40,12 +54,18 @@ _ARROW_TYPES: dict[ColumnType, pa.DataType] = {
 }
 
 
+_EXACT_BITS = {pa.float16(): 11, pa.float32(): 24, pa.float64(): 53}
+"""Whole numbers below two to this power are exact in a type of floating point."""
+_WHOLE = r"^([+-]?\d+)\.0+$"
+
+
 class Column(Strict):
     """One column to read: its declared name and what its cells must be.
 
-    ``string`` becomes an Arrow string, ``strings`` a list of strings (cut at ``separator``), ``number``
-    a double, ``moment`` an int64 of seconds since 1970, UTC (given in ``unit``, or as a date), ``numbers``
-    a list of exactly ``dim`` floats (cut at ``separator``).
+    ``id`` becomes an Arrow string, without the fraction where it is a whole number (``42.0`` is ``42``);
+    ``string`` an Arrow string, ``strings`` a list of strings (cut at ``separator``), ``number`` a double,
+    ``moment`` an int64 of seconds since 1970, UTC (given in ``unit``, or as a date), ``numbers`` a list of
+    exactly ``dim`` floats (cut at ``separator``).
     """
 
     name: str
@@ -72,9 +92,10 @@ class Column(Strict):
     def expected(self) -> str:
         """What a cell of this column must be, for an error message."""
         return {
+            "id": "an id in every row",
             "string": "text",
             "strings": f"values separated by {self.separator!r}, or a list of text",
-            "number": "a finite number, or nothing",
+            "number": f"a finite number (examples hold float32, up to {LARGEST:.1e}), or nothing",
             "moment": self._expected_moment,
             "numbers": f"{self.dim} finite numbers separated by {self.separator!r}, or a list of so many",
         }[self.type]
@@ -92,39 +113,73 @@ class Column(Strict):
     def _form(self) -> TimeFormat | None:
         return None if self.format is None else time_format(self.format)
 
-    def convert(self, cells: pa.Array) -> Converted:
+    def convert(self, cells: pa.Array, numerals: Numerals = PLAIN) -> Converted:
         """Converts the cells of this column.
 
         Args:
             cells: [n] Arrow array of any type, as read.
+            numerals: How the table's text writes numbers.
 
         Returns:
             [n] values of :attr:`arrow_type`, null where missing or wrong, and the [n] mask of those that
             are wrong.
         """
-        return _CONVERSIONS[self.type](self, _decoded(cells))
+        return _CONVERSIONS[self.type](self, _decoded(cells), numerals)
 
-    def reasons(self, cells: pa.Array, what: str) -> pa.Array:
+    def reasons(self, cells: pa.Array, what: str, numerals: Numerals = PLAIN) -> pa.Array:
         """Why cells are wrong.
 
         Args:
             cells: [n] Arrow array as given to :meth:`convert`.
             what: What the reasons call the column, such as "timestamp".
+            numerals: As given to :meth:`convert`.
 
         Returns:
             [n] strings; those of cells that are not wrong mean nothing.
         """
-        reasons = pa.repeat(f"{what} is not {self.expected}", len(cells))
+        cells = _decoded(cells)
+        if self.type in ("id", "string"):
+            return pa.repeat(f"{what} {_misfit(cells)}", len(cells))
+        reasons = pa.repeat(f"{what} is not {self.expected_of(cells, numerals)}", len(cells))
         if self.type != "moment":
             return reasons
-        cells = _decoded(cells)
-        moments = to_seconds(cells, self.unit, self.timezone, self._form)
-        hint = f": is the unit {self.unit!r} right?"
+        plain = self._plain(cells, numerals)
+        moments = to_seconds(plain, self.unit, self.timezone, self._form)
         for second, relation, outside in self._bounds(moments.seconds):
-            reason = f"{what} {relation} {_day(second)}"
-            hinted = pc.if_else(pa.array(moments.counted), reason + hint, reason)
-            reasons = pc.if_else(pa.array(outside), hinted, reasons)
-        return reasons
+            reasons = pc.if_else(pa.array(outside), f"{what} {relation} {_day(second)}", reasons)
+        return pc.binary_join_element_wise(reasons, self._unit_hints(plain, moments), "")
+
+    def _plain(self, cells: pa.Array, numerals: Numerals) -> pa.Array:
+        """[n] cells of moments, the numbers among them in the plain notation."""
+        as_they_are = self._form is not None or numerals == PLAIN or not _is_text(cells.type)
+        return cells if as_they_are else as_plain(cells, numerals)
+
+    def _unit_hints(self, cells: pa.Array, moments: Moments) -> pa.Array:
+        """[n] strings: what to say of the unit where a number is no moment; else empty."""
+        suspect = moments.counted & (moments.wrong | self._outside(moments.seconds))
+        hints = np.full(len(cells), "", object)
+        if suspect.any():
+            some = cells.filter(pa.array(suspect))
+            numbers, _ = parse_numbers(some) if _is_text(some.type) else to_double(some)
+            hints[suspect] = unit_hints(pc.fill_null(numbers, np.nan).to_numpy(), self.unit)
+        return pa.array(hints, pa.string())
+
+    def expected_of(self, cells: pa.Array, numerals: Numerals = PLAIN) -> str:
+        """What cells of this column must be, and what to do where some are not, for an error message.
+
+        Args:
+            cells: As given to :meth:`convert`; some are wrong.
+            numerals: As given to :meth:`convert`.
+        """
+        cells = _decoded(cells)
+        if self.type in ("id", "string") and not _is_text(cells.type):
+            return f"{self.expected}: the column {_misfit(cells)}"
+        advice = number_advice(cells, numerals) if self.type == "number" and _is_text(cells.type) else ""
+        return self.expected + advice
+
+    def _outside(self, seconds: pa.Array) -> np.ndarray:
+        """[n] mask of the moments that break a bound."""
+        return np.any([np.zeros(len(seconds), bool), *(out for _, _, out in self._bounds(seconds))], axis=0)
 
     def _bounds(self, seconds: pa.Array) -> list[tuple[int, str, np.ndarray]]:
         """Each bound of a moment, how it is broken, and the [n] mask of the moments that break it."""
@@ -170,17 +225,57 @@ def as_text(cells: pa.Array) -> pa.Array:
         return pa.array([None if cell is None else str(cell) for cell in cells.to_pylist()], pa.string())
 
 
-def _to_string(column: Column, cells: pa.Array) -> Converted:
+def number_advice(text: pa.Array, numerals: Numerals) -> str:
+    """Which keys of the table would read cells as numbers, in words; nothing where none would.
+
+    Args:
+        text: [n] strings of a column of numbers.
+        numerals: How the table is said to write numbers.
+    """
+    ways = ways_to_read(text)
+    if not ways or numerals in ways:
+        return ""
+    if PLAIN in ways:
+        return f" (this table is said to write numbers with {numerals.keys})"
+    meant = ", whichever is meant" if len(ways) > 1 else ""
+    return f"; set {' or '.join(way.keys for way in ways)} on the table{meant}"
+
+
+def _misfit(cells: pa.Array) -> str:
+    """What is wrong with cells that cannot be text."""
+    if _is_list(cells.type):
+        return "holds a list; expected one value a row"
+    if pa.types.is_nested(cells.type):
+        return "holds an object; expected one value a row"
+    return (
+        f"is a number that the column's type ({cells.type}) cannot hold to its last digit; expected text or "
+        "integers: write the column again as such"
+    )
+
+
+def _to_id(column: Column, cells: pa.Array, numerals: Numerals) -> Converted:
+    text, wrong = _to_string(column, cells, numerals)
+    if not (_is_text(cells.type) or pa.types.is_decimal(cells.type)) or b"." not in bytes_of(text)[0]:
+        return Converted(text, wrong)
+    return Converted(pc.replace_substring_regex(text, pattern=_WHOLE, replacement=r"\1"), wrong)
+
+
+def _to_string(column: Column, cells: pa.Array, numerals: Numerals) -> Converted:
     if pa.types.is_nested(cells.type):
         return _all_wrong(cells, pa.string())
+    wrong = np.zeros(len(cells), bool)
     if pa.types.is_floating(cells.type):
         cells = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
-    return Converted(_null_if_empty(as_text(cells)), np.zeros(len(cells), bool))
+        # Digits may be lost, so that two ids have become one; no table of ours can tell.
+        wrong = _mask(pc.greater_equal(pc.abs(cells), pa.scalar(2.0 ** _EXACT_BITS[cells.type], cells.type)))
+        if wrong.any():
+            cells = pc.if_else(pa.array(wrong), pa.scalar(None, cells.type), cells)
+    return Converted(_null_if_empty(as_text(cells)), wrong)
 
 
-def _to_strings(column: Column, cells: pa.Array) -> Converted:
+def _to_strings(column: Column, cells: pa.Array, numerals: Numerals) -> Converted:
     if not _is_list(cells.type):
-        text, wrong = _to_string(column, cells)
+        text, wrong = _to_string(column, cells, numerals)
         if wrong.any():
             return _all_wrong(cells, pa.list_(pa.string()))
         cells = pc.split_pattern(text, pattern=column.separator)
@@ -197,26 +292,31 @@ def _to_strings(column: Column, cells: pa.Array) -> Converted:
     return Converted(values, np.zeros(len(cells), bool))
 
 
-def _to_number(column: Column, cells: pa.Array) -> Converted:
+def _to_number(column: Column, cells: pa.Array, numerals: Numerals) -> Converted:
     if _is_text(cells.type):
-        return Converted(*parse_numbers(cells))
-    if not (is_number(cells.type) or pa.types.is_null(cells.type)):
+        numbers, wrong = parse_numbers(cells, numerals)
+    elif is_number(cells.type) or pa.types.is_null(cells.type):
+        numbers, wrong = to_double(cells)
+    else:
         return _all_wrong(cells, pa.float64())
-    return Converted(*to_double(cells))
+    beyond = beyond_single(numbers)
+    if beyond is None:
+        return Converted(numbers, wrong)
+    return Converted(pc.if_else(pa.array(beyond), pa.scalar(None, pa.float64()), numbers), wrong | beyond)
 
 
-def _to_moment(column: Column, cells: pa.Array) -> Converted:
+def _to_moment(column: Column, cells: pa.Array, numerals: Numerals) -> Converted:
     if pa.types.is_nested(cells.type):
         return _all_wrong(cells, pa.int64())
-    seconds, wrong, _ = to_seconds(cells, column.unit, column.timezone, column._form)
-    for _, _, outside in column._bounds(seconds):
-        if outside.any():
-            wrong = wrong | outside
-            seconds = pc.if_else(pa.array(outside), pa.scalar(None, pa.int64()), seconds)
+    seconds, wrong, _ = to_seconds(column._plain(cells, numerals), column.unit, column.timezone, column._form)
+    outside = column._outside(seconds)
+    if outside.any():
+        wrong = wrong | outside
+        seconds = pc.if_else(pa.array(outside), pa.scalar(None, pa.int64()), seconds)
     return Converted(seconds, wrong)
 
 
-def _to_numbers(column: Column, cells: pa.Array) -> Converted:
+def _to_numbers(column: Column, cells: pa.Array, numerals: Numerals) -> Converted:
     """Lists of one length: a null within is as wrong as a number too many."""
     if not _is_list(cells.type):
         if not (_is_text(cells.type) or pa.types.is_null(cells.type)):
@@ -227,7 +327,7 @@ def _to_numbers(column: Column, cells: pa.Array) -> Converted:
     wrong = _mask(pc.not_equal(pc.list_value_length(cells), column.dim))
     values = pc.list_flatten(cells)
     owners = pc.list_parent_indices(cells).to_numpy()
-    numbers, unreadable = _to_number(column, values)
+    numbers, unreadable = _to_number(column, values, numerals)
     single = pc.cast(numbers, pa.float32(), safe=False)
     useless = unreadable | ~_mask(pc.is_finite(single))
     wrong[owners[useless]] = True
@@ -265,7 +365,8 @@ def _is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
-_CONVERSIONS: dict[str, Callable[[Column, pa.Array], Converted]] = {
+_CONVERSIONS: dict[str, Callable[[Column, pa.Array, Numerals], Converted]] = {
+    "id": _to_id,
     "string": _to_string,
     "strings": _to_strings,
     "number": _to_number,

@@ -25,6 +25,7 @@ from components.ingest.conditions import (
 )
 from components.ingest.files.columns import Column, as_text
 from components.ingest.files.moments import to_seconds
+from components.ingest.files.numbers import PLAIN, Numerals
 
 
 class Held(NamedTuple):
@@ -55,8 +56,9 @@ class AllHeld(NamedTuple):
 class Cells:
     """A column's cells, as text, numbers and moments; each made when first asked for."""
 
-    def __init__(self, cells: pa.Array) -> None:
-        """Takes [n] cells of any type, as read."""
+    def __init__(self, cells: pa.Array, numerals: Numerals = PLAIN) -> None:
+        """Takes [n] cells of any type, as read, and how their text writes numbers."""
+        self._numerals = numerals
         self._cells = cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells
 
     def __len__(self) -> int:
@@ -87,7 +89,7 @@ class Cells:
     @cached_property
     def numbers(self) -> tuple[np.ndarray, np.ndarray]:
         """[n] doubles, NaN where there is none; and [n] bool, where something else is."""
-        values, wrong = Column(name="", type="number").convert(self._cells)
+        values, wrong = Column(name="", type="number").convert(self._cells, self._numerals)
         return values.to_numpy(zero_copy_only=False).astype(np.float64), wrong
 
     @cached_property
@@ -122,14 +124,17 @@ def held(condition: Condition, cells: Cells) -> Held:
     return _in_range(condition, cells)
 
 
-def all_held(conditions: Mapping[str, Condition], cells: Mapping[str, pa.Array]) -> AllHeld:
+def all_held(
+    conditions: Mapping[str, Condition], cells: Mapping[str, pa.Array], numerals: Numerals = PLAIN
+) -> AllHeld:
     """Where all of some conditions hold, one at least.
 
     Args:
         conditions: Column to its condition.
         cells: Column to its [n] cells.
+        numerals: How their text writes numbers.
     """
-    found = [held(condition, Cells(cells[name])) for name, condition in conditions.items()]
+    found = [held(condition, Cells(cells[name], numerals)) for name, condition in conditions.items()]
     fails = np.logical_or.reduce([~one.holds & ~one.wrong for one in found])
     wrong = np.array([one.wrong for one in found]) & ~fails
     first_wrong = np.where(wrong.any(axis=0), wrong.argmax(axis=0), -1)

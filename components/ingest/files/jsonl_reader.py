@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.ingest.declaration import Table
 from components.ingest.files.byte_streams import Progress, is_utf8, open_text, unmarked
+from components.ingest.files.cell_bytes import bytes_of
 from components.ingest.files.rows import FilePart, MalformedRow, Rows, shorten
 from components.ingest.files.text_check import LATIN_1_HINT, check_text
 from components.ingest.files.text_parts import text_parts
@@ -25,6 +27,7 @@ BLOCK_BYTES = 4 << 20
 """Bytes of a batch, rounded up to a whole line."""
 
 NAMED_FROM_ROWS = 1_000
+_BEYOND_INTEGERS = 2.0**63
 
 
 def expected(table: Table) -> str:
@@ -69,15 +72,16 @@ def read(table: Table, part: FilePart, columns: Sequence[str], progress: Progres
         progress: Is told how far it got.
     """
     for first, lines in _blocks(table, part):
-        objects, numbers, malformed = [], [], []
+        objects, sources, numbers, malformed = [], [], [], []
         for number, line in enumerate(lines, first):
             row, reason = _parse(line)
             if row is not None:
                 objects.append(row)
+                sources.append(line)
                 numbers.append(number)
             elif reason:
                 malformed.append(MalformedRow(number, _shown(line), reason))
-        rows = object_rows(part.file, objects, np.array(numbers, np.int64), columns, malformed)
+        rows = object_rows(part.file, objects, np.array(numbers, np.int64), columns, malformed, sources)
         yield check_text(rows, table.encoding, LATIN_1_HINT if is_utf8(table) else "")
         progress.row = first + len(lines) - 1
 
@@ -140,6 +144,7 @@ def object_rows(
     numbers: np.ndarray,
     columns: Sequence[str],
     malformed: list[MalformedRow],
+    lines: Sequence[bytes] = (),
 ) -> Rows:
     """Makes rows of objects.
 
@@ -149,14 +154,19 @@ def object_rows(
         numbers: [n] their rows' numbers.
         columns: Keys to take.
         malformed: Rows that could not be read; those whose cell does not fit its column are added.
+        lines: [n] what orjson read them from; none where the objects' integers are exact.
     """
     arrays = []
     kept = np.ones(len(objects), bool)
+    exact: list[dict[str, Any]] | None = None
     for name in columns:
         cells, misfits = typed_cells([row.get(name) for row in objects])
+        if lines and _rounded(cells, objects, name):
+            exact = exact or [json.loads(line) for line in lines]
+            cells, misfits = typed_cells([row.get(name) for row in exact])
         for place in misfits:
             if kept[place]:
-                cell = orjson.dumps(objects[place][name]).decode()
+                cell = json.dumps(objects[place][name], ensure_ascii=False, separators=(",", ":"))
                 reason = f"column {name!r} holds {_form(objects[place][name])}, unlike the rows near there"
                 malformed.append(MalformedRow(int(numbers[place]), shorten(cell) or "", reason))
                 kept[place] = False
@@ -165,6 +175,28 @@ def object_rows(
     if not kept.all():
         batch, numbers = batch.filter(pa.array(kept)), numbers[kept]
     return Rows(file, numbers, batch, tuple(malformed))
+
+
+def _rounded(cells: pa.Array, objects: list[dict[str, Any]], name: str) -> bool:
+    """Whether integers of more than 64 bits may be among a column's cells, which orjson makes doubles of.
+
+    Args:
+        cells: [n], as made of the objects' values.
+        objects: [n] as orjson read them.
+        name: The column's.
+    """
+    if pa.types.is_list(cells.type):
+        cells = cells.flatten()
+    if pa.types.is_floating(cells.type):
+        return bool(pc.any(pc.greater_equal(pc.abs(cells), _BEYOND_INTEGERS)).as_py())
+    # Text that looks like a double may have been one: numbers beside text are written as such.
+    if not pa.types.is_string(cells.type) or b"e+" not in bytes_of(cells)[0]:
+        return False
+    return any(
+        isinstance(value, float) and abs(value) >= _BEYOND_INTEGERS
+        for cell in (row.get(name) for row in objects)
+        for value in (cell if isinstance(cell, list) else [cell])
+    )
 
 
 def _form(cell: Any) -> str:
@@ -196,4 +228,8 @@ def _text(value: Any) -> str | None:
         return None
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
-    return orjson.dumps(value).decode() if not isinstance(value, float | int) else str(value).lower()
+    return (
+        json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        if not isinstance(value, float | int)
+        else str(value).lower()
+    )

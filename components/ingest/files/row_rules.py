@@ -63,7 +63,7 @@ class RowRules:
                 cells[name] = _cleaned(cells[name], self.table.clean[name])
             none = (*self.none.get(name, ()), *self.none.get(EVERY_COLUMN, ()))
             if none:
-                cells[name] = _without(cells[name], none)
+                cells[name] = _without(Cells(cells[name], self.table.numerals), cells[name], none)
         self._derive(cells)
         if self.table.listing:
             rows, cells = _exploded(rows, cells, self.table.listing)
@@ -81,7 +81,7 @@ class RowRules:
         batch = pa.RecordBatch.from_arrays([cells[name] for name in self.wanted], list(self.wanted))
         if not self.conditions:
             return replace(rows, batch=batch)
-        found = all_held(self.conditions, cells)
+        found = all_held(self.conditions, cells, self.table.numerals)
         if found.holds.all():
             return replace(rows, batch=batch)
         malformed = list(rows.malformed)
@@ -115,9 +115,9 @@ def _cleaned(cells: pa.Array, rule: Clean) -> pa.Array:
     return text
 
 
-def _without(cells: pa.Array, none: tuple[Scalar, ...]) -> pa.Array:
+def _without(read: Cells, cells: pa.Array, none: tuple[Scalar, ...]) -> pa.Array:
     """The cells, null where they are one of the values that stand for none."""
-    found = is_any(Cells(cells), none)
+    found = is_any(read, none)
     return pc.if_else(pa.array(found), pa.scalar(None, cells.type), cells) if found.any() else cells
 
 

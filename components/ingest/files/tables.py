@@ -19,6 +19,7 @@ from components.ingest.files.columns import Column, as_text
 from components.ingest.files.file_kinds import refuse_other_kinds
 from components.ingest.files.file_patterns import SpanFiles, as_glob, newest_spans
 from components.ingest.files.header_hints import first_filled_line, hint
+from components.ingest.files.numbers import Numerals
 from components.ingest.files.readers import reader_of
 from components.ingest.files.row_rules import RowRules
 from components.ingest.files.rows import FilePart, Rows, shorten
@@ -303,23 +304,23 @@ def typed_batches(table: Table, part: FilePart | str, columns: Sequence[Column],
         names = list(dict.fromkeys([*names, table.ordering]))
     for rows in read_batches(table, part, names):
         _refuse_malformed(rows)
-        arrays = [convert_or_refuse(column, rows, key) for column in columns]
-        arrays += [newness(rows, table.ordering)] if table.ordering else []
+        arrays = [convert_or_refuse(column, rows, key, table.numerals) for column in columns]
+        arrays += [newness(rows, table.ordering, table.numerals)] if table.ordering else []
         yield Rows(rows.file, rows.numbers, pa.record_batch(arrays, schema=schema), left_out=rows.left_out)
 
 
-def newness(rows: Rows, name: str) -> pa.Array:
+def newness(rows: Rows, name: str, numerals: Numerals) -> pa.Array:
     """[n] doubles, the greater the newer: numbers as they are, times as seconds; nothing is the oldest.
 
     Raises:
         UserError: For a cell that is neither.
     """
     cells = rows.batch.column(name)
-    numbers, others = Column(name=name, type="number").convert(cells)
+    numbers, others = Column(name=name, type="number").convert(cells, numerals)
     values = numbers.to_numpy(zero_copy_only=False).copy()
     if others.any():
         moments = Column(name=name, type="moment")
-        seconds, wrong = moments.convert(cells.filter(pa.array(others)))
+        seconds, wrong = moments.convert(cells.filter(pa.array(others)), numerals)
         if wrong.any():
             row = int(np.flatnonzero(others)[np.flatnonzero(wrong)[0]])
             raise UserError(
@@ -331,29 +332,31 @@ def newness(rows: Rows, name: str) -> pa.Array:
     return pa.array(np.where(np.isnan(values), -np.inf, values))
 
 
-def convert_or_refuse(column: Column, rows: Rows, key: str) -> pa.Array:
+def convert_or_refuse(column: Column, rows: Rows, key: str, numerals: Numerals) -> pa.Array:
     """The cells of a column, typed.
 
     Args:
         column: What they must be.
         rows: Hold them.
         key: Name of the column that must not be missing.
+        numerals: How text writes numbers.
 
     Raises:
         UserError: For the first that is wrong; names file, row, column and value.
     """
     cells = rows.batch.column(column.name)
-    values, wrong = column.convert(cells)
+    values, wrong = column.convert(cells, numerals)
+    missing = np.zeros(len(cells), bool)
     if column.name == key:
-        wrong = wrong | values.is_null().to_numpy(zero_copy_only=False)
-    if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
+        missing = values.is_null().to_numpy(zero_copy_only=False) & ~wrong
+    if (wrong | missing).any():
+        first = int(np.flatnonzero(wrong | missing)[0])
         value = as_text(cells.slice(first, 1))[0].as_py()
-        expected = "an id in every row" if column.name == key else column.expected
+        expected = column.expected_of(cells, numerals) if wrong[first] else "an id in every row"
         raise UserError(
             f"{rows.file}, row {rows.numbers[first]}, column {column.name!r}: found {shorten(value)!r}, "
-            f"expected {expected} ({int(wrong.sum())} such cells near there). Mend the file, or the "
-            "column's kind in domain.yaml."
+            f"expected {expected} ({int((wrong | missing).sum())} such cells near there). Correct the file, "
+            "or the column's kind in domain.yaml."
         )
     return values
 
