@@ -110,3 +110,11 @@ def test_a_domains_schemas_speak_of_the_users_columns_and_of_nothing_that_follow
         text = (SCHEMAS / name / f"{stream}.pbtxt").read_text()
         schema = text_format.Parse(text, schema_pb2.Schema())
         assert {feature.name for feature in schema.feature} == names
+
+
+@pytest.mark.parametrize(("name", "candidates"), [("movielens", 1_682), ("retail", 92_331)])
+def test_the_demos_catalogues_are_large_enough_for_their_scann_index(name, candidates):
+    assemble = load_domain(name).assemble
+    assert assemble.index == "scann"
+    assert assemble.exact_below <= candidates
+    assert assemble.ann_recall >= 0.98
