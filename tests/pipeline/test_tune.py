@@ -204,8 +204,8 @@ def test_a_trial_is_told_on_a_line():
     ("words", "code", "message"),
     [
         (["--apply", "--write", "x.yaml"], 2, "expected either --apply or --write FILE"),
-        (["--trials", "0"], 2, "0 is not in the range x>=1"),
-        (["--minutes", "0"], 2, "0.0 is not in the range x>0"),
+        (["--trials", "0"], 2, "0 is not in the range 1<=x<="),
+        (["--minutes", "0"], 2, "0.0 is not in the range 0<x<="),
         (["--set", "tune.range={}"], 1, "tune.range: there is no such key"),
     ],
 )
