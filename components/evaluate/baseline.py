@@ -14,22 +14,40 @@ from tfx.utils import io_utils, path_utils
 
 from serving.contract import is_version
 
+_MODEL_FILE = "saved_model.pb"
+
 
 def newest_version(base_directory: str) -> int | None:
     """Returns the greatest version in a serving directory; None without any, or without the directory.
 
     Which folders are versions, :func:`serving.contract.is_version` says.
     """
+    return max(_versions(base_directory), default=None)
+
+
+def newest_model(base_directory: str) -> int | None:
+    """Return the greatest version that holds a model: a folder whose files are gone serves nothing."""
+    return max(
+        (
+            version
+            for version in _versions(base_directory)
+            if fileio.exists(os.path.join(base_directory, str(version), _MODEL_FILE))
+        ),
+        default=None,
+    )
+
+
+def _versions(base_directory: str) -> list[int]:
     if not fileio.isdir(base_directory):
-        return None
+        return []
     # On object stores a listed directory's name ends in a slash.
     names = (str(name).rstrip("/") for name in fileio.listdir(base_directory))
-    return max((int(name) for name in names if is_version(name)), default=None)
+    return [int(name) for name in names if is_version(name)]
 
 
 def has_model(artifact: types.Artifact) -> bool:
     """Whether a Model artifact holds a SavedModel to serve."""
-    return fileio.exists(os.path.join(path_utils.serving_model_path(artifact.uri), "saved_model.pb"))
+    return fileio.exists(os.path.join(path_utils.serving_model_path(artifact.uri), _MODEL_FILE))
 
 
 class BaselineResolverSpec(ComponentSpec):
@@ -55,7 +73,7 @@ class Executor(base_executor.BaseExecutor):
         """
         baseline = artifact_utils.get_single_instance(output_dict["baseline"])
         destination = exec_properties["push_destination"]
-        version = newest_version(destination)
+        version = newest_model(destination)
         if version is None:
             fileio.makedirs(baseline.uri)
             return

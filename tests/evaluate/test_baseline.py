@@ -38,6 +38,14 @@ def test_the_newest_version_is_the_baseline_by_number_not_by_name(tmp_path):
     assert baseline.get_string_custom_property("pushed_version") == "10"
 
 
+def test_a_version_whose_files_are_gone_does_not_hide_the_model_before_it(tmp_path):
+    push(tmp_path / "serving", "9")
+    (tmp_path / "serving" / "10" / "variables").mkdir(parents=True)
+    assert newest_version(str(tmp_path / "serving")) == 10
+    baseline = resolve(tmp_path, tmp_path / "serving")
+    assert baseline.get_string_custom_property("pushed_version") == "9"
+
+
 @pytest.mark.parametrize("names", [[], ["tmp"], [".5.part"], [str(2**63)], ["20261130223944123456"]])
 def test_what_is_no_version_does_not_count(tmp_path, names):
     for name in names:
