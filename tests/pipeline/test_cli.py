@@ -49,7 +49,7 @@ def test_help_is_fast_and_imports_no_tensorflow():
         (["run", "--domain", TINY, "--set", "retrieval.epoch=1"], 1, "retrieval.epoch: there is no such key"),
         (["run", "--domain", TINY, "--source", "x.zip"], 1, "has no 'acquire' section"),
         (["recommend", "--domain", TINY, "--user", "ada"], 1, "no model has been pushed to"),
-        (["recommend", "--domain", TINY, "--user", "ada", "--k", "0"], 2, "0 is not in the range 1<=x<=100000"),
+        (["recommend", "--domain", TINY, "--user", "ada", "--k", "0"], 2, "0 is not in the range 1<=x<="),
         (["recommend", "--domain", TINY], 2, "expected either --user ID or --example"),
         (
             ["recommend", "--domain", TINY, "--user", "a", "--example"],
