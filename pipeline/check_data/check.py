@@ -16,6 +16,7 @@ from pipeline.check_data.advice import about_history, about_log, about_splits, a
 from pipeline.check_data.events import Events, log_facts, read_events
 from pipeline.check_data.feature_facts import feature_facts, shown_facts
 from pipeline.check_data.found_files import CANDIDATES, INTERACTIONS, QUERIES, FoundTable, find_tables
+from pipeline.check_data.nobodies import about_nobodies
 from pipeline.check_data.reference import Reference, read_reference
 from pipeline.check_data.report import FeatureFacts, Finding, Report, TableFacts
 from pipeline.check_data.schema_files import check_schema, told
@@ -141,9 +142,14 @@ def _features(
         columns += [(CANDIDATES, name, reference.catalogue[name]) for name in domain.candidates.features]
     if reference.queries is not None and domain.queries is not None:
         columns += [(QUERIES, name, reference.queries[name]) for name in domain.queries.features]
-    log, facts, findings = domain.interactions, [], []
+    log = domain.interactions
+    facts: list[FeatureFacts] = []
+    findings: list[Finding] = []
     if events is not None and events.kept.rows:
         kept = pa.Table.from_batches([interactions_of(batch) for batch in events.kept.batches])
+        findings += about_nobodies("interactions.query_id", log.query_id, kept["query"])
+        candidates = pa.chunked_array([events.ids.take(kept["candidate"].combine_chunks())])
+        findings += about_nobodies("interactions.candidate_id", log.candidate_id, candidates, alone=False)
         for name in log.context:
             place = "timestamp" if name == log.timestamp.column else context_field(name)
             columns.append((INTERACTIONS, name, kept[place]))
