@@ -25,6 +25,7 @@ _LOOKED_AT = 200_000
 _WORD_SEPARATORS = r"[^\pL\pN]+"
 _COVERED = 0.9
 _CUT = 0.1
+_FLAT = 0.01
 
 
 def feature_facts(
@@ -143,6 +144,8 @@ class _Look:
                 f"scale log1p takes every negative number for 0; found {below:,}, {least:g} "
                 "the least. Use z_score or buckets, or mend the column.",
             )
+        if feature.scale == "z_score" and distinct > 1:
+            self._say_if_flattened()
         if feature.scale == "buckets" and 1 < distinct < feature.buckets:
             self.say(
                 "suggestion",
@@ -150,6 +153,20 @@ class _Look:
                 "kind vocabulary would give each its own.",
             )
         return distinct, f"{least:g} … {most:g}"
+
+    def _say_if_flattened(self) -> None:
+        """Tells a few values so far away that standardising makes all others one."""
+        numbers = self._values.to_numpy().astype(np.float64)
+        low, high = np.quantile(numbers, [0.005, 0.995])
+        spread = numbers.std()
+        if low < high and high - low < _FLAT * spread:
+            furthest = float(numbers[np.abs(numbers - np.median(numbers)).argmax()])
+            self.say(
+                "warning",
+                f"a value of {furthest:g} is so far off that 99% of the others fall within {_FLAT:g} of "
+                "each other once standardised. Use scale log1p or buckets, or say under 'missing' of the "
+                f"table that it stands for none: missing: {{<column>: [{furthest:.15g}]}}.",
+            )
 
     def _multivalent(self, feature: MultivalentFeature) -> tuple[int, str]:
         counts = _counts(pc.list_flatten(self._values))
