@@ -26,6 +26,12 @@ _NOTABLE = 0.05
 _MUCH_COLD = 0.3
 _TOO_ALIKE = 0.99
 _SECONDS_PER_DAY = 86_400
+_ALIKE = {
+    "blanks around": "Set clean: {<the column>: {trim: true}} on both tables.",
+    "upper and lower case": "Set clean: {<the column>: {case: lower}} on both tables.",
+    "leading zeros": "Set clean: {<the column>: {leading_zeros: drop}} on both tables.",
+}
+"""What to do where ids of two tables differ in this."""
 
 
 def about_log(
@@ -68,7 +74,7 @@ def about_log(
         yield _warning(
             "interactions.candidate_id",
             f"id {found!r} is not in the catalogue, but {meant!r} is: "
-            f"the two tables write ids differently ({how}). Write them alike.",
+            f"the two tables write ids differently ({how}). {_ALIKE.get(how, 'Write them alike.')}",
         )
     if log.left_out == log.rows:
         yield _error("where", all_left_out("interactions", log.rows))
