@@ -27,6 +27,9 @@ import psutil
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+# Before this folder, which has a serving.py of its own.
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 USERS, ITEMS = 200_000, 50_000
 HISTORY = 50
 SECONDS_OF_A_YEAR = 365 * 86_400
