@@ -33,7 +33,7 @@ def check_schema(
     except UserError as error:
         return None, [Finding(level="error", about=path.name, message=str(error))]
     types, said = feature_types(features), {feature.name: feature for feature in given.feature}
-    findings = []
+    findings = _about_derived(path, [f.name for f in features if f.origin == "derived" and f.name in said])
     for feature in features:
         finding = _about_feature(path, feature, said.get(feature.name))
         findings += [finding] if finding else []
@@ -64,18 +64,25 @@ def told(schema: schema_pb2.Schema, features: Sequence[ExampleFeature]) -> froze
     return frozenset(name for name in {*declared, *types} if declared.get(name) != types.get(name))
 
 
+def _about_derived(path: Path, names: Sequence[str]) -> list[Finding]:
+    """What to say of features that ingestion derives and a schema describes all the same."""
+    if not names:
+        return []
+    return [
+        Finding(
+            level="warning",
+            about=path.name,
+            message=f"describes {', '.join(map(repr, names))}, which follow from domain.yaml: a run takes them "
+            "from there, whatever the schema says. Remove them from the schema.",
+        )
+    ]
+
+
 def _about_feature(path: Path, feature: ExampleFeature, said: schema_pb2.Feature | None) -> Finding | None:
     """What is wrong with what a schema says, or does not say, of a feature that the examples have."""
     wanted = _name(feature.schema.type)
     if feature.origin == "derived":
-        if said is None:
-            return None
-        return Finding(
-            level="warning",
-            about=path.name,
-            message=f"feature {feature.name!r} follows from domain.yaml, and a run takes it from there: what "
-            "the schema says of it counts for nothing. Remove the feature from the schema.",
-        )
+        return None
     if said is None:
         if feature.origin == "key":
             return None
