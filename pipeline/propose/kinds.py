@@ -99,7 +99,11 @@ def _of_moments(column: ColumnProfile) -> FeatureChoice:
         )
     return FeatureChoice(
         column,
-        {"kind": "timestamp", "parts": ["month_of_year"]},
+        {
+            "kind": "timestamp",
+            "parts": ["month_of_year"],
+            **({"format": moments.format} if moments.format else {}),
+        },
         f"times from {moments.shown()}",
         "only the season is kept; how long ago it was needs a number instead",
     )

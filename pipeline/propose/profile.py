@@ -18,7 +18,7 @@ from components.assemble.signature_names import is_filter_input, is_reserved
 from components.ingest.declaration import DERIVED
 from components.ingest.errors import UserError
 from components.ingest.files.columns import Column, as_text
-from components.ingest.files.numbers import MISSING_NUMBERS
+from components.ingest.files.numbers import MISSING_NUMBERS, PLAIN, Numerals, ways_to_read
 from pipeline.propose import words
 from pipeline.propose.edits import Edits, cleaned, without
 from pipeline.propose.given import GivenTable
@@ -244,7 +244,59 @@ def profile_table(given: GivenTable) -> TableProfile:
         column = profile_column(name, declared, sample.rows[name].combine_chunks())
         if not _numbers_the_rows(column):
             columns.append(column)
-    return _with_null_words(TableProfile(given, sample, tuple(columns)))
+    return _with_numerals(_with_null_words(TableProfile(given, sample, tuple(columns))))
+
+
+def _with_numerals(profile: TableProfile) -> TableProfile:
+    """The profile with text such as 3,50 read as numbers, where one way to write them fits all columns."""
+    ways = {c.declared: ways_to_read(c.present) for c in profile.columns if _writes_numbers(c)}
+    if not ways:
+        return profile
+    plain = [
+        c for c in profile.columns if c.shape == "number" and c.cells is not None and _is_text(c.cells.type)
+    ]
+    common = [
+        way
+        for way in next(iter(ways.values()))
+        if all(way in others for others in ways.values()) and all(_reads(way, c) for c in plain)
+    ]
+    if not common or PLAIN in common:
+        return profile
+    # Where semicolons separate the cells, commas are in the numbers.
+    way = next(
+        (w for w in common if (w.decimal == ",") == (profile.given.dialect.delimiter == ";")), common[0]
+    )
+    keys = {name: sign for name, sign in way._asdict().items() if sign != getattr(PLAIN, name)}
+    columns, shown = [], []
+    for column in profile.columns:
+        if column.declared in ways and column.cells is not None:
+            shown.append(f"{column.name} such as {column.present[0]}")
+            column = profile_column(column.name, column.declared, column.cells, way)
+        columns.append(column)
+    why = f"numbers are written so: {', '.join(shown)}"
+    if len(common) > 1:
+        others = " or ".join(other.keys for other in common if other is not way)
+        why += f"; {others} would fit as well"
+    edits = replace(profile.edits, numbers=keys, why={**profile.edits.why, "decimal, thousands": why})
+    return replace(profile, columns=tuple(columns), edits=edits)
+
+
+def _writes_numbers(column: ColumnProfile) -> bool:
+    """Whether a column of text holds numbers in another way than with a point."""
+    if column.shape != "text" or column.moments or words.IDS.intersection(column.words):
+        return False
+    some = column.present.slice(0, _FREQUENT)
+    if not len(some) or pc.any(pc.match_substring_regex(some, pattern=_LEADING_ZERO)).as_py():
+        return False
+    return any(_reads(way, column) for way in ways_to_read(some))
+
+
+def _reads(way: Numerals, column: ColumnProfile) -> bool:
+    """Whether nearly all cells of a column are numbers, written so."""
+    written = column.present if column.shape == "text" or column.cells is None else column.cells
+    cells = written.slice(0, _FREQUENT)
+    wrong = Column(name=column.name, type="number").convert(cells, way).wrong
+    return bool(wrong.mean() <= 1 - _NEARLY_ALL)
 
 
 def _with_null_words(profile: TableProfile) -> TableProfile:
@@ -331,16 +383,19 @@ def _identifier(name: str) -> str:
     return f"{plain}_" if keyword.iskeyword(plain) else plain
 
 
-def profile_column(name: str, declared: str, cells: pa.Array) -> ColumnProfile:
+def profile_column(name: str, declared: str, cells: pa.Array, numerals: Numerals = PLAIN) -> ColumnProfile:
     """Look at one column.
 
     Args:
         name: Its name in the file.
         declared: The name to declare.
         cells: [n] cells, of the file's type; all text for CSV.
+        numerals: How text writes numbers.
     """
     if pa.types.is_dictionary(cells.type):
         cells = cells.dictionary_decode()
+    if _is_text(cells.type):
+        return replace(_look_at_text(name, declared, cells, numerals), cells=cells)
     for fits, look in _LOOKS:
         if fits(cells.type):
             return replace(look(name, declared, cells), cells=cells)
@@ -359,23 +414,35 @@ def _plain(name: str, declared: str, shape: Shape, text: pa.Array, **more: objec
     return ColumnProfile(name, declared, shape, text, **given)  # type: ignore[arg-type]
 
 
-def _look_at_text(name: str, declared: str, cells: pa.Array) -> ColumnProfile:
+def _look_at_text(name: str, declared: str, cells: pa.Array, numerals: Numerals) -> ColumnProfile:
     text = Column(name=name).convert(cells).values
     absent = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(text)), value_set=_MISSING)
     there = text.filter(pc.and_(pc.is_valid(text), pc.invert(absent)))
     if not len(there):
         return _plain(name, declared, "text", text)
-    numbers, wrong = Column(name=name, type="number").convert(there)
+    numbers, wrong = Column(name=name, type="number").convert(there, numerals)
     zeros = pc.any(pc.match_substring_regex(there, pattern=_LEADING_ZERO)).as_py()
     share = 1 - wrong.mean()
     if share == 1 and not zeros:
         text = pc.if_else(absent, pa.scalar(None, pa.string()), text)
+        if not _is_plain(there):
+            # As numbers are written elsewhere: without currency, thousands or a decimal comma.
+            text = as_text(Column(name=name, type="number").convert(text, numerals).values)
         return _of_numbers(name, declared, numbers.to_numpy(), text)
     moments = find_moments(words_of(declared), there)
     if moments:
         return _plain(name, declared, "moment", text, moments=moments)
     odd = there.filter(pa.array(wrong)).unique().slice(0, 3).to_pylist() if share >= _NEARLY_ALL else ()
     return _plain(name, declared, "text", text, not_numbers=tuple(odd) if not zeros else ())
+
+
+def _is_plain(text: pa.Array) -> bool:
+    """Whether all cells are numbers in digits and a point."""
+    try:
+        pc.cast(text, pa.float64())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _look_at_numbers(name: str, declared: str, cells: pa.Array) -> ColumnProfile:
@@ -433,7 +500,6 @@ def _is_list(kind: pa.DataType) -> bool:
 
 _Look = Callable[[str, str, pa.Array], ColumnProfile]
 _LOOKS: tuple[tuple[Callable[[pa.DataType], bool], _Look], ...] = (
-    (_is_text, _look_at_text),
     (_is_number, _look_at_numbers),
     (_is_moment, _look_at_moments),
     (pa.types.is_boolean, _look_at_booleans),
