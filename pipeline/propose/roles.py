@@ -226,7 +226,7 @@ def _catalogue_of(
         able = [join for join in able if not _follows_from_an_item(join, log)]
     if not able:
         return None
-    best = max(able, key=lambda join: (join.leaning, join.rate, join.table.sample.total))
+    best = max(able, key=_evidence_of)
     rivals = [join for join in able if join is not best and join.leaning == best.leaning]
     if rivals:
         others = ", ".join(f"{join.table.given.label} by {join.column.name}" for join in rivals)
@@ -234,6 +234,11 @@ def _catalogue_of(
     elif best.leaning == 0:
         unsure["candidates"] = "no name says that these are the things to recommend; only the join does"
     return best
+
+
+def _evidence_of(join: Join) -> tuple[float, ...]:
+    """What speaks for a catalogue: names, the join, and how much it knows of its items."""
+    return join.leaning, round(join.rate, 2), len(join.table.columns), join.table.sample.total
 
 
 def _follows_from_an_item(join: Join, log: TableProfile) -> bool:
