@@ -72,8 +72,8 @@ def _about_derived(path: Path, names: Sequence[str]) -> list[Finding]:
         Finding(
             level="warning",
             about=path.name,
-            message=f"describes {', '.join(map(repr, names))}, which follow from domain.yaml: a run takes them "
-            "from there, whatever the schema says. Remove them from the schema.",
+            message=f"describes {', '.join(map(repr, names))}, which follow from domain.yaml: a run takes "
+            "them from there, whatever the schema says. Remove them from the schema.",
         )
     ]
 

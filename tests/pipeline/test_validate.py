@@ -527,7 +527,8 @@ def test_vectors_of_another_length_are_an_error_right_ones_are_described(shop, l
                                 'name: "post" type: BYTES presence { min_fraction: 1 }'), "error",
          "feature 'post' is not declared in domain.yaml, but must be present."),
         ("interactions.pbtxt", ('feature {', 'feature { name: "history" type: BYTES } feature {'), "warning",
-         "describes 'history', which follow from domain.yaml: a run takes them from there"),
+         "describes 'history', which follow from domain.yaml: a run takes them "
+         "from there"),
         ("interactions.pbtxt", ('feature {', 'feature { name: "stars" type: INT } feature {'), "error",
          "feature 'stars' has type INT; its examples hold FLOAT. Set type: FLOAT."),
         ("candidates.pbtxt", ('name: "pages" type: FLOAT float_domain { min: 1.0 }',
