@@ -51,7 +51,8 @@ def encode_lists(
     lists[:, ranked.shape[1] : ranked.shape[1] + head.shape[1]] = np.where(
         head == UNFILLED, 0, positives[head]
     )
-    chosen = np.where(held_out >= 0, positives[held_out], 0)
+    # Places that hold no row are negative, beyond the start of a small catalogue.
+    chosen = np.where(held_out >= 0, positives[np.maximum(held_out, 0)], 0)
     numbers = [held_out, chosen, *(np.full(len(ranked), n) for n in (positives.sum(), len(positives)))]
     return lists, np.stack(numbers, axis=1).astype(np.int64)
 

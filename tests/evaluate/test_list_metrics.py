@@ -123,3 +123,12 @@ def test_short_and_empty_lists_misses_and_nothing_held_out(seed):
 def test_of_nothing_there_is_no_mean():
     found = measured(np.empty((0, 10), int), np.empty(0, int), np.ones(5, int))
     assert all(math.isnan(value) for value in found.values())
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_catalogue_smaller_than_the_codes_for_no_row_can_be_measured(size):
+    held_out = np.array([0, OUTSIDE_CATALOGUE, NOTHING_HELD_OUT])
+    lists, numbers = encode_lists(np.zeros((3, size), np.int64), held_out, np.full(size, 7))
+    assert numbers[:, 0].tolist() == held_out.tolist()
+    assert numbers[:, 1].tolist() == [7, 0, 0]
+    assert lists[:, size:].max() == 7
