@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import numpy as np
@@ -26,6 +27,10 @@ _WORD_SEPARATORS = r"[^\pL\pN]+"
 _COVERED = 0.9
 _CUT = 0.1
 _FLAT = 0.01
+_WHOLE_WITH_FRACTION = r"^[+-]?\d+\.0+$"
+_SENTINEL_SHARE, _SENTINEL_DISTINCT, _SENTINEL_FAR = 0.005, 5, 3.0
+_SENTINEL = r"-1|-?9{3,}(?:\.9+)?|-?9{2,}0{2,}|-?(?:32768|32767|2147483647|2147483648)"
+"""How numbers that programs write for a missing one look."""
 
 
 def feature_facts(
@@ -107,6 +112,7 @@ class _Look:
             case VocabularyFeature():
                 return self._vocabulary(feature)
             case HashFeature():
+                self._say_if_integers_as_floats()
                 distinct = pc.count_distinct(self._values).as_py()
                 return distinct, f"{distinct:,} values in {feature.bins:,} bins"
             case NumericFeature():
@@ -124,6 +130,7 @@ class _Look:
     def _vocabulary(self, feature: VocabularyFeature) -> tuple[int, str]:
         counts = _counts(self._values)
         self._say_if_constant(len(counts))
+        self._say_if_integers_as_floats()
         covered = self._covered(counts, feature.top_k)
         if feature.top_k is None and len(counts) > max(1_000, 0.5 * len(self._values)):
             self.say(
@@ -137,6 +144,7 @@ class _Look:
         distinct = pc.count_distinct(self._values).as_py()
         least, most = (pc.min_max(self._values)[key].as_py() for key in ("min", "max"))
         self._say_if_constant(distinct)
+        self._say_if_sentinel()
         if feature.scale == "log1p" and least < 0:
             below = pc.sum(pc.less(self._values, 0)).as_py()
             self.say(
@@ -153,6 +161,36 @@ class _Look:
                 "kind vocabulary would give each its own.",
             )
         return distinct, f"{least:g} … {most:g}"
+
+    def _say_if_integers_as_floats(self) -> None:
+        """Tells text such as 25.0 throughout: it stays so, and a request that says 25 is not known."""
+        distinct = pc.unique(self._values)
+        if pc.all(pc.match_substring_regex(distinct, pattern=_WHOLE_WITH_FRACTION)).as_py():
+            seen = distinct[0].as_py()
+            self.say(
+                "warning",
+                f"holds whole numbers written as {seen!r}, as a program does where a column has gaps. They "
+                f"stay text as written: a request with {seen.split('.')[0]!r} is not known. Write the column "
+                "as integers.",
+            )
+
+    def _say_if_sentinel(self) -> None:
+        """Tells a number that comes again and again, far outside all others: it may stand for none."""
+        counted = pc.value_counts(self._values)
+        numbers = counted.field("values").to_numpy(zero_copy_only=False).astype(np.float64)
+        counts = counted.field("counts").to_numpy()
+        if len(numbers) < _SENTINEL_DISTINCT + 1:
+            return
+        order = np.argsort(numbers)
+        for at, others in ((order[0], order[1:]), (order[-1], order[:-1])):
+            value, share = numbers[at], counts[at] / counts.sum()
+            if share >= _SENTINEL_SHARE and counts[at] > 1 and _stands_apart(value, np.sort(numbers[others])):
+                self.say(
+                    "warning",
+                    f"{share:.1%} of its values are {value:.15g}, far from all others ("
+                    f"{numbers[others].min():g} … {numbers[others].max():g}): does it stand for none? If so, "
+                    f"say under 'missing' of the table missing: {{<column>: [{value:.15g}]}}.",
+                )
 
     def _say_if_flattened(self) -> None:
         """Tells a few values so far away that standardising makes all others one."""
@@ -219,6 +257,23 @@ class _Look:
                 f"would know {_COVERED:.0%}.",
             )
         return f", {covered:.0%} known with top_k {top_k:,}"
+
+
+def _stands_apart(value: float, others: np.ndarray) -> bool:
+    """Whether an extreme value is no likely member of the others.
+
+    Args:
+        value: Less or more than all others.
+        others: [m] different numbers, ascending.
+    """
+    low, high = others[0], others[-1]
+    gap = max(low - value, value - high)
+    if value == -1:
+        return bool(low >= 0)
+    if re.fullmatch(_SENTINEL, f"{value:.15g}"):
+        return bool(gap > high - low)
+    # Nothing but a number apart: years beside 0 are missing, prices beside 0 are gifts.
+    return value == 0 and low > 0 and bool(gap > _SENTINEL_FAR * (high - low))
 
 
 def _counts(values: pa.ChunkedArray | pa.Array) -> np.ndarray:

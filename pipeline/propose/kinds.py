@@ -185,7 +185,7 @@ def _categories(column: ColumnProfile, rows: int, why: str, doubt: str = "") -> 
             f"{why} in {rows:,} rows: one by one they would be learnt by heart",
             doubt or "how many bins; or leave it out",
         )
-    values = tuple(sorted(column.values.to_pylist())) if column.distinct <= LISTED_VALUES else ()
+    values = tuple(sorted(column.as_ingested.to_pylist())) if column.distinct <= LISTED_VALUES else ()
     return FeatureChoice(column, {"kind": "vocabulary"}, why, doubt, values)
 
 

@@ -93,6 +93,13 @@ class ColumnProfile:
         return self._counts[0]
 
     @property
+    def as_ingested(self) -> pa.Array:
+        """Distinct values as ingestion keeps a vocabulary's: text as it is written, 25.0 too."""
+        if self.cells is None:
+            return self.values
+        return pc.unique(Column(name=self.name).convert(self.cells).values).drop_null()
+
+    @property
     def counts(self) -> np.ndarray:
         """How often each of :attr:`values` comes."""
         return self._counts[1]

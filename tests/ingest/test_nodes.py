@@ -133,7 +133,7 @@ def test_a_domains_schemas_cover_its_declaration_with_types_transform_reads(doma
     types = {"string": "string", "strings": "string", "number": "float32", "moment": "int64"}
     interactions = {log.query_id: "string", log.candidate_id: "string", log.timestamp.column: "int64"}
     interactions |= {"history": "string", **({log.rating.column: "float32"} if log.rating else {})}
-    words = ("history", "history_action", "action")
+    words = ("history", "history_action", "action", "event_order")
     interactions |= {name: "float32" for name in DERIVED if name not in words}
     interactions |= {"action": "string"} if log.actions else {}
     interactions |= {"history_action": "string"} if declaration.history_actions else {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
-from pipeline.propose.profile import declared_names
+from pipeline.propose.profile import declared_names, profile_column
 from tests.pipeline.propose.raw_files import write
 from tests.pipeline.propose.test_roles import tables_of
 
@@ -74,3 +75,19 @@ def test_a_number_far_from_all_others_that_comes_again_is_missing(tmp_path, valu
     (table,) = tables_of([write(tmp_path / "items.csv", ["item", "age"], rows)])
     assert table.edits.missing == {"age": (value,)}
     assert table.column("age").numbers.min() == 20 and table.column("age").numbers.max() == 69
+
+
+@pytest.mark.parametrize(
+    ("cells", "kept"),
+    [
+        (["25.0", "49.0", None, "25.0"], ["25.0", "49.0"]),
+        (["1", "2", "2"], ["1", "2"]),
+        (["1.0", "NA", "2.0"], ["1.0", "2.0", "NA"]),
+        (["1,5", "2,5"], ["1,5", "2,5"]),
+        ([25.0, None, 49.0], ["25", "49"]),
+        ([True, False], ["false", "true"]),
+    ],
+)
+def test_a_schema_lists_values_as_ingestion_keeps_them(cells, kept):
+    column = profile_column("age", "age", pa.array(cells))
+    assert sorted(column.as_ingested.to_pylist()) == kept
