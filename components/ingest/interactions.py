@@ -226,10 +226,10 @@ def _check_outcome(summary: IngestionSummary, plan: InteractionPlan, uri: str) -
             kept,
             expected,
         )
-    if summary.left_out == summary.rows:
-        raise UserError(all_left_out(where, summary.rows))
         advice = _advice_on_times(plan, inside)
         raise error if advice is None else UserError(f"{error}\n{advice}.")
+    if summary.left_out == summary.rows:
+        raise UserError(all_left_out(where, summary.rows))
     if not summary.splits:
         raise UserError(
             f"{where}: all {summary.rows:,} rows are before 'since' ({log.since}). Expected some after it. "
