@@ -264,7 +264,6 @@ def _alike(unknown: Counter[str], ids: pa.Array) -> tuple[str, str, str] | None:
         "blanks around": pc.utf8_trim_whitespace,
         "upper and lower case": pc.utf8_lower,
         "leading zeros": lambda text: pc.utf8_ltrim(text, characters="0"),
-        "a trailing .0": lambda text: pc.replace_substring_regex(text, pattern=r"\.0$", replacement=""),
     }
     for how, normal in ways.items() if found else ():
         places = pc.index_in(normal(pa.array(found)), value_set=normal(ids)).to_pylist()
