@@ -20,7 +20,7 @@ export TF_USE_LEGACY_KERAS := 1
 # Importing TensorFlow and TFX without bytecode takes five times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test check lint format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -33,6 +33,18 @@ demo: setup ## run the whole pipeline on public data and recommend (DOMAIN=movie
 
 test: setup ## run every test (ARGS="-k history" narrows it)
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+# Tests that load neither TensorFlow nor TFX.
+FAST := tests/docs tests/ingest/files --ignore=tests/ingest/files/test_file_patterns.py \
+    tests/ingest/test_{cancellations,conditions,history,log_catalogue,partition,split}.py \
+    tests/pipeline/propose tests/pipeline/test_{settings,yaml_text}.py
+
+check: setup ## lint, types and the fast tests, in under a minute
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy & types=$$!
+	$(VENV)/bin/python -m pytest -n 0 --durations=0 --durations-min=2 $(FAST)
+	wait $$types
 
 lint: setup ## ruff, ruff format --check and mypy
 	$(VENV)/bin/ruff check .

@@ -8,14 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tensorflow as tf
 import yaml
-from tfx.types import artifact_utils, standard_artifacts
-from tfx.v1 import proto
 
-from components.ingest import candidates, interactions
 from components.ingest.declaration import Declaration
-from components.ingest.nodes import candidate_gen, interaction_gen
 
 TINY = Path(__file__).parent.parent / "fixtures" / "tiny"
 # Without an image TFX would build a package of this project for workers that there are not.
@@ -64,8 +59,11 @@ def shop(tmp_path: Path) -> Path:
     return directory
 
 
-def _execute(executor_class: Any, node: Any, uri: Path) -> standard_artifacts.Examples:
-    """Runs a node's executor as TFX would, after the driver."""
+def _execute(executor_class: Any, node: Any, uri: Path) -> Any:
+    """Runs a node's executor as TFX would, after the driver; returns the Examples artifact."""
+    # Here and below: TFX and TensorFlow take seconds to load; tests without executors need not wait for that.
+    from tfx.types import standard_artifacts
+
     examples = standard_artifacts.Examples()
     examples.uri = str(uri)
     uri.mkdir(parents=True)
@@ -79,6 +77,12 @@ def _execute(executor_class: Any, node: Any, uri: Path) -> standard_artifacts.Ex
 @pytest.fixture
 def ingest(tmp_path: Path) -> Callable[..., Path]:
     """Runs InteractionGen's executor; returns the artifact's directory."""
+    from tfx.types import artifact_utils
+    from tfx.v1 import proto
+
+    from components.ingest import interactions
+    from components.ingest.nodes import interaction_gen
+
     runs = iter(range(100))
 
     def run(data_dir: Path, declaration: Declaration | None = None) -> Path:
@@ -97,6 +101,8 @@ def ingest(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def ingest_candidates(tmp_path: Path) -> Callable[..., Path]:
     """Runs CandidateGen's executor; returns the artifact's directory."""
+    from components.ingest import candidates
+    from components.ingest.nodes import candidate_gen
 
     def run(data_dir: Path, declaration: Declaration | None = None) -> Path:
         uri = tmp_path / "CandidateGen" / "examples" / "1"
@@ -109,6 +115,7 @@ def ingest_candidates(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def read_split() -> Callable[[Path, str], list[dict[str, list]]]:
     """Reads a split as one dict an example: feature to list of values, bytes as text."""
+    import tensorflow as tf
 
     def read(uri: Path, split: str) -> list[dict[str, list]]:
         files = sorted(str(path) for path in (uri / f"Split-{split}").glob("*.gz"))
@@ -118,7 +125,7 @@ def read_split() -> Callable[[Path, str], list[dict[str, list]]]:
     return read
 
 
-def _values(example: tf.train.Example) -> dict[str, list]:
+def _values(example: Any) -> dict[str, list]:
     result = {}
     for name, feature in example.features.feature.items():
         kind = feature.WhichOneof("kind")
