@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.ingest.example_schema import candidate_features, interaction_features
@@ -16,6 +17,7 @@ from pipeline.check_data.advice import about_history, about_log, about_splits, a
 from pipeline.check_data.events import Events, log_facts, read_events
 from pipeline.check_data.feature_facts import feature_facts, shown_facts
 from pipeline.check_data.found_files import CANDIDATES, INTERACTIONS, QUERIES, FoundTable, find_tables
+from pipeline.check_data.id_forms import about_id_forms
 from pipeline.check_data.nobodies import about_nobodies
 from pipeline.check_data.reference import Reference, read_reference
 from pipeline.check_data.report import FeatureFacts, Finding, Report, TableFacts
@@ -150,6 +152,9 @@ def _features(
         findings += about_nobodies("interactions.query_id", log.query_id, kept["query"])
         candidates = pa.chunked_array([events.ids.take(kept["candidate"].combine_chunks())])
         findings += about_nobodies("interactions.candidate_id", log.candidate_id, candidates, alone=False)
+        queries = pc.unique(kept["query"])
+        findings += about_id_forms("interactions.query_id", log.query_id, queries)
+        findings += about_id_forms("interactions.candidate_id", log.candidate_id, events.ids)
         for name in log.context:
             place = "timestamp" if name == log.timestamp.column else context_field(name)
             columns.append((INTERACTIONS, name, kept[place]))
