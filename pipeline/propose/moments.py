@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.files.columns import Column
+from components.ingest.files.moments import EXCEL_1970, PER_SECOND, SECONDS_PER_DAY, TimeUnit
 from pipeline.propose import words
 from pipeline.propose.time_forms import find_form
 
-Unit = Literal["s", "ms", "us", "ns", "excel_days"]
-
-_PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()
 _LATEST = datetime(2060, 1, 1, tzinfo=UTC).timestamp()
 _OFFSET = r"(?i)(z|utc|gmt|[+-]\d\d:?(\d\d)?)\s*$"
 _LOOKED_AT = 20_000
-_DAY = 86_400
-_EXCEL_1970 = 25_569
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,7 @@ class Moments:
         unsure: What speaks against reading it so.
     """
 
-    unit: Unit | None
+    unit: TimeUnit | None
     first: int
     last: int
     days_only: bool
@@ -105,7 +100,7 @@ def find_moments(name_words: Sequence[str], cells: pa.Array) -> Moments | None:
 
 
 def _of_numbers(numbers: np.ndarray, named: bool, is_id: bool) -> Moments | None:
-    for unit, per_second in _PER_SECOND.items():
+    for unit, per_second in PER_SECOND.items():
         seconds = numbers / per_second
         low, high = np.quantile(seconds, [0.01, 0.99])
         if low < _EARLIEST or high >= _LATEST:
@@ -120,8 +115,8 @@ def _of_compact(numbers: np.ndarray, named: bool) -> Moments | None:
     if not named or not len(numbers):
         return None
     low, high = np.quantile(numbers, [0.01, 0.99])
-    if (low - _EXCEL_1970) * _DAY > _EARLIEST and (high - _EXCEL_1970) * _DAY < _LATEST:
-        return _moments("excel_days", np.floor((numbers - _EXCEL_1970) * _DAY + 0.5), True, named)
+    if (low - EXCEL_1970) * SECONDS_PER_DAY > _EARLIEST and (high - EXCEL_1970) * SECONDS_PER_DAY < _LATEST:
+        return _moments("excel_days", np.floor((numbers - EXCEL_1970) * SECONDS_PER_DAY + 0.5), True, named)
     if low < 19_000_101 or high > 99_991_231 or (numbers != np.floor(numbers)).any():
         return None
     return _written(pa.array(numbers.astype(np.int64)).cast(pa.string()), named)
@@ -158,13 +153,13 @@ def _evenly(count: int) -> pa.Array:
     return pa.array(np.unique(np.linspace(0, count - 1, _LOOKED_AT).astype(np.int64)))
 
 
-def _moments(unit: Unit | None, seconds: np.ndarray, has_offset: bool, named: bool) -> Moments | None:
+def _moments(unit: TimeUnit | None, seconds: np.ndarray, has_offset: bool, named: bool) -> Moments | None:
     if not len(seconds):
         return None
     low, high = np.quantile(seconds, [0.01, 0.99])
     if low < _EARLIEST or high >= _LATEST:
         return None
-    days_only = bool((seconds % _DAY == 0).all())
+    days_only = bool((seconds % SECONDS_PER_DAY == 0).all())
     return Moments(
         unit,
         int(seconds.min()),

@@ -6,17 +6,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from components.ingest.files.moments import TimeUnit
+from components.ingest.files.moments import EXCEL_1970, PER_SECOND, SECONDS_PER_DAY, TimeUnit
 
 _LATEST_YEAR = 2100
 _EARLIEST_YEAR = 1990
-_SECONDS_PER_DAY = 86_400
-_EXCEL_EPOCH_DAYS = 25_569
-"""Days from 1899-12-30, Excel's day 0, to 1970-01-01."""
 _TICKS_PER_SECOND, _TICKS_EPOCH_SECONDS = 10_000_000, 62_135_596_800
 """.NET's ticks, and the seconds from the year 1 to 1970."""
 _DAY_NUMBERS = (19_000_000, 22_000_000)
-_PER_SECOND: dict[str, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def unit_hints(numbers: np.ndarray, unit: TimeUnit) -> np.ndarray:
@@ -48,14 +44,14 @@ def _meanings(numbers: np.ndarray, unit: TimeUnit) -> list[tuple[str, np.ndarray
     """Other readings in words, and the [n] seconds since 1970 they give; NaN where none."""
     ticks = numbers / _TICKS_PER_SECOND - _TICKS_EPOCH_SECONDS
     found = [(".NET's ticks (100 ns since the year 1; convert them)", ticks)]
-    found += [(other, numbers / per) for other, per in _PER_SECOND.items() if other != unit]
+    found += [(other, numbers / per) for other, per in PER_SECOND.items() if other != unit]
     low, high = _DAY_NUMBERS
     days = np.where((numbers >= low) & (numbers < high), numbers, np.nan)
     found.append(("a day written YYYYMMDD (format: '%Y%m%d')", _written_days(days)))
     if unit != "excel_days":
-        excel = (numbers - _EXCEL_EPOCH_DAYS) * _SECONDS_PER_DAY
+        excel = (numbers - EXCEL_1970) * SECONDS_PER_DAY
         found.append(("a spreadsheet's day number (unit: excel_days)", excel))
-    found.append(("days since 1970 (convert them)", numbers * _SECONDS_PER_DAY))
+    found.append(("days since 1970 (convert them)", numbers * SECONDS_PER_DAY))
     return found
 
 
@@ -65,7 +61,7 @@ def _written_days(numbers: np.ndarray) -> np.ndarray:
     year, month, day = months // 100, months % 100, numbers % 100
     real = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     since_1970 = (year - 1970) * 365.2425 + (month - 1) * 30.44 + day
-    return np.where(real, since_1970 * _SECONDS_PER_DAY, np.nan)
+    return np.where(real, since_1970 * SECONDS_PER_DAY, np.nan)
 
 
 def _years(seconds: np.ndarray) -> np.ndarray:

@@ -21,9 +21,11 @@ from components.ingest.files.time_format import RFC2822, YEAR_FIRST, TimeFormat,
 
 TimeUnit = Literal["s", "ms", "us", "ns", "excel_days"]
 
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-_SECONDS_PER_DAY = 86_400
-_EXCEL_1970 = 25_569
+PER_SECOND: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+"""Units of time that numbers count in, and how many of each a second has."""
+SECONDS_PER_DAY = 86_400
+EXCEL_1970 = 25_569
+"""Days from 1899-12-30, Excel's day 0, to 1970-01-01."""
 _LATEST_SECOND = 253_402_300_799  # 9999-12-31: anything later is a mistaken unit, not a time
 _OFFSET = r"\d[T ]\d\d.*([zZ]|[+-]\d\d(:?\d\d)?)\s*$"
 _FREQUENT = ("%Y-%m-%d %H:%M:%S UTC", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d")
@@ -58,7 +60,7 @@ def to_seconds(cells: pa.Array, unit: TimeUnit, timezone: str, form: TimeFormat 
     if form is not None:
         return _written(cells, form, timezone)
     if pa.types.is_integer(cells.type) and unit != "excel_days":
-        seconds = _floor_divide(pc.cast(cells, pa.int64(), safe=False), _PER_SECOND[unit])
+        seconds = _floor_divide(pc.cast(cells, pa.int64(), safe=False), PER_SECOND[unit])
         return _in_calendar(seconds, _none(cells), ~_none(cells))
     if is_number(cells.type) or pa.types.is_null(cells.type):
         return _of_numbers(*to_double(cells), unit)
@@ -112,10 +114,10 @@ def _frequent(text: pa.Array, timezone: str) -> Moments | None:
 def _of_numbers(numbers: pa.Array, wrong: np.ndarray, unit: TimeUnit) -> Moments:
     if unit == "excel_days":
         # Days have no double for most moments; half a millisecond is more than they are off.
-        exact = pc.multiply(pc.subtract(numbers, float(_EXCEL_1970)), float(_SECONDS_PER_DAY))
+        exact = pc.multiply(pc.subtract(numbers, float(EXCEL_1970)), float(SECONDS_PER_DAY))
         seconds = pc.floor(pc.add(exact, 0.0005))
     else:
-        seconds = pc.floor(pc.divide(numbers, float(_PER_SECOND[unit])))
+        seconds = pc.floor(pc.divide(numbers, float(PER_SECOND[unit])))
     too_far = _mask(pc.greater(pc.abs(seconds), float(_LATEST_SECOND)))
     seconds = pc.cast(pc.if_else(pa.array(too_far), pa.scalar(None, pa.float64()), seconds), pa.int64())
     return Moments(seconds, wrong | too_far, ~_none(numbers))
@@ -124,7 +126,7 @@ def _of_numbers(numbers: pa.Array, wrong: np.ndarray, unit: TimeUnit) -> Moments
 def _of_timestamps(cells: pa.Array, timezone: str) -> pa.Array:
     if pa.types.is_date(cells.type):
         cells = pc.cast(cells, pa.timestamp("s"))
-    per_second = _PER_SECOND[cells.type.unit]
+    per_second = PER_SECOND[cells.type.unit]
     if cells.type.tz is None and timezone != "UTC":
         cells = _localised(cells, timezone)
     return _floor_divide(pc.cast(cells, pa.int64()), per_second)
