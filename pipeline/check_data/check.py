@@ -14,6 +14,7 @@ from components.ingest.example_schema import candidate_features, interaction_fea
 from components.ingest.plan import InteractionPlan
 from components.ingest.validation import context_field, interactions_of
 from pipeline.check_data.advice import about_history, about_log, about_splits, about_times, about_titles
+from pipeline.check_data.currency import about_currencies
 from pipeline.check_data.events import Events, log_facts, read_events
 from pipeline.check_data.feature_facts import feature_facts, shown_facts
 from pipeline.check_data.found_files import CANDIDATES, INTERACTIONS, QUERIES, FoundTable, find_tables
@@ -73,7 +74,7 @@ def check_data(
     if events is not None:
         report, of_events = _with_events(domain, reference, events, report)
         findings += of_events
-    findings += [*of_features, *of_schemas]
+    findings += [*of_features, *about_currencies(declaration, tables), *of_schemas]
     if loading.ident is not None:
         tell("comparing values with the schemas")
         loading.join()
