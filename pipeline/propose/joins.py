@@ -23,6 +23,8 @@ _CLEAN_UPS: tuple[dict[str, Any], ...] = (
     {"leading_zeros": "drop"},
     {"trim": True, "case": "lower"},
 )
+_AS_GOOD = 0.05
+"""Tables whose shares of joined rows differ by less than this join alike."""
 _MOST_REPEATED = 0.9
 """A column with more different values than this share of its rows names events, not what they are about."""
 _FEW_ROWS = 200
@@ -107,8 +109,17 @@ def find_joins(log: TableProfile, tables: Sequence[TableProfile]) -> list[Join]:
                 for key in table.nearly_keys
                 for join in _joins_by(log, table, key, key.values)
             ]
-        joins += found
+        joins += _without_chance(found)
     return sorted(joins, key=lambda join: -join.strength)
+
+
+def _without_chance(joins: Sequence[Join]) -> list[Join]:
+    """The joins of one table; where names say which column it is about, only those by names.
+
+    Small integers fit any column: a table of movies has each movieId, and so it has each userId below 700.
+    """
+    named = [join for join in joins if join.names_alike == 1]
+    return named or list(joins)
 
 
 def _joins_by(log: TableProfile, table: TableProfile, key: ColumnProfile, values: pa.Array) -> list[Join]:
@@ -194,9 +205,16 @@ def _names_alike(column: ColumnProfile, table: TableProfile, key: ColumnProfile)
 
 
 def pick_joins(joins: Sequence[Join]) -> list[Join]:
-    """The strongest joins, each column and each table once."""
+    """The strongest joins, each column and each table once; of like ones, that which describes most."""
     picked: list[Join] = []
     for join in joins:
-        if all(join.column is not other.column and join.table is not other.table for other in picked):
-            picked.append(join)
+        if any(join.column is other.column or join.table is other.table for other in picked):
+            continue
+        free = [other for other in joins if all(other.table is not taken.table for taken in picked)]
+        alike = [other for other in free if other.column is join.column and _as_good(other, join)]
+        picked.append(max(alike, key=lambda other: (other.table.described, other.strength)))
     return picked
+
+
+def _as_good(join: Join, best: Join) -> bool:
+    return join.names_alike >= best.names_alike and join.rate >= best.rate - _AS_GOOD

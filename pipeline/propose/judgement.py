@@ -123,6 +123,11 @@ def _source_actions(logs: Sequence[TableProfile]) -> Judgement | None:
     )
 
 
+def is_action(name: str) -> bool:
+    """Whether a name says what happened, such as ``purchases``."""
+    return _known_weight(name) is not None
+
+
 def _known_weight(action: str) -> float | None:
     said = {*words_of(action), action.lower().replace("_", "").replace("-", "")}
     return next((weight for weight, names in words.ACTION_WEIGHTS if said & names), None)

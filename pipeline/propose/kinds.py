@@ -232,9 +232,9 @@ def _vector_in_text(column: ColumnProfile) -> FeatureChoice | None:
 def _several_values(column: ColumnProfile) -> FeatureChoice | None:
     """A multivalent feature, if cutting the cells leaves few values that come again and again."""
     cells = column.values.slice(0, _LOOKED_AT)
-    if len(cells) < 8:
-        return None
-    for separator in SEPARATORS:
+    recurring = column.distinct < 0.5 * len(column.present)
+    # Bars separate values and nothing else, however few cells there are to see it by.
+    for separator in SEPARATORS if len(cells) >= 8 else ("|",) if recurring else ():
         parts = pc.split_pattern(pc.utf8_trim_whitespace(cells), pattern=separator)
         counts = pc.list_value_length(parts).to_numpy()
         if (counts > 1).mean() < 0.1:
@@ -243,9 +243,10 @@ def _several_values(column: ColumnProfile) -> FeatureChoice | None:
         distinct = single.filter(pc.not_equal(single, "")).unique()
         # A space also separates the words of a text: there it must leave far fewer values.
         bound = 0.2 if separator == " " else 0.5
+        bound = math.inf if separator == "|" and recurring else bound
         if len(distinct) > bound * len(cells) or (separator == " " and len(distinct) > 1000):
             continue
-        width = int(max(2, np.quantile(counts, 0.95)))
+        width = math.ceil(max(2, np.quantile(counts, 0.95)))
         values = tuple(sorted(distinct.to_pylist())) if len(distinct) <= LISTED_VALUES else ()
         return FeatureChoice(
             column,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.propose.joins import repeated_columns
+from pipeline.propose.given import GivenTable
+from pipeline.propose.joins import Join, repeated_columns
 from pipeline.propose.profile import ColumnProfile, TableProfile
 
 _WIDE = 12
@@ -52,19 +53,41 @@ def wide_matrix(table: TableProfile) -> str | None:
     if len(numbers) < max(_WIDE, 0.8 * len(rest)):
         return None
     name, given = first.name or "index", table.given
-    reader = (
-        "read_parquet(file)"
-        if given.format == "parquet"
-        else f"read_csv(file, sep={given.dialect.delimiter!r}, encoding={given.dialect.encoding!r})"
-    )
     return (
         f"{given.label} is a matrix: one row for each {name}, one column for each of {len(rest):,} items "
         f"({', '.join(column.name for column in numbers[:3])}, ...). Expected one row an interaction. "
         "Write it so:\n"
-        f'  python -c "import pandas; file = {given.files[0]!r}; pandas.{reader}.melt(id_vars={name!r}, '
-        "var_name='item', value_name='rating').dropna().query('rating != 0')"
+        f'  python -c "import pandas; file = {given.files[0]!r}; {_reader(given, "file")}'
+        f".melt(id_vars={name!r}, var_name='item', value_name='rating').dropna().query('rating != 0')"
         ".to_csv('interactions.csv', index=False)\"\n"
         "  and give interactions.csv. (If 0 is a rating in it, leave .query(...) out.)"
+    )
+
+
+def merge_command(log: TableProfile, join: Join, names: Sequence[str]) -> str:
+    """The command that adds columns of a joined table to the log, in ``merged.csv``."""
+    theirs = f"{_reader(join.table.given)}[{list(names)!r}]"
+    by = f"left_on={join.column.name!r}, right_on={join.key.name!r}"
+    if join.column.name == join.key.name:
+        by = f"on={join.key.name!r}"
+    return (
+        f'python -c "import pandas; {_reader(log.given)}.merge({theirs}, {by}, '
+        "how='left').to_csv('merged.csv', index=False)\""
+    )
+
+
+def _reader(given: GivenTable, file: str = "") -> str:
+    """The pandas expression that reads a table, its cells as they are written."""
+    file = file or repr(given.files[0])
+    if given.format == "parquet":
+        return f"pandas.read_parquet({file})"
+    if given.format == "jsonl":
+        return f"pandas.read_json({file}, lines=True)"
+    if given.format == "json":
+        return f"pandas.read_json({file})"
+    text = "" if file == "file" else ", dtype=str"
+    return (
+        f"pandas.read_csv({file}, sep={given.dialect.delimiter!r}, encoding={given.dialect.encoding!r}{text})"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import math
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,6 +30,8 @@ Shape = Literal["integer", "number", "text", "boolean", "moment", "list", "vecto
 
 _MISSING = pa.array([*MISSING_NUMBERS])
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_CLOCK = r"^\s*\d{1,2}:\d\d(:\d\d(\.\d+)?)?\s*([AaPp]\.?[Mm]\.?)?\s*$"
+_NAMED = words.QUERIES | words.VISITS | words.CANDIDATES
 _LEADING_ZERO = r"^\s*-?0\d"
 _NEARLY_ALL = 0.98
 _MOST_GAPS = 0.6
@@ -117,9 +120,23 @@ class ColumnProfile:
         )
 
     @property
+    def is_row_name(self) -> bool:
+        """Whether every row has a word of its own, as an id does: titles have spaces."""
+        return self.is_key and bool(self.words_per_cell.mean() < 1.5)
+
+    @property
     def could_be_id(self) -> bool:
         """Whether the cells could name something, be it in most rows."""
-        return self.shape in ("integer", "text") and self.moments is None and self.missing_share <= _MOST_GAPS
+        able = self.shape in ("integer", "text") and self.moments is None
+        return able and self.missing_share <= _MOST_GAPS and not self.is_clock
+
+    @cached_property
+    def is_clock(self) -> bool:
+        """Whether the cells are times of day, such as 08:06."""
+        if self.shape not in ("text", "moment") or not len(self.present) or self.moments:
+            return False
+        some = self.present.slice(0, 2000)
+        return bool(pc.mean(pc.match_substring_regex(some, pattern=_CLOCK)).as_py() >= _NEARLY_ALL)
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -152,7 +169,7 @@ class TableProfile:
 
         Titles may all differ, too, but with a space in them they are no ids.
         """
-        able = [c for c in self.columns if c.is_key and c.moments is None and c.words_per_cell.mean() < 1.5]
+        able = [c for c in self.columns if c.is_row_name and c.moments is None]
         return tuple(column for column in able if self._stays_key(column))
 
     @cached_property
@@ -166,6 +183,17 @@ class TableProfile:
             and column.missing_share < 0.01
             and column.distinct >= _NEARLY_KEY * len(column.text)
             and column.words_per_cell.mean() < 1.5
+        )
+
+    @cached_property
+    def described(self) -> int:
+        """How many columns say something of the rows: neither ids nor the same in all rows."""
+        return sum(
+            column.shape != "empty"
+            and column.distinct > 1
+            and not words.IDS.intersection(column.words)
+            and not column.is_row_name
+            for column in self.columns
         )
 
     def with_clean(self, column: ColumnProfile, rules: dict[str, object], why: str) -> TableProfile:
@@ -379,8 +407,27 @@ def _free(name: str) -> str:
 
 def words_of(name: str) -> tuple[str, ...]:
     """The words of a name, lower case, singular: ``userIds`` gives user, id."""
-    words = re.findall(r"[^\W_\d]+", _CAMEL.sub("_", name))
-    return tuple(re.sub(r"(?<=[^s])s$", "", word.lower()) for word in words)
+    plain = unicodedata.normalize("NFKD", name)
+    plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
+    found = re.findall(r"[^\W_\d]+", _CAMEL.sub("_", plain))
+    return tuple(part for word in found for part in _parts_of(word.lower()))
+
+
+def _parts_of(word: str) -> tuple[str, ...]:
+    """The parts of a compound whose parts are known, singular: ``kundennr`` gives kunden, nr."""
+    for end in words.SUFFIXES:
+        rest = word.removesuffix(end)
+        if rest != word and (rest in _NAMED or _singular(rest) in _NAMED):
+            return (_singular(rest), end)
+    for end in words.HEADS:
+        rest = word.removesuffix(end)
+        if rest != word and len(rest) >= 3:
+            return (rest, end)
+    return (_singular(word),)
+
+
+def _singular(word: str) -> str:
+    return re.sub(r"(?<=[^s])s$", "", word)
 
 
 def _identifier(name: str) -> str:

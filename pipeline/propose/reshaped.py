@@ -17,7 +17,6 @@ from pipeline.propose.profile import ColumnProfile, TableProfile, profile_column
 
 _NEARLY_ALL = 0.95
 _LISTED = r"^\s*\S+-[01](\s+\S+-[01])*\s*$"
-_CLOCK = r"^\s*\d{1,2}:\d\d(:\d\d(\.\d+)?)?\s*([AaPp]\.?[Mm]\.?)?\s*$"
 _SENTINELS = (-1, -9, -99, -999, -9999, -99999, -999999, 999, 9999, 99999, 999999, 9999999, 99999999)
 _FAR = 5.0
 
@@ -79,7 +78,7 @@ def _lists_clicks(column: ColumnProfile) -> bool:
 def _with_moment_of_two(profile: TableProfile) -> TableProfile:
     """The table with one column more for a day and a clock that stand in two."""
     days = [c for c in profile.columns if c.moments and c.moments.days_only and c.shape == "moment"]
-    clocks = [c for c in profile.columns if _is_clock(c)]
+    clocks = [c for c in profile.columns if c.is_clock]
     if not days or not clocks:
         return profile
     day, clock = days[0], clocks[0]
@@ -95,13 +94,6 @@ def _with_moment_of_two(profile: TableProfile) -> TableProfile:
     edits = replace(profile.edits, derive={name: rule}, why={**profile.edits.why, "derive": why})
     rest = tuple(replace(c, moments=None) if c is day else c for c in profile.columns)
     return replace(profile, columns=(*rest, column), edits=edits)
-
-
-def _is_clock(column: ColumnProfile) -> bool:
-    if column.shape not in ("text", "moment") or not len(column.present) or column.moments:
-        return False
-    some = column.present.slice(0, 2000)
-    return bool(pc.mean(pc.match_substring_regex(some, pattern=_CLOCK)).as_py() >= _NEARLY_ALL)
 
 
 def _sentinels(column: ColumnProfile) -> tuple[int, ...]:

@@ -20,13 +20,26 @@ from pipeline.propose.joins import (
     reconciled,
     repeated_columns,
 )
-from pipeline.propose.no_roles import no_log, no_query, wide_matrix
+from pipeline.propose.judgement import find_judgement, is_action
+from pipeline.propose.no_roles import merge_command, no_log, no_query, wide_matrix
 from pipeline.propose.profile import ColumnProfile, TableProfile
-from pipeline.propose.who_what import LogColumns, Who, head, is_person, item_of, log_columns, who_of
+from pipeline.propose.who_what import (
+    LogColumns,
+    Who,
+    head,
+    is_amount,
+    is_named_visit,
+    is_person,
+    item_of,
+    log_columns,
+    who_of,
+)
 
 _SAME_THINGS = 0.5
 _ORDERS = frozenset({"timeframe", "time", "order", "seq", "sequence", "step", "offset", "position"})
 _NO_TIES = 0.9
+_DENSE = 0.2
+"""Integers that fill so much of their range name nothing by themselves: any small number is among them."""
 _FREQUENT = 20
 _OF_NOBODY = 0.02
 _OF_ONE = 0.2
@@ -104,15 +117,21 @@ def find_roles(tables: Sequence[TableProfile], chosen: Chosen | None = None) -> 
     if who is None:
         raise UserError(no_query(log, tables))
     log, who = _without_nobody(log, who)
+    if who.is_visit and not chosen.user:
+        who = replace(
+            who, unsure="; ".join(filter(None, (who.unsure, _who_elsewhere(log, who.column, joins))))
+        )
     if queries is None:
         queries = next((join for join in picked if join.column is who.column and join is not catalogue), None)
     evidence["interactions.query_id"] = who.evidence
     unsure["interactions.query_id"] = who.unsure
-    more = _more_logs(log, tables, (who.column, candidate, timestamp), catalogue)
+    more, others = _more_logs(log, tables, (who.column, candidate, timestamp), catalogue)
     used = [log, *more, *([catalogue.table] if catalogue else []), *([queries.table] if queries else [])]
     files = {file for table in used for file in table.given.files}
     unused = tuple(
-        (table, _why_unused(table, joins)) for table in tables if not files & set(table.given.files)
+        (table, others.get(table.given.label) or _why_unused(table, joins, catalogue))
+        for table in tables
+        if not files & set(table.given.files)
     )
     order = _order_column((log, *more), who, timestamp)
     return Roles(
@@ -294,6 +313,22 @@ def _who(
     return who_of(columns, item)
 
 
+def _who_elsewhere(log: TableProfile, visit: ColumnProfile, joins: Sequence[Join]) -> str:
+    """Where a table with a row for each visit says who made it: the command that adds that to the log."""
+    for join in joins:
+        people = [column for column in join.table.columns if is_person(column) and column.could_be_id]
+        if join.column is not visit or not people:
+            continue
+        names = [join.key.name, people[0].name, *(c.name for c in join.table.columns if c.moments)]
+        theirs = join.table.given.label
+        return (
+            f"{people[0].name} in {theirs} says who made each {visit.name}; the log does not, so nobody "
+            f"comes back in it. This adds it to the log; give init merged.csv in the place of "
+            f"{log.given.label} and {theirs}:\n  {merge_command(log, join, names)}"
+        )
+    return ""
+
+
 def _without_nobody(log: TableProfile, who: Who) -> tuple[TableProfile, Who]:
     """The log and the column of who without ids that stand for nobody, such as -1 in a tenth of the rows."""
     column = who.column
@@ -359,9 +394,13 @@ def _more_logs(
     tables: Sequence[TableProfile],
     keys: tuple[ColumnProfile, ColumnProfile, ColumnProfile | None],
     catalogue: Join | None,
-) -> list[TableProfile]:
-    """The other tables of the log, their key columns declared under the main one's names."""
-    more = []
+) -> tuple[list[TableProfile], dict[str, str]]:
+    """The other tables of the log, their key columns declared under the main one's names.
+
+    Returns:
+        The tables, and of those that are like the log but no part of it the label to the reason.
+    """
+    more, others = [], {}
     query, candidate, timestamp = keys
     for table in tables:
         if table is log or (catalogue and table.given.files == catalogue.table.given.files):
@@ -377,13 +416,50 @@ def _more_logs(
             when = None
         elif when is None:
             continue
+        if reason := _another_matter(table, log, keys):
+            others[table.given.label] = reason
+            continue
         if "header" in table.given.dialect.keys:
             table = _apart(table, {item.name, who.name, *([when.name] if when else [])})
         for column, declared in ((item, candidate), (who, query), (when, timestamp)):
             if column is not None and declared is not None and column.declared != declared.declared:
                 table = _declared_as(table, column.name, declared.declared)
         more.append(table)
-    return more
+    return more, others
+
+
+def _another_matter(
+    table: TableProfile,
+    log: TableProfile,
+    keys: tuple[ColumnProfile, ColumnProfile, ColumnProfile | None],
+) -> str:
+    """Why a table with the log's keys is no part of the log; empty where it is one.
+
+    Sources share one rating and one column of actions: a table without them would cost the log its own.
+    """
+    if is_action(log.given.stem) and is_action(table.given.stem):
+        return ""
+    judged = find_judgement([log], [column for column in keys if column])
+    column = judged.rating or judged.action_column
+    theirs = {other.declared.lower() for other in table.columns}
+    if column is not None and column.declared.lower() not in theirs:
+        what = "rating" if judged.rating else "action"
+        return (
+            f"it has who, what and when, but no {what} as {log.given.label} has in {column.name}; as a "
+            "second source "
+            f"it would take the {what} from all rows. To use it, add a column {column.name} to it"
+        )
+    ours = {other.declared.lower() for other in log.columns}
+    texts = [c.name for c in table.columns if c.declared.lower() not in ours and _is_written(c)]
+    if texts and not is_action(table.given.stem):
+        return f"its {', '.join(texts)} holds what people wrote: other events than those of {log.given.label}"
+    return ""
+
+
+def _is_written(column: ColumnProfile) -> bool:
+    """Whether the cells are people's own words: many different ones, of more than a word."""
+    several = len(column.words_per_cell) and column.words_per_cell.mean() >= 1.5
+    return column.shape == "text" and column.moments is None and column.distinct > 20 and bool(several)
 
 
 def _declared_as(table: TableProfile, name: str, declared: str) -> TableProfile:
@@ -406,7 +482,7 @@ def _same(
     column: ColumnProfile, table: TableProfile, values: pa.Array, but: ColumnProfile | None = None
 ) -> ColumnProfile | None:
     """The table's column of the same things: by its name, else by its values."""
-    able = [c for c in table.columns if c.could_be_id and c is not but]
+    able = [c for c in table.columns if c.could_be_id and c is not but and not is_amount(c)]
     for other in able:
         if other.declared == column.declared:
             return other
@@ -414,9 +490,20 @@ def _same(
     for other in able:
         rate = pc.mean(pc.is_in(other.present, value_set=values)).as_py() if len(other.present) else 0.0
         lean = leaning(other.words) * (1 if leaning(column.words) >= 0 else -1)
-        if rate >= _SAME_THINGS and other.distinct >= 2:
+        if column.shape == "integer" and (lean < 0 or is_named_visit(other) != is_named_visit(column)):
+            continue
+        if rate >= _SAME_THINGS and other.distinct >= 2 and not _by_chance(column, other, values):
             found.append((lean, rate, -table.columns.index(other), other))
     return max(found, key=lambda item: item[:3])[3] if found else None
+
+
+def _by_chance(column: ColumnProfile, other: ColumnProfile, values: pa.Array) -> bool:
+    """Whether one column's integers may be among the other's for being small, not for meaning the same."""
+    if column.shape != "integer" or set(column.words) & set(other.words) - {"id"}:
+        return False
+    span = column.numbers.max() - column.numbers.min() + 1
+    dense = column.distinct >= _DENSE * span
+    return bool(dense and other.distinct < _SAME_THINGS * len(values))
 
 
 def _when(table: TableProfile, timestamp: ColumnProfile | None) -> ColumnProfile | None:
@@ -429,10 +516,15 @@ def _when(table: TableProfile, timestamp: ColumnProfile | None) -> ColumnProfile
     return best[0] if best else None
 
 
-def _why_unused(table: TableProfile, joins: Sequence[Join]) -> str:
+def _why_unused(table: TableProfile, joins: Sequence[Join], catalogue: Join | None) -> str:
     if is_long_form(table):
         return _long_form_advice(table)
     joined = next((join for join in joins if join.table is table and join.names_alike), None)
+    if joined and catalogue and joined.column is catalogue.column:
+        return (
+            f"joins the log by {joined.column.name}, as {catalogue.table.given.label} does, which says more "
+            f"of each; --catalogue {table.given.label} takes it"
+        )
     if joined:
         return f"joins the log by {joined.column.name}, which is neither who nor what"
     if table.keys:

@@ -89,7 +89,9 @@ def print_proposal(console: Console, proposal: Proposal, folder: Path, remarks: 
     if proposal.unsure:
         console.print("[bold]Unsure[/bold] (each stands in domain.yaml, too)")
         for key, doubt in proposal.unsure:
-            _bullet(console, f"[cyan]{escape(key)}[/cyan]: {escape(doubt)}", is_markup=True)
+            said, *commands = doubt.split("\n")
+            shown = "\n".join([f"[cyan]{escape(key)}[/cyan]: {escape(said)}", *commands])
+            _bullet(console, shown, is_markup=True)
     console.print()
     for path in ("domain.yaml", "interactions.pbtxt", "candidates.pbtxt"):
         console.print(f"wrote  {folder / path}", highlight=False, markup=False, soft_wrap=True)
@@ -184,5 +186,9 @@ def _examples(column: ColumnProfile) -> str:
 
 def _bullet(console: Console, text: str, is_markup: bool = False) -> None:
     hanging = Table.grid(padding=(0, 1, 0, 0))
-    hanging.add_row(" -", text if is_markup else escape(text))
+    said, *commands = text.split("\n")
+    hanging.add_row(" -", said if is_markup else escape(said))
     console.print(hanging, highlight=False)
+    for command in commands:
+        # Unbroken, so that it can be copied.
+        console.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)

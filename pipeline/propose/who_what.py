@@ -80,7 +80,7 @@ class LogColumns:
 
 def log_columns(log: TableProfile, timestamp: ColumnProfile | None, seconds: pa.Array | None) -> LogColumns:
     """The columns of a log that could name who or what."""
-    able = [column for column in repeated_columns(log) if column is not timestamp and not _is_amount(column)]
+    able = [column for column in repeated_columns(log) if column is not timestamp and not is_amount(column)]
     return LogColumns(log, seconds, tuple(able))
 
 
@@ -101,11 +101,11 @@ def is_named_visit(column: ColumnProfile) -> bool:
     return named in words.VISITS or any(named == f"{word}number" for word in words.VISITS)
 
 
-def _is_amount(column: ColumnProfile) -> bool:
-    """Whether the name says that numbers count or judge."""
+def is_amount(column: ColumnProfile) -> bool:
+    """Whether the name says that numbers count or judge, or that cells are times or amounts."""
     if column.shape != "integer":
-        return False
-    said = words.NO_RATINGS | words.RATINGS | words.POSITIONS
+        return head(column) in words.TIMES | words.QUANTITIES
+    said = words.NO_RATINGS | words.RATINGS | words.POSITIONS | words.TIMES
     return head(column) in said and not words.IDS.intersection(column.words)
 
 

@@ -213,3 +213,86 @@ def test_a_matrix_is_refused_with_the_command_that_makes_a_log_of_it_and_that_wo
 def test_a_table_without_a_role_says_why(tmp_path: Path, generator: Generator, label: str, why: str):
     unused = {table.given.label: reason for table, reason in roles_of(generator(tmp_path)).unused}
     assert why in unused[label]
+
+
+def _ratings(folder: Path, extra: str = "rating") -> list[Path]:
+    """Ratings of movies by integer ids, three tables about the movies, and tags without a rating."""
+    chance = random.Random(5)
+    grades = range(40, 4000) if extra == "watched" else [1, 2.5, 4, 5]
+    rows = [
+        [chance.randrange(1, 60), chance.randrange(1, 90), chance.choice(grades), 1_300_000_000 + at]
+        for at in range(2000)
+    ]
+    tags = [
+        [chance.randrange(1, 60), chance.randrange(1, 90), f"seen, {at % 40}", 1_300_000_000 + at]
+        for at in range(200)
+    ]
+    movies = [[at, f"A Movie {at}", chance.choice(["Drama", "Drama|War", "War"])] for at in range(1, 90)]
+    return [
+        write(folder / "links.csv", ["movieId", "imdbId"], [[at, f"0{at * 37}"] for at in range(1, 90)]),
+        write(folder / "movies.csv", ["movieId", "title", "genres"], movies),
+        write(folder / "log.csv", ["userId", "movieId", extra, "timestamp"], rows),
+        write(folder / "tags.csv", ["userId", "movieId", "tag", "timestamp"], tags),
+    ]
+
+
+@pytest.mark.parametrize("extra", ["rating", "stars", "watched"])
+def test_a_table_of_other_events_or_of_ids_only_takes_no_place_from_a_better_one(tmp_path: Path, extra: str):
+    roles = roles_of(_ratings(tmp_path, extra))
+    assert named(roles) == ("userId", "movieId", "timestamp", "movies.csv")
+    assert [log.given.label for log in roles.logs] == ["log.csv"]
+    assert roles.queries is None
+    unused = {table.given.label: reason for table, reason in roles.unused}
+    assert "movies.csv does" in unused["links.csv"]
+    assert ("rating" if extra != "watched" else "what people wrote") in unused["tags.csv"]
+
+
+@pytest.mark.parametrize(
+    ("who", "what", "day", "clock", "amount"),
+    [
+        ("Kundennr", "Artikelnr", "Kaufdatum", "Uhrzeit", "Menge"),
+        ("Kunde", "Produktnummer", "Bestelldatum", "Zeit", "Anzahl"),
+        ("client", "produit", "date", "heure", "quantité"),
+        ("cliente", "artículo", "fecha", "hora", "cantidad"),
+        ("klantnr", "artikelnr", "datum", "tijd", "aantal"),
+        ("utente", "prodotto", "data", "ora", "quantità"),
+        ("utilizador", "produto", "data", "hora", "quantidade"),
+    ],
+)
+def test_clock_times_and_amounts_are_never_who_and_other_languages_name_people(
+    tmp_path: Path, who: str, what: str, day: str, clock: str, amount: str
+):
+    chance = random.Random(6)
+    rows = [
+        [
+            f"K{chance.randrange(40)}", f"{chance.randrange(60):04d}",
+            f"{chance.randrange(1, 29):02d}.03.2023",
+            f"{chance.randrange(8, 22):02d}:{chance.randrange(60):02d}", chance.randrange(1, 30),
+        ]
+        for _ in range(900)
+    ]  # fmt: skip
+    header = [clock, amount, who, what, day]
+    log = write(tmp_path / "log.csv", header, [[r[3], r[4], r[0], r[1], r[2]] for r in rows], ";")
+    found = named(roles_of([log]))
+    assert found[:2] == (who, what)
+
+
+def test_the_user_of_a_visit_in_another_table_is_told_with_the_command_that_joins_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    chance = random.Random(7)
+    lines = [[order, chance.randrange(1, 200), at] for order in range(1, 400) for at in range(1, 5)]
+    orders = [[order, chance.randrange(1, 80), order % 9 + 1, f"{order % 24:02d}"] for order in range(1, 400)]
+    goods = [[at, f"A thing {at}", at % 7] for at in range(1, 200)]
+    files = [
+        write(tmp_path / "lines.csv", ["order_id", "product_id", "cart_position"], lines),
+        write(tmp_path / "orders.csv", ["order_id", "user_id", "order_number", "order_hour_of_day"], orders),
+        write(tmp_path / "products.csv", ["product_id", "product_name", "aisle"], goods),
+    ]
+    roles = roles_of(files)
+    assert named(roles) == ("order_id", "product_id", None, "products.csv")
+    assert [log.given.label for log in roles.logs] == ["lines.csv"]
+    command = roles.unsure["interactions.query_id"].split('python -c "')[1].removesuffix('"')
+    monkeypatch.chdir(tmp_path)
+    exec(compile(command, "advice", "exec"), {})
+    assert roles_of([tmp_path / "merged.csv", files[2]]).query.name == "user_id"
