@@ -11,6 +11,8 @@ FILTER = "filter_"
 CANDIDATE_IDS = "candidate_ids"
 SCORES = "scores"
 EMBEDDING = "embedding"
+LINE_BREAKS = {"\n": "\u240a", "\r": "\u240d"}
+"""What stands for a line break in a vocabulary, which holds a value a line."""
 MISSING_MOMENT = -(2**63)
 """A moment (int64 seconds since 1970 UTC) that is not known: 0 is one, in 1970."""
 

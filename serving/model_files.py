@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
+from serving.contract import LINE_BREAKS
 from serving.errors import ModelError
 from serving.loaded_model import DESCRIPTION_FILE, EXTRA
 
@@ -109,8 +110,13 @@ class ModelFiles:
         """
         file = self.path / "assets" / name
         try:
-            return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+            # Not splitlines, which also cuts at what Unicode calls the end of a line.
+            text = file.read_text(encoding="utf-8") if file.is_file() else ""
+            lines = text.removesuffix("\n").split("\n") if text else []
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(
                 f"{file} cannot be read: {error}. Expected a model pushed by Westwork."
             ) from error
+        for sign, picture in LINE_BREAKS.items():
+            lines = [line.replace(picture, sign) for line in lines]
+        return lines

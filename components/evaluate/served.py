@@ -20,6 +20,7 @@ from components.assemble.signature_names import CANDIDATE_IDS, EXCLUDE, K, is_fi
 from components.evaluate.config import RATING, RETRIEVED
 from components.evaluate.list_metrics import UNFILLED
 from components.ingest.declaration import HISTORY
+from serving.contract import LINE_BREAKS
 
 HEAD, MIDDLE, TAIL, COLD = b"head", b"middle", b"tail", b"cold"
 """Values of the ``candidate_popularity`` slice."""
@@ -196,7 +197,10 @@ class ServedModel:
         with fileio.open(os.path.join(path, "assets.extra", "candidates.parquet"), "rb") as file:
             self.catalogue = Catalogue.from_table(pq.read_table(pa.BufferReader(file.read())))
         with fileio.open(os.path.join(path, "assets", f"query_{query_id}"), "rb") as file:
-            self.known_queries = pd.Index(file.read().splitlines(), dtype=object)
+            known = file.read().splitlines()
+        for sign, picture in LINE_BREAKS.items():
+            known = [line.replace(picture.encode(), sign.encode()) for line in known]
+        self.known_queries = pd.Index(known, dtype=object)
         arguments = self._model.signatures["rank"].structured_input_signature[1]
         self._inputs = {name: spec for name, spec in arguments.items() if name != CANDIDATE_IDS}
 

@@ -25,7 +25,7 @@ from components.ingest.features import (
     TimestampFeature,
     VocabularyFeature,
 )
-from serving.contract import MISSING_MOMENT
+from serving.contract import LINE_BREAKS, MISSING_MOMENT
 
 Stream = Literal["query", "candidate"]
 
@@ -179,7 +179,7 @@ def _on_one_line(values: tf.Tensor | tf.SparseTensor) -> tf.Tensor | tf.SparseTe
     """
     if isinstance(values, tf.SparseTensor):
         return values.with_values(_on_one_line(values.values))
-    for sign, picture in (("\n", "\u240a"), ("\r", "\u240d")):
+    for sign, picture in LINE_BREAKS.items():
         values = tf.strings.regex_replace(values, sign, picture)
     return values
 
