@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,6 +64,7 @@ def find_judgement(logs: Sequence[TableProfile], keys: Sequence[ColumnProfile]) 
     columns = [column for column in columns if column.declared in shared]
     return (
         _action_column(columns)
+        or _yes_or_no(columns)
         or _source_actions(logs)
         or _rating(columns)
         or Judgement(
@@ -109,7 +111,7 @@ def _action_column(columns: Sequence[ColumnProfile]) -> Judgement | None:
 
 
 def _source_actions(logs: Sequence[TableProfile]) -> Judgement | None:
-    names = [log.given.stem for log in logs]
+    names = _without_common([log.given.stem for log in logs])
     if len(logs) < 2 or len(set(names)) < len(names) or any(_known_weight(name) is None for name in names):
         return None
     weights = {name: _known_weight(name) or 0.0 for name in names}
@@ -121,6 +123,38 @@ def _source_actions(logs: Sequence[TableProfile]) -> Judgement | None:
         weights=weights,
         unsure="the weights are a guess by what the files are called; 0 makes an action a negative",
     )
+
+
+def _without_common(names: Sequence[str]) -> list[str]:
+    """Files' names without the words that all begin with: yoochoose-clicks, yoochoose-buys."""
+    parts = [re.split(r"[-_. ]+", name) for name in names]
+    same = 0
+    while all(len(words_in) > same + 1 and words_in[same] == parts[0][same] for words_in in parts):
+        same += 1
+    short = ["_".join(words_in[same:]) for words_in in parts] if same else list(names)
+    return short if all(map(is_action, short)) else list(names)
+
+
+def _yes_or_no(columns: Sequence[ColumnProfile]) -> Judgement | None:
+    """A column of 0 and 1 whose name says what happened, or whether it was liked."""
+    for column in columns:
+        if column.shape != "integer" or set(column.values.to_pylist()) != {"0", "1"}:
+            continue
+        if not (words.RATINGS.intersection(column.words) or any(map(_happened, column.words))):
+            continue
+        share = float((column.numbers == 1).mean())
+        return Judgement(
+            f"column {column.name}: 1 in {share:.0%} of the rows, 0 in the others",
+            action_column=column,
+            weights={"0": 0.0, "1": 1.0},
+            unsure="1 is taken for liked, 0 for shown and not liked",
+        )
+    return None
+
+
+def _happened(word: str) -> bool:
+    """Whether a word is a participle of an action: clicked, bought, shared."""
+    return any(is_action(form) for form in (word, word.removesuffix("ed"), word.removesuffix("d")))
 
 
 def is_action(name: str) -> bool:
@@ -139,8 +173,12 @@ def _by_rarity(count: int, most: int) -> float:
 
 def _rating(columns: Sequence[ColumnProfile]) -> Judgement | None:
     able = [c for c in columns if c.shape in ("integer", "number") and c.moments is None and c.distinct > 1]
+    able = [c for c in able if not words.PLACES.intersection(c.words)]
     named = [c for c in able if words.RATINGS.intersection(c.words)]
-    graded = [c for c in able if _looks_graded(c) and not words.NO_RATINGS.intersection(c.words)]
+    # Of 0 and 1 only a name can say that they judge.
+    graded = [
+        c for c in able if c.distinct > 2 and _looks_graded(c) and not words.NO_RATINGS.intersection(c.words)
+    ]
     best = next(iter(named or graded), None)
     if best is None:
         return None

@@ -20,6 +20,7 @@ LISTED_VALUES = 40
 _VOCABULARY_VALUES = 10_000
 _MOST_BINS = 65_536
 _LOOKED_AT = 20_000
+_OWN = 0.8
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,15 @@ def find_title(columns: list[ColumnProfile]) -> tuple[ColumnProfile | None, str]
             others = [column.name for column in named if column is not best]
             return best, f"could also be {', '.join(others)}" if others else ""
     # Sizes, codes and the like have figures in most cells; names seldom.
-    text = [column for column in text if not _mostly_with_figures(column)] or text
+    plain = [column for column in text if not _mostly_with_figures(column)]
+    # A title is nearly everybody's own: words of which a few come again and again are categories.
+    own = [c for c in text if _mean_words(c) >= 1.5 and c.distinct >= _OWN * max(1, len(c.present))]
+    if not own:
+        text = plain or text
+    elif plain := [column for column in own if column in plain]:
+        text = plain
+    else:
+        text = own
     wordy = [column for column in text if _mean_words(column) >= 1.5] or text
     if not wordy:
         return None, ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pyarrow as pa
+
 from pipeline.propose.given import GivenTable
 from pipeline.propose.joins import Join, repeated_columns
 from pipeline.propose.profile import ColumnProfile, TableProfile
@@ -15,6 +17,9 @@ _WIDE = 12
 def no_log(tables: Sequence[TableProfile]) -> str:
     """The message where no table is an event log."""
     timed = [(table, column) for table in tables for column in table.columns if column.moments]
+    nested = [advice for table in tables if (advice := _nested_advice(table))]
+    if nested:
+        return f"none of the files is an event log. Found: {_shown(tables)}.\n  " + "\n  ".join(nested)
     lines = [f"none of the files is an event log. Found: {_shown(tables)}."]
     if timed:
         lines.append(
@@ -62,6 +67,48 @@ def wide_matrix(table: TableProfile) -> str | None:
         ".to_csv('interactions.csv', index=False)\"\n"
         "  and give interactions.csv. (If 0 is a rating in it, leave .query(...) out.)"
     )
+
+
+def _nested_advice(table: TableProfile) -> str | None:
+    """What a column of lists of objects holds, and the command that makes a row of each object."""
+    given = table.given
+    if given.format not in ("jsonl", "json", "parquet"):
+        return None
+    for column in table.columns:
+        cells = column.cells
+        if column.shape != "nested" or cells is None or not _is_list_of_objects(cells.type):
+            continue
+        inner = cells.type.value_type
+        fields = [inner.field(at).name for at in range(inner.num_fields)]
+        clash = {other.name for other in table.columns}.intersection(fields)
+        # In a file of one object that holds all rows, what stands beside them is about none of them.
+        is_whole = len(cells) == 1
+        beside = [] if is_whole else [c.name for c in table.columns if c.shape != "nested"]
+        prefix = f", record_prefix={column.name + '_'!r}" if clash.intersection(beside) else ""
+        rows = _records(given)
+        return (
+            f"{column.name} of {given.label} holds a list of objects in each row, with {', '.join(fields)}: "
+            "events, or items, one level deeper. Expected one row an object. Write it so:\n"
+            f'  python -c "import json, pandas; rows = {rows}; '
+            f"pandas.json_normalize(rows, {column.name!r}, {beside!r}{prefix})"
+            ".to_csv('rows.csv', index=False)\"\n"
+            f"  and give rows.csv in the place of {given.label}."
+        )
+    return None
+
+
+def _is_list_of_objects(kind: pa.DataType) -> bool:
+    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_struct(kind.value_type)
+
+
+def _records(given: GivenTable) -> str:
+    """The Python expression of a table's rows as a list of dictionaries."""
+    file = repr(given.files[0])
+    if given.format == "jsonl":
+        return f"[json.loads(line) for line in open({file}, encoding='utf-8') if line.strip()]"
+    if given.format == "json":
+        return f"json.load(open({file}, encoding='utf-8'))"
+    return f"json.loads(pandas.read_parquet({file}).to_json(orient='records'))"
 
 
 def merge_command(log: TableProfile, join: Join, names: Sequence[str]) -> str:

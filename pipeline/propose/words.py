@@ -60,6 +60,8 @@ CONTEXT = _words("device platform os browser country locale language channel que
 """What is known when a request is made."""
 POSITIONS = _words("position rank slot")
 """The place where a candidate was shown."""
+PLACES = _words("order sequence seq step position rank slot index line row")
+"""Numbers that say where in a list something stands."""
 PROPENSITIES = _words("propensity")
 """The probability with which it was."""
 SPLITS = _words("train training test testing eval valid validation dev")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -197,6 +198,29 @@ def test_a_matrix_is_refused_with_the_command_that_makes_a_log_of_it_and_that_wo
     monkeypatch.chdir(tmp_path)
     exec(compile(command, "advice", "exec"), {})
     assert named(roles_of([tmp_path / "interactions.csv"])) == ("user", "item", None, None)
+
+
+@pytest.mark.parametrize("form", ["lines", "object"])
+def test_rows_inside_a_cell_are_refused_with_the_command_that_takes_them_out_and_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+):
+    chance = random.Random(8)
+    rows = [
+        {"item": f"i{chance.randrange(30)}", "at": 1_600_000_000 + at, "user": f"u{chance.randrange(20)}"}
+        for at in range(600)
+    ]
+    sessions = [{"session": at, "events": rows[3 * at : 3 * at + 3]} for at in range(200)]
+    log = tmp_path / ("log.jsonl" if form == "lines" else "log.json")
+    texts = map(json.dumps, sessions)
+    log.write_text(
+        "\n".join(texts) if form == "lines" else json.dumps({"made": "2024-01-01", "events": rows})
+    )
+    with pytest.raises(UserError, match=r"events of .* holds a list of objects .* at, item, user") as refused:
+        roles_of([log])
+    command = str(refused.value).split('python -c "')[1].split('"\n')[0]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(command, "advice", "exec"), {})
+    assert named(roles_of([tmp_path / "rows.csv"]))[:3] == ("user", "item", "at")
 
 
 @pytest.mark.parametrize(
