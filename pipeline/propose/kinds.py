@@ -124,7 +124,7 @@ def _of_number(column: ColumnProfile, rows: int) -> FeatureChoice:
     seen = f"{column.distinct:,} different numbers from {low:g} to {high:g}"
     if column.shape == "integer" and words.IDS.intersection(column.words):
         return _categories(column, rows, f"{column.distinct:,} different codes, by its name")
-    if column.distinct == 2:
+    if column.distinct == 2 and not words.NO_RATINGS.intersection(column.words):
         return _categories(column, rows, "two values")
     if bool(((numbers >= 1800) & (numbers <= 2100) & (numbers % 1 == 0)).all()):
         keys = {"kind": "numeric", "scale": "buckets", "buckets": min(12, column.distinct)}

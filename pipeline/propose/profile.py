@@ -415,6 +415,8 @@ def words_of(name: str) -> tuple[str, ...]:
 
 def _parts_of(word: str) -> tuple[str, ...]:
     """The parts of a compound whose parts are known, singular: ``kundennr`` gives kunden, nr."""
+    if word in words.HEADS:
+        return (word,)
     for end in words.SUFFIXES:
         rest = word.removesuffix(end)
         if rest != word and (rest in _NAMED or _singular(rest) in _NAMED):

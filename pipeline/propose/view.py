@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.domain import available_domains
 from pipeline.propose.profile import ColumnProfile, TableProfile
 from pipeline.propose.proposal import Proposal
 
@@ -97,11 +98,16 @@ def print_proposal(console: Console, proposal: Proposal, folder: Path, remarks: 
         console.print(f"wrote  {folder / path}", highlight=False, markup=False, soft_wrap=True)
     for command in ("validate", "run"):
         console.print(
-            f"next   westwork {command} --domain {shlex.quote(str(folder))}",
+            f"next   westwork {command} --domain {shlex.quote(_as_domain(folder))}",
             highlight=False,
             markup=False,
             soft_wrap=True,
         )
+
+
+def _as_domain(folder: Path) -> str:
+    """The folder as ``--domain`` takes it: a domain that comes along goes before a folder of its name."""
+    return f"./{folder}" if str(folder) in available_domains() else str(folder)
 
 
 def uses_of(profile: TableProfile, proposal: Proposal) -> dict[str, str]:

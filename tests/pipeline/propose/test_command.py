@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from pipeline.domain import load_domain
+from pipeline.propose.view import _as_domain
 from tests.pipeline.propose.shop import (
     GENRES,
     init,
@@ -77,3 +81,8 @@ def test_a_domain_that_is_there_is_replaced_only_when_told(tmp_path, shop):
         "domain.yaml",
         "interactions.pbtxt",
     ]
+
+
+@pytest.mark.parametrize(("name", "said"), [("retail", "./retail"), ("films", "films")])
+def test_the_next_command_means_the_folder_and_no_domain_that_comes_along(name: str, said: str):
+    assert _as_domain(Path(name)) == said
