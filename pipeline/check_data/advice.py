@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.event_order import what_is_lost
+from components.ingest.files.moment_units import UNIT_QUESTION
 from components.ingest.files.tables import all_left_out
 from components.ingest.files.time_format import TWO_DIGIT_YEARS
 from components.ingest.files.time_formats import advice_on_times
@@ -56,7 +57,9 @@ def about_log(
     asked_for = log.rows - log.left_out
     share = log.bad / max(asked_for, 1)
     if log.bad > allowed * asked_for:
-        ways = ["mend the rows"]
+        ways = ["correct the rows"]
+        if any(UNIT_QUESTION in reason for reason in log.bad_by_reason):
+            ways.insert(0, "set interactions.timestamp.unit")
         if UNKNOWN_CANDIDATE in log.bad_by_reason:
             ways.append("add the candidates to the catalogue, or give them stubs (unknown_candidates: stub)")
         if DUPLICATE in log.bad_by_reason:

@@ -268,6 +268,11 @@ def test_too_many_bad_rows_stop_ingestion_and_are_an_error_here(shop, look, tmp_
     assert not told(look("max_bad_fraction=0.26"), "max_bad_fraction")
 
 
+def test_where_the_unit_may_be_mistaken_it_is_the_first_thing_to_set(look):
+    ((_, message),) = told(look("interactions.timestamp.earliest=2000-01-01"), "max_bad_fraction")
+    assert "Do one of: set interactions.timestamp.unit; correct the rows." in message
+
+
 def test_joins_are_shares_of_the_interactions(shop, look):
     add(shop / "interactions.csv", "ada,999,5,2300", "zoe,007,5,2300")
     log = look().log

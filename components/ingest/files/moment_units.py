@@ -8,6 +8,9 @@ import numpy as np
 
 from components.ingest.files.moments import EXCEL_1970, PER_SECOND, SECONDS_PER_DAY, TimeUnit
 
+UNIT_QUESTION = "is the unit"
+"""How a hint at a mistaken unit begins, whichever unit is meant."""
+
 _LATEST_YEAR = 2100
 _EARLIEST_YEAR = 1990
 _TICKS_PER_SECOND, _TICKS_EPOCH_SECONDS = 10_000_000, 62_135_596_800
@@ -28,12 +31,12 @@ def unit_hints(numbers: np.ndarray, unit: TimeUnit) -> np.ndarray:
     """
     hints = np.full(len(numbers), "", object)
     known = np.isfinite(numbers)
-    hints[known] = f": is the unit {unit!r} right?"
+    hints[known] = f": {UNIT_QUESTION} {unit!r} right?"
     for meaning, seconds in _meanings(numbers, unit):
         years = _years(seconds)
         for year in np.unique(years[years > 0]).tolist():
             hints[(years == year) & known] = (
-                f": is the unit {unit!r} right? As {meaning} it would be a moment of {year}"
+                f": {UNIT_QUESTION} {unit!r} right? As {meaning} it would be a moment of {year}"
             )
             # The first meaning that fits is the likeliest.
         known &= years == 0
