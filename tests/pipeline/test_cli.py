@@ -1,9 +1,9 @@
 """The command line, as far as it goes without running a pipeline."""
 
+import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -34,12 +34,11 @@ def test_help_is_fast_and_imports_no_tensorflow():
         "heavy = {'tensorflow', 'tfx', 'apache_beam', 'pyarrow', 'ml_metadata'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    seconds = []
-    for _ in range(3):
-        began = time.monotonic()
-        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-        seconds.append(time.monotonic() - began)
-    assert min(seconds) < 0.5
+    before = os.times()
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    # Of the processor, not of the clock: a busy machine is no fault. A fifth of it is usual.
+    assert after.children_user - before.children_user < 1
 
 
 @pytest.mark.parametrize(
