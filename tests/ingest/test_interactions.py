@@ -242,9 +242,11 @@ def test_places_and_chances_that_are_none_are_dead_letters(shop, ingest, declare
         "propensity is not above 0 and up to 1",
     )
     assert reasons[:3] == [whole] * 3 and reasons[4] == whole
-    assert reasons[3] == "position is not a finite number, or nothing"
+    assert reasons[3] == "position is not a finite number (examples hold float32, up to 3.4e+38), or nothing"
     assert reasons[5:9] == [chance] * 4
-    assert reasons[9] == "propensity is not a finite number, or nothing"
+    assert (
+        reasons[9] == "propensity is not a finite number (examples hold float32, up to 3.4e+38), or nothing"
+    )
 
 
 def test_a_source_may_lack_them(shop, ingest, declare, read_split) -> None:

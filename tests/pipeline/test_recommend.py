@@ -34,6 +34,7 @@ from pipeline.recommend import (
     recommend,
 )
 from pipeline.run_process import environment
+from serving.contract import MISSING_MOMENT
 from serving.model_files import ModelFiles
 from serving.queries import batch_of
 
@@ -223,7 +224,7 @@ def test_context_is_sent_as_given_and_else_as_missing(salon, tmp_path):
     assert (missing["device"].tolist(), missing["tags"].shape, missing["since"].tolist()) == (
         [""],
         (1, 0),
-        [0],
+        [MISSING_MOMENT],
     )
     assert math.isnan(missing["room"][0]) and missing["mood"].shape == (1, 2)
     assert all(math.isnan(number) for number in missing["mood"][0])

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from components.ingest.errors import UserError
-from components.retrieval.config import RetrievalConfig
+from components.retrieval.config import OptimizerConfig, RetrievalConfig
 from components.retrieval.finite import (
     StopOnDivergence,
     refuse_candidates,
@@ -80,9 +80,9 @@ def test_an_encoded_value_that_is_not_finite_is_refused_before_anything_trains(t
 
 
 def diverging(**settings):
-    """A small training and its parts."""
-    config = RetrievalConfig(
-        **{"dim": 4, "feature_dim": 4, "layers": None, "batch_size": 64, "epochs": 2} | settings
+    """A small training and its parts; settings are as given, beyond what a domain file may say, too."""
+    config = RetrievalConfig(dim=4, feature_dim=4, layers=None, batch_size=64, epochs=2).model_copy(
+        update=settings
     )
     data = parity.inputs(40, 300)
     return data, config, build_model(data, config)
@@ -93,7 +93,7 @@ def diverging(**settings):
     [
         ({"temperature": 1e-42}, r"raise retrieval.temperature \(now 1e-42\)"),
         (
-            {"optimizer": {"kind": "sgd", "learning_rate": 1e30}},
+            {"optimizer": OptimizerConfig(kind="sgd").model_copy(update={"learning_rate": 1e30})},
             r"lower retrieval.optimizer.learning_rate \(now 1e\+30\)",
         ),
     ],

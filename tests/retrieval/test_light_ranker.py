@@ -138,7 +138,8 @@ def test_with_the_gradient_stopped_the_towers_learn_as_without_it_and_else_from_
     batch = tiny.batch()
     without = trained(tiny).embed_query(batch)
     stopped = trained(tiny, light_ranker=LIGHT)
-    np.testing.assert_array_equal(stopped.embed_query(batch), without)
+    # Without a light ranker TFRS' task computes the same loss, and rounds it in another order.
+    np.testing.assert_allclose(stopped.embed_query(batch), without, rtol=1e-5, atol=1e-6)
     assert (
         np.abs(
             trained(tiny, light_ranker={**LIGHT, "stop_gradient": False}).embed_query(batch) - without

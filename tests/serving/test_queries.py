@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from serving.contract import MISSING_MOMENT
 from serving.errors import RequestError
 from serving.queries import batch_of, filters_of
 from serving.tensors import Spec
@@ -33,7 +34,7 @@ def test_what_is_missing_is_filled_by_its_dtype_and_lists_are_padded():
     )
     assert batch["user"].tolist() == ["ada", ""]
     assert batch["age"][0] == 30.0 and math.isnan(batch["age"][1])
-    assert batch["since"].tolist() == [0, 77]
+    assert batch["since"].tolist() == [MISSING_MOMENT, 77]
     assert batch["tags"].tolist() == [["a", "b"], ["c", ""]]
     assert batch["history_age"].tolist() == [[1.5], [0.0]]
     np.testing.assert_array_equal(batch["mood"], [[0.5, -1], [math.nan, math.nan]])

@@ -40,7 +40,9 @@ def copy(good, tmp_path) -> Path:
 
 
 def write_catalogue(model: Path, ids: list[str]) -> None:
-    pq.write_table(pa.table({"id": ids}), model / "Format-Serving" / "assets.extra" / "candidates.parquet")
+    pq.write_table(
+        pa.table({"id": ids, "title": ids}), model / "Format-Serving" / "assets.extra" / "candidates.parquet"
+    )
 
 
 def validate(model: Path, folder: Path, **settings):
