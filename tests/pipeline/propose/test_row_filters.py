@@ -71,7 +71,6 @@ def test_one_user_with_a_large_share_is_a_doubt_that_says_what_to_do(tmp_path):
     [
         ([0, 0, 0, 0, 5, 6, 8, 10], {"rating": "5.."}),
         ([0, 0, 0, 1, 3, 4, 5], {"rating": "1.."}),
-        ([0, 1], {}),
         ([1, 2, 3, 4, 5], {}),
         ([0, 1, 2, 3, 4], {}),
     ],
@@ -81,6 +80,13 @@ def test_a_rating_of_0_that_stands_apart_is_none(tmp_path, grades, where):
     assert proposal.judgement.rating is not None
     assert dict(proposal.roles.log.edits.where) == where
     assert ("0 is taken for no rating" in proposal.judgement.unsure) == bool(where)
+
+
+def test_zeros_and_ones_are_actions_of_which_none_is_left_out(tmp_path):
+    proposal = proposal_of(log_of(tmp_path, rating=lambda at: at % 2))
+    assert proposal.judgement.rating is None
+    assert proposal.judgement.weights == {"0": 0, "1": 1}
+    assert not proposal.roles.log.edits.where
 
 
 def test_gaps_and_returns_of_a_wholesaler_are_told(tmp_path):
