@@ -8,34 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.ingest.files.numbers import NULL_WORDS
 from pipeline.check_data.report import Finding
 
 NOBODIES = frozenset(
-    [
-        "nan",
-        "none",
-        "null",
-        "(null)",
-        "\\n",
-        "na",
-        "n/a",
-        "n.a.",
-        "<na>",
-        "#n/a",
-        "nil",
-        "undefined",
-        "unknown",
-        "anonymous",
-        "anon",
-        "guest",
-        "missing",
-        "test",
-        "-",
-        "--",
-        "-1",
-        "0",
-        "00000000-0000-0000-0000-000000000000",
-    ]
+    (
+        *NULL_WORDS,
+        *("n.a.", "unknown", "anonymous", "anon", "guest", "missing", "test"),
+        *("-", "--", "-1", "0", "00000000-0000-0000-0000-000000000000"),
+    )
 )
 """Ids (lower case, without blanks around) that hardly are one user's or one item's."""
 

@@ -19,9 +19,9 @@ from charset_normalizer import from_bytes
 from components.ingest.declaration import Compression, Format, Table
 from components.ingest.errors import UserError
 from components.ingest.files.tables import column_names
-from components.ingest.files.zip_archives import members, open_member
+from components.ingest.files.zip_archives import OLD_OFFICE, is_spreadsheet, members, open_member
 from pipeline.propose.csv_form import sniff_csv
-from pipeline.propose.spreadsheets import OLD_OFFICE, is_spreadsheet, spreadsheet_layout
+from pipeline.propose.spreadsheets import spreadsheet_layout
 
 HEAD_BYTES = 4 << 20
 """So much of a file's beginning says how it is written."""
@@ -80,9 +80,12 @@ def dialect_of(file: str) -> tuple[Format, Compression, Dialect]:
         raise UserError(f"{file} is empty. Expected a table: Parquet, JSON Lines, or CSV with a header row.")
     if magic.startswith(b"PAR1"):
         return "parquet", "none", Dialect(_parquet_columns(file))
-    if (magic.startswith(b"PK\x03\x04") and is_spreadsheet(file)) or magic.startswith(OLD_OFFICE):
+    packed = _members(file) if magic.startswith(b"PK\x03\x04") else None
+    if magic.startswith(OLD_OFFICE) or (packed is not None and is_spreadsheet(packed)):
         names, keys, why = spreadsheet_layout(file)
         return "xlsx", "none", Dialect(names, keys=keys, why=why)
+    if packed is not None:
+        _refuse_several(file, packed)
     _refuse_other_forms(file, magic)
     compression = next((kind for start, kind in _MAGIC if magic.startswith(start)), None)
     compression = compression or Table(files=file).compression_of(file)
@@ -133,9 +136,7 @@ def _read_fully(source: pa.NativeFile, size: int) -> bytes:
 
 def _refuse_other_forms(file: str, magic: bytes) -> None:
     form, advice = None, ""
-    if magic.startswith(b"PK\x03\x04"):
-        _refuse_archives(file)
-    elif magic.startswith(b"SQLite"):
+    if magic.startswith(b"SQLite"):
         form, advice = "an SQLite database", "Write its tables as CSV or Parquet"
     elif magic.startswith(
         (b"ARROW1", b"Obj\x01", b"ORC", b"\x89HDF", b"\x93NUMPY", b"\x80\x04", b"\x80\x05")
@@ -147,15 +148,19 @@ def _refuse_other_forms(file: str, magic: bytes) -> None:
         )
 
 
-def _refuse_archives(file: str) -> None:
-    """Refuse a zip archive that does not hold one file."""
+def _members(file: str) -> list[str]:
+    """The names of the files in a zip archive; refuses one that is damaged."""
     try:
-        names = members(file)
+        return members(file)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise UserError(
             f"{file} is a zip archive or a spreadsheet, but damaged: {error}. Expected a whole one; fetch or "
             "write it again."
         ) from error
+
+
+def _refuse_several(file: str, names: list[str]) -> None:
+    """Refuse a zip archive that does not hold one file."""
     if len(names) != 1:
         raise UserError(
             f"{file} is a zip archive of {len(names)} files ({', '.join(names[:10])}). Expected a table, "

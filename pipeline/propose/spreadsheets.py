@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import glob
-import zipfile
 from typing import Any
 
 from components.ingest.declaration import Table
 from components.ingest.errors import UserError
+from components.ingest.files.blaming import blaming
 from components.ingest.files.tables import column_names
-
-OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_PARTS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
-
-
-def is_spreadsheet(file: str) -> bool:
-    """Whether a zip archive is a spreadsheet."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return any(name in archive.namelist() for name in _PARTS)
-    except (zipfile.BadZipFile, OSError):
-        return False
+from components.ingest.files.xlsx_reader import sheet_names
 
 
 def spreadsheet_layout(file: str) -> tuple[tuple[str, ...], dict[str, Any], str]:
@@ -31,7 +20,8 @@ def spreadsheet_layout(file: str) -> tuple[tuple[str, ...], dict[str, Any], str]
     Raises:
         UserError: If there is no sheet with rows, or the reader is not installed.
     """
-    names = _sheet_names(file)
+    with blaming(_table(file), file):
+        names = sheet_names(file)
     headers = {name: _header(file, name) for name in names}
     filled = [name for name, header in headers.items() if header]
     if not filled:
@@ -48,27 +38,16 @@ def spreadsheet_layout(file: str) -> tuple[tuple[str, ...], dict[str, Any], str]
     return headers[first], {"sheet": first}, f"one of {len(names)} sheets; the others: {others}"
 
 
+def _table(file: str, sheet: str | None = None) -> Table:
+    return Table(files=glob.escape(file), format="xlsx", sheet=sheet)
+
+
 def _header(file: str, sheet: str) -> tuple[str, ...]:
-    table = Table(files=glob.escape(file), format="xlsx", sheet=glob.escape(sheet))
     try:
-        names = column_names(table, file)
+        names = column_names(_table(file, glob.escape(sheet)), file)
     except UserError:
         return ()
     return tuple(names) if any(names) else ()
-
-
-def _sheet_names(file: str) -> list[str]:
-    try:
-        import python_calamine
-    except ImportError:
-        raise UserError(
-            f"{file} is a spreadsheet, and the package that reads those is not installed. Expected "
-            "python-calamine. Install it with: pip install python-calamine, or save the sheet as CSV."
-        ) from None
-    try:
-        return list(python_calamine.CalamineWorkbook.from_path(file).sheet_names)
-    except python_calamine.CalamineError as error:
-        raise UserError(f"{file} is no whole spreadsheet: {error}. Fetch or write it again.") from error
 
 
 def _glob_of(alike: list[str], names: list[str]) -> str | None:

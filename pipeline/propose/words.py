@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from components.ingest.files.numbers import NULL_WORDS
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -49,7 +51,7 @@ QUANTITIES = _words(
     amount count"""
 )
 """How many were bought: below 0 where they were given back."""
-NULLS = _words(r"null none nan n/a #n/a na nil undefined \n <na> (null) missing")
+NULLS = frozenset((*NULL_WORDS, "missing"))
 """Cells (lower case) that stand for no value, whatever the column."""
 NOBODY = _words("unknown anonymous anonym guest -1 0 - ?")
 """Cells (lower case) that stand for nobody in a column of users, where very many rows have them."""

@@ -16,7 +16,7 @@ from components.ingest.files.byte_streams import open_bytes
 from components.ingest.files.file_system import locate
 from components.ingest.files.readers import READERS, reader_of
 from components.ingest.files.rows import FilePart
-from components.ingest.files.zip_archives import members, shown
+from components.ingest.files.zip_archives import OLD_OFFICE, is_spreadsheet, members, shown
 
 _HEAD_BYTES = 4096
 
@@ -27,11 +27,7 @@ _AS_SHEET = "Say format: xlsx in domain.yaml if it is a spreadsheet"
 _AS_TABLE = "Write it as CSV, JSON Lines or Parquet, and name that under 'files' in domain.yaml"
 _OTHER_FORMS: tuple[tuple[bytes, str, str], ...] = (
     (b"SQLite format 3", "an SQLite database", _AS_TABLE),
-    (
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        "a spreadsheet or document of old Office",
-        _AS_SHEET,
-    ),
+    (OLD_OFFICE, "a spreadsheet or document of old Office", _AS_SHEET),
     (b"%PDF", "a PDF document", _AS_TABLE),
     (b"\xfd7zXZ\x00", "compressed with xz", _UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
@@ -141,7 +137,7 @@ def _zip_form(file: str) -> _Form:
         names = members(file)
     except zipfile.BadZipFile:
         return _Form("a zip archive or a spreadsheet, cut off or damaged", "Fetch or write it again")
-    if "xl/workbook.xml" in names or "xl/workbook.bin" in names or "content.xml" in names:
+    if is_spreadsheet(names):
         return _Form("a spreadsheet", "Say format: xlsx in domain.yaml, or save the sheet as CSV", "xlsx")
     if len(names) == 1:
         return _Form(

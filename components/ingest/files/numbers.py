@@ -12,29 +12,10 @@ import pyarrow.compute as pc
 
 from components.ingest.files.cell_bytes import bytes_of
 
-MISSING_NUMBERS = (
-    "",
-    "na",
-    "n/a",
-    "n.a.",
-    "nan",
-    "nil",
-    "none",
-    "null",
-    "(null)",
-    "undefined",
-    "unknown",
-    "<na>",
-    "#n/a",
-    "#na",
-    "\\n",
-    "-",
-    "–",
-    "—",
-    "?",
-    ".",
-)
-"""Cells (lower case) of a number or moment column that stand for no value; ``\\n`` is MySQL's ``\\N``."""
+NULL_WORDS = ("na", "n/a", "nan", "nil", "none", "null", "(null)", "undefined", "<na>", "#n/a", "\\n")
+"""Cells (lower case) that programs write for no value, in columns of any type; ``\\n`` is MySQL's ``\\N``."""
+MISSING_NUMBERS = ("", *NULL_WORDS, "n.a.", "unknown", "#na", "-", "–", "—", "?", ".")
+"""Cells (lower case) of a number or moment column that stand for no value."""
 
 LARGEST = float(np.finfo(np.float32).max)
 """The largest number that an example holds."""

@@ -64,6 +64,17 @@ def column_names(table: Table, file: str) -> list[str]:
     return list(first.names)
 
 
+def sheet_names(file: str) -> list[str]:
+    """Return the names of a spreadsheet's sheets, in its order.
+
+    Raises:
+        UserError: If the reader is not installed, or the spreadsheet has a password.
+        OSError: If the file is no whole spreadsheet.
+    """
+    with _open(file) as book:
+        return list(book.sheet_names)
+
+
 def read(table: Table, part: FilePart, columns: Sequence[str], progress: Progress) -> Iterator[Rows]:
     """Streams the file.
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Collection
 from typing import IO, cast
 
 from components.ingest.errors import UserError
 from components.ingest.files.file_system import locate
 
+OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+"""First bytes of a spreadsheet or document that is no zip archive: of Office before 2007."""
+_OF_A_SPREADSHEET = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
 _OF_THE_ARCHIVER = ("__MACOSX/", ".DS_Store")
 _SHOWN_MEMBERS = 10
 
@@ -24,6 +28,11 @@ def members(file: str) -> list[str]:
     system, path = locate(file)
     with system.open_input_file(path) as source, zipfile.ZipFile(cast(IO[bytes], source)) as archive:
         return _files(archive)
+
+
+def is_spreadsheet(names: Collection[str]) -> bool:
+    """Return whether an archive is a spreadsheet, by the names of its :func:`members`."""
+    return any(part in names for part in _OF_A_SPREADSHEET)
 
 
 def open_member(file: str) -> IO[bytes]:
