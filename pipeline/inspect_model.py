@@ -129,11 +129,11 @@ def _servers(census: Census) -> tuple[Server, ...]:
         "tensorflow_serving_scann": f"take a build of {minor} or later; the last image published is of 2.11",
         "westwork": "it has TensorFlow's ops and ScaNN's",
     }
-    mend = ". `westwork export --index ivf` makes a model that needs none of ScaNN's"
+    remedy = ". `westwork export --index ivf` makes a model that needs none of ScaNN's"
     servers = []
     for target, name in SERVERS.items():
         missing = missing_ops(census, target)
-        lacks = f"it has no {', '.join(missing)}{mend if census.loads_with_scann else ''}"
+        lacks = f"it has no {', '.join(missing)}{remedy if census.loads_with_scann else ''}"
         servers.append(Server(name=name, loads=not missing, why=lacks if missing else enough[target]))
     return tuple(servers)
 

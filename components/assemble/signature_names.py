@@ -49,18 +49,18 @@ def check_signature_names(declaration: Declaration) -> None:
 def _check(names: Sequence[str], stream: str, key: str) -> None:
     seen: dict[str, str] = {}
     for name in names:
-        mend = f"Call it something else here, and say under {key} what it is called in the files"
+        remedy = f"Call it something else here, and say under {key} what it is called in the files"
         if not _NAME.fullmatch(name):
             raise ValueError(
                 f"column {name!r} cannot be an input of the served model: expected letters of the English "
-                f"alphabet, digits, '_', '.' or '-'. {mend}: {{{_suggestion(name)}: {name}}}"
+                f"alphabet, digits, '_', '.' or '-'. {remedy}: {{{_suggestion(name)}: {name}}}"
             )
         if is_reserved(name):
-            raise ValueError(f"column {name!r} has a name that the models need for themselves. {mend}")
+            raise ValueError(f"column {name!r} has a name that the models need for themselves. {remedy}")
         if name.lower() in seen:
             raise ValueError(
                 f"columns {seen[name.lower()]!r} and {name!r} of the {stream} differ in upper and lower case "
-                f"only, which the served model's inputs cannot. {mend}"
+                f"only, which the served model's inputs cannot. {remedy}"
             )
         seen[name.lower()] = name
 

@@ -1,4 +1,4 @@
-"""Rows of the event log that could not be used, kept so that they can be mended."""
+"""Rows of the event log that could not be used, kept so that they can be corrected."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def too_many_bad_rows(
                 "The first of them:",
                 *first,
                 f"All of them: {path}",
-                "Mend the rows, or the declaration in domain.yaml; to leave such rows out instead, raise "
+                "Correct the rows, or the declaration in domain.yaml; to leave such rows out instead, raise "
                 "max_bad_fraction there.",
             ]
         )

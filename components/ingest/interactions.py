@@ -206,7 +206,7 @@ def _check_outcome(summary: IngestionSummary, plan: InteractionPlan, uri: str) -
         raise UserError("\n".join(summary.unreadable))
     if not summary.rows:
         raise UserError(
-            f"{where}: found no rows below the header; expected interactions. Fill the file, or mend "
+            f"{where}: found no rows below the header; expected interactions. Fill the file, or correct "
             "'files' in domain.yaml."
         )
     log = plan.interactions
@@ -233,7 +233,7 @@ def _check_outcome(summary: IngestionSummary, plan: InteractionPlan, uri: str) -
     if not summary.splits:
         raise UserError(
             f"{where}: all {summary.rows:,} rows are before 'since' ({log.since}). Expected some after it. "
-            "Mend 'since' in domain.yaml; look whether the timestamps are right."
+            "Correct 'since' in domain.yaml; look whether the timestamps are right."
         )
     empty = [split for split in SPLITS if split not in summary.splits]
     if empty:
@@ -270,7 +270,7 @@ def _why_empty(plan: InteractionPlan, empty: str, counts: str) -> str:
     if plan.split_column:
         return (
             f"column {plan.split_column.name!r} leaves nothing in {empty} (found {counts}). Expected rows of "
-            "every split. Mend the column, or the values under 'split' in domain.yaml."
+            "every split. Correct the column, or the values under 'split' in domain.yaml."
         )
     return (
         f"leaving the last ones out leaves nothing in {empty} (found {counts}). Expected queries with at "

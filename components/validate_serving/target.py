@@ -25,7 +25,7 @@ def why_not_loaded(census: Census, target: Target) -> str | None:
     missing = missing_ops(census, target)
     if not missing:
         return None
-    mend = (
+    remedy = (
         "Set assemble.index to ivf, which is made of stock ops, or serving.target to a server that has "
         "ScaNN's; what is trained is reused."
         if census.loads_with_scann
@@ -33,5 +33,5 @@ def why_not_loaded(census: Census, target: Target) -> str | None:
     )
     return (
         f"serving.target {target} ({SERVERS[target]}) cannot load the model: it has no "
-        f"{', '.join(missing)}. {mend}"
+        f"{', '.join(missing)}. {remedy}"
     )

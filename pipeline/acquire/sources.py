@@ -57,7 +57,7 @@ class ZipFiles:
                 there = ", ".join(opened.namelist()[:20])
             raise UserError(
                 f"{self._path} holds no {file.member}; it holds {there or 'nothing'}. Expected the archive "
-                "this data set was declared from. Get it again, or mend 'acquire' in domain.yaml."
+                "this data set was declared from. Get it again, or correct 'acquire' in domain.yaml."
             ) from error
         return _verified(content, file, self.name, "Get the archive again.")
 
@@ -119,12 +119,12 @@ def open_archive(source: str, work: Path, announce: Callable[[str], None]) -> Fi
     return ZipFiles(_download_archive(source, work))
 
 
-def _verified(content: bytes, file: File, where: str, mend: str) -> bytes:
+def _verified(content: bytes, file: File, where: str, remedy: str) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if file.sha256 and found != file.sha256:
         raise UserError(
             f"{where}: {file.member} has the checksum sha256 {found}, expected {file.sha256}. "
-            f"Expected the file this data set was declared from. {mend}"
+            f"Expected the file this data set was declared from. {remedy}"
         )
     return content
 

@@ -137,7 +137,7 @@ def _require(frame: pd.DataFrame, columns: Iterable[str], where: str) -> None:
     for column in columns:
         if column not in frame.columns:
             raise UserError(
-                f"{where} has no column {column!r}; there are: {', '.join(map(str, frame.columns))}. Mend "
+                f"{where} has no column {column!r}; there are: {', '.join(map(str, frame.columns))}. Correct "
                 "'acquire' in domain.yaml."
             )
 
@@ -151,7 +151,7 @@ def _as_numbers(text: pd.Series, name: str, where: str) -> pd.Series:
         row = int(wrong.to_numpy().argmax())
         raise UserError(
             f"{where}, row {row + 1}, column {name!r}: found {text.iloc[row]!r}, expected a number. "
-            "Get the file again, or mend 'acquire' in domain.yaml."
+            "Get the file again, or correct 'acquire' in domain.yaml."
         )
     return numbers.astype(float)
 

@@ -50,7 +50,7 @@ def about_log(
     if not log.rows:
         yield _error(
             "interactions",
-            "found no rows below the header; expected interactions. Fill the files, or mend 'files'.",
+            "found no rows below the header; expected interactions. Fill the files, or correct 'files'.",
         )
         return
     allowed = domain.max_bad_fraction
@@ -85,7 +85,7 @@ def about_log(
         yield _error(
             "interactions.since",
             f"all {log.before_since:,} rows that could be used are before "
-            f"{domain.interactions.since}. Expected some after it. Mend 'since', or the "
+            f"{domain.interactions.since}. Expected some after it. Correct 'since', or the "
             "timestamp's unit.",
         )
     if log.usable:
@@ -142,7 +142,7 @@ def _about_usable(domain: Domain, log: LogFacts, candidates: int) -> Iterator[Fi
         yield _warning(
             "interactions.timestamp",
             f"the latest interaction is of {_day(log.last)}, in the "
-            "future. Mend the unit or the rows; 'latest' makes such rows bad.",
+            "future. Correct the unit or the rows; 'latest' makes such rows bad.",
         )
 
 
@@ -152,13 +152,13 @@ def about_splits(domain: Domain, splits: dict[str, SplitFacts]) -> Iterator[Find
     empty = [name for name in SPLITS if name not in splits]
     if empty:
         counts = ", ".join(f"{name} {facts.interactions:,}" for name, facts in splits.items())
-        mend = {
+        remedy = {
             "time": "Give more interactions or larger shares, and look whether the timestamps are right: a "
             "second is never divided",
             "leave_last_out": "Expected queries with at least three positive interactions",
-            "column": "Mend the column, or the values of each split",
+            "column": "Correct the column, or the values of each split",
         }[kind]
-        yield _error("split", f"{' and '.join(empty)} would be empty (found {counts}). {mend}.")
+        yield _error("split", f"{' and '.join(empty)} would be empty (found {counts}). {remedy}.")
     for name, facts in splits.items():
         if not facts.positives and name == "test":
             yield _warning("split", f"{name} has no positive interaction, so nothing can be measured on it.")
@@ -206,7 +206,7 @@ def _about_labels(domain: Domain, splits: dict[str, SplitFacts]) -> Iterator[Fin
         if splits and not any(facts.actions.get(action) for facts in splits.values()):
             yield _warning(
                 "interactions.actions",
-                f"no interaction has action {action!r}. Mend its spelling, or leave it out.",
+                f"no interaction has action {action!r}. Correct its spelling, or leave it out.",
             )
     later = [facts for name, facts in splits.items() if name != "train"]
     again = sum(facts.repeats for facts in later) / max(sum(facts.interactions for facts in later), 1)

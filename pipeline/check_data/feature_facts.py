@@ -52,7 +52,7 @@ def feature_facts(
         looked.findings.clear()
         seen = "no value"
         looked.say(
-            "warning", "has no value in any row, so it says nothing. Mend the column, or leave it out."
+            "warning", "has no value in any row, so it says nothing. Correct the column, or leave it out."
         )
     facts = FeatureFacts(
         table=table, name=name, kind=feature.kind, missing=missing, distinct=distinct, seen=seen
@@ -79,7 +79,7 @@ def shown_facts(key: str, name: str, values: pa.ChunkedArray) -> tuple[FeatureFa
             Finding(
                 level="warning",
                 about=f"interactions.{key}",
-                message=f"column {name!r} has {found}, so nothing can be corrected by it. Mend the column, "
+                message=f"column {name!r} has {found}, so nothing can be weighed by it. Correct the column, "
                 "or remove the key.",
             )
         )
@@ -150,7 +150,7 @@ class _Look:
             self.say(
                 "warning",
                 f"scale log1p takes every negative number for 0; found {below:,}, {least:g} "
-                "the least. Use z_score or buckets, or mend the column.",
+                "the least. Use z_score or buckets, or correct the column.",
             )
         if feature.scale == "z_score" and distinct > 1:
             self._say_if_flattened()

@@ -104,5 +104,5 @@ def _anomalies(schema: schema_pb2.Schema, examples: pa.Array) -> list[tuple[str,
 
 def _finding(about: str, files: str, feature: str, found: str) -> tuple[str, Finding]:
     place = f"{files}, column {feature!r}" if feature else files
-    message = f"{place}, {found.rstrip(' .')}. Mend the values; or, where they are right, the schema."
+    message = f"{place}, {found.rstrip(' .')}. Correct the values; or, where they are right, the schema."
     return feature, Finding(level="error", about=about, message=message)

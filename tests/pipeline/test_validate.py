@@ -425,7 +425,7 @@ def test_labels_all_alike_and_actions_that_never_occur_are_warnings(made, look):
     actions = "interactions.actions={column: stars, weights: {'5': 1, loan: 0}}"
     report = look("interactions.rating=null", actions)
     assert told(report, "interactions.actions") == [
-        ("warning", "no interaction has action 'loan'. Mend its spelling, or leave it out.")
+        ("warning", "no interaction has action 'loan'. Correct its spelling, or leave it out.")
     ]
     assert report.splits["train"].actions == {"5": 6, "loan": 0}
 

@@ -239,7 +239,7 @@ def read_columns(
     if whole.num_rows == 0:
         raise UserError(
             f"{', '.join(files)}: found no rows below the header; expected at least one. "
-            "Fill the file, or mend 'files' in domain.yaml."
+            "Fill the file, or correct 'files' in domain.yaml."
         )
     if isinstance(table, Entities) and table.duplicates != "refuse":
         rows, repeated = one_row_an_id(whole, key, table)
@@ -380,7 +380,7 @@ def _refuse_malformed(rows: Rows) -> None:
                 "for none)."
             )
         raise UserError(
-            f"{rows.file}, row {row.number}: {row.reason}: {row.text!r}. Mend the row (a cell that holds "
+            f"{rows.file}, row {row.number}: {row.reason}: {row.text!r}. Correct the row (a cell that holds "
             "the delimiter needs quotes), or the table's delimiter and encoding in domain.yaml."
         )
 

@@ -158,7 +158,7 @@ def _about_anomalies(lines: list[str]) -> list[str]:
         f"the data is not what its schema says; {len(lines)} anomalies:",
         *lines,
         "Expected what interactions.pbtxt and candidates.pbtxt, beside domain.yaml, say. "
-        "Mend the files' values; or, where the data is right, the schema.",
+        "Correct the files' values; or, where the data is right, the schema.",
     ]
 
 
@@ -168,7 +168,7 @@ def _about_moves(lines: list[str]) -> list[str]:
     return [
         f"the data's distributions moved further than domain.yaml allows; {len(lines)} above the threshold:",
         *lines,
-        "Mend the files' values; or, where the data is right, raise the thresholds in domain.yaml's "
+        "Correct the files' values; or, where the data is right, raise the thresholds in domain.yaml's "
         "distributions, or let these data pass with --set distributions.over_threshold=warn: the next are "
         "then compared with them.",
     ]
