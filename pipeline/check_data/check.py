@@ -54,7 +54,7 @@ def check_data(
     schemas, of_schemas = _schemas(domain)
     # TFDV takes as long to load as some million rows to read, so the one is done during the other.
     loading = threading.Thread(target=importlib.import_module, args=(_ANOMALIES,), daemon=True)
-    if not findings and any(schemas):
+    if not findings and (any(schemas) or domain.distributions.skew):
         loading.start()
     tell("reading the catalogue and the queries")
     reference = read_reference(declaration, tables)
@@ -182,18 +182,27 @@ def _anomalies(
     reference: Reference,
     events: Events | None,
 ) -> list[Finding]:
-    """Values that the schemas do not allow, as far as there are values and schemas."""
-    from pipeline.check_data.schema_anomalies import candidate_anomalies, interaction_anomalies
+    """Values that schemas or ``distributions`` do not allow, as far as there are values."""
+    from pipeline.check_data.schema_anomalies import (
+        LOOKED_AT,
+        candidate_anomalies,
+        interaction_anomalies,
+        interaction_statistics,
+    )
+    from pipeline.check_data.skew import about_skew
 
     declaration, found = domain.declaration, []
     of_interactions, of_candidates = schemas
-    if of_interactions is not None and events is not None and events.divided is not None:
+    if events is not None and events.divided is not None:
         plan, cuts = InteractionPlan.of(declaration), events.divided.cuts
-        known = told(of_interactions, interaction_features(declaration))
-        anomalies = interaction_anomalies(
-            of_interactions, plan, events.ids, events.kept, reference.queries, cuts
+        statistics = interaction_statistics(plan, events.ids, events.kept, reference.queries, cuts)
+        if of_interactions is not None:
+            known = told(of_interactions, interaction_features(declaration))
+            anomalies = interaction_anomalies(of_interactions, plan, statistics)
+            found += [finding for feature, finding in anomalies if feature not in known]
+        found += about_skew(
+            domain.distributions, statistics, whole=events.kept.whole and events.kept.rows <= LOOKED_AT
         )
-        found += [finding for feature, finding in anomalies if feature not in known]
     if of_candidates is not None and reference.catalogue is not None:
         known = told(of_candidates, candidate_features(declaration))
         anomalies = candidate_anomalies(of_candidates, reference.catalogue, domain.catalogue_files)

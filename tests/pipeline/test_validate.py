@@ -595,3 +595,22 @@ def test_rows_read_twice_and_files_not_read_are_told(shop, look, names, sources,
     report = look(f"interactions.sources={json.dumps([{'files': name} for name in listed])}")
     ((found, message),) = told(report, "interactions files")
     assert found == level and words in message
+
+
+@pytest.mark.parametrize(
+    ("threshold", "over_threshold", "levels"),
+    [(0.3, "stop", ["error"]), (0.3, "warn", ["warning"]), (0.4, "stop", [])],
+)
+def test_splits_further_apart_than_allowed_are_told_as_the_gate_would(
+    made, look, threshold, over_threshold, levels
+) -> None:
+    report = look(
+        "split={kind: time, eval: 0.3, test: 0.3}",
+        f"distributions.skew.isbn.l_infinity={threshold}",
+        f"distributions.over_threshold={over_threshold}",
+    )
+    found = told(report, "distributions.skew.isbn")
+    assert [level for level, _ in found] == levels
+    # Candidate 104 has none of train's four interactions and one of eval's three; 101 two and one.
+    wanted = "split eval beside split train: L-infinity distance 0.3333, threshold 0.3; '104' changed most. "
+    assert all(message.startswith(wanted) for _, message in found)

@@ -21,7 +21,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
 from components.ingest.gate.anomalies import WHOLE_SPLIT, describe_anomalies
-from components.ingest.gate.comparison import Difference, read_comparison
+from components.ingest.gate.comparison import read_comparison
 from components.ingest.gate.published_statistics import PUBLISHED_KEY, STREAMS, publish
 from components.ingest.gate.verdict import ComparedStream, Verdict, write_verdict
 
@@ -35,7 +35,6 @@ _COMPARISONS = {
     "interaction_skew": ("interaction", "skew"),
 }
 """Input to the stream it is of and what it compares."""
-_MEASURES = {"l_infinity": "L-infinity distance", "jensen_shannon": "Jensen-Shannon divergence"}
 
 Sources = dict[str, dict[str, str]]
 """Stream to feature to the files its values come from; "" stands for all other features."""
@@ -139,16 +138,8 @@ def _describe_moves(compared: ComparedStream, sources: Sources) -> Iterator[str]
         span = f" of span {comparison.span}" if beside.startswith("span") else ""
         yield (
             f"  {place} ({compared.stream}s, split {difference.split}{span} beside {beside}): "
-            f"{_distance(difference)}"
+            f"{difference.described}"
         )
-
-
-def _distance(difference: Difference) -> str:
-    threshold = difference.threshold
-    if difference.distance is None:
-        return "its values are gone, or of another type"
-    most = f"; {difference.changed_most!r} changed most" if difference.changed_most is not None else ""
-    return f"{_MEASURES[threshold.measure]} {difference.distance:.4g}, threshold {threshold.greatest:g}{most}"
 
 
 def _about_anomalies(lines: list[str]) -> list[str]:

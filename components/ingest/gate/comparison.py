@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 from tfx import types
 from tfx.components import DistributionValidator
 from tfx.components.distribution_validator import executor
@@ -18,29 +17,13 @@ from tfx.proto import distribution_validator_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import json_utils, proto_utils
 
+from components.ingest.gate.differences import Difference, differences, set_comparator
 from components.ingest.gate.distributions import Threshold
 from components.ingest.strict import Strict
 
 _CONFIG_KEY = standard_component_specs.DISTRIBUTION_VALIDATOR_CONFIG_KEY
 _PAIRS_KEY = standard_component_specs.INCLUDE_SPLIT_PAIRS_KEY
 _FILE = "comparison.json"
-# TFDV says this value nowhere else.
-_CHANGED_MOST = re.compile(r"The feature value with maximum difference is: (.*)", re.DOTALL)
-
-
-class Difference(Strict):
-    """One feature's distribution in a split, beside that in another."""
-
-    feature: str
-    split: str
-    baseline_split: str
-    threshold: Threshold
-    distance: float | None
-    """None where there is none: one of the two splits, or both, have no value of the feature."""
-    changed_most: str | None
-    """The category whose share changed most; only for ``l_infinity`` above its threshold."""
-    over: bool
-    """Whether the distance is above the threshold, or what the baseline has values of has none any more."""
 
 
 class Comparison(Strict):
@@ -150,11 +133,7 @@ def _comparators(
     for feature in sorted(thresholds):
         added = config.default_slice_config.feature.add()
         added.path.step.append(feature)
-        threshold, comparator = thresholds[feature], added.distribution_comparator
-        if threshold.measure == "l_infinity":
-            comparator.infinity_norm.threshold = threshold.greatest
-        else:
-            comparator.jensen_shannon_divergence.threshold = threshold.greatest
+        set_comparator(added.distribution_comparator, thresholds[feature])
     return config
 
 
@@ -181,32 +160,11 @@ def _differences(
     path = os.path.join(anomalies.uri, f"SplitPair-{split}_{baseline_split}", executor.DEFAULT_FILE_NAME)
     with fileio.open(path, "rb") as file:
         found = anomalies_pb2.Anomalies.FromString(file.read())
-    distances = {
-        info.path.step[0]: measurement.value
-        for info in found.drift_skew_info
-        for measurement in info.drift_measurements
+    thresholds = {
+        comparator.path.step[0]: _threshold(comparator) for comparator in config.default_slice_config.feature
     }
-    changed_most = {
-        info.path.step[0]: match[1]
-        for info in found.anomaly_info.values()
-        for reason in info.reason
-        if (match := _CHANGED_MOST.search(reason.description))
-    }
-    there, here = _present(baseline, baseline_split), _present(statistics, split)
-    for comparator in config.default_slice_config.feature:
-        feature = comparator.path.step[0]
-        threshold = _threshold(comparator)
-        compared = feature in there and feature in here
-        distance = distances.get(feature) if compared else None
-        yield Difference(
-            feature=feature,
-            split=split,
-            baseline_split=baseline_split,
-            threshold=threshold,
-            distance=distance,
-            changed_most=changed_most.get(feature),
-            over=distance > threshold.greatest if distance is not None else feature in there,
-        )
+    here, there = _statistics(statistics, split), _statistics(baseline, baseline_split)
+    yield from differences(found, here, there, thresholds, split, baseline_split)
 
 
 def _threshold(comparator: distribution_validator_pb2.FeatureComparator) -> Threshold:
@@ -216,12 +174,5 @@ def _threshold(comparator: distribution_validator_pb2.FeatureComparator) -> Thre
     return Threshold(jensen_shannon=given.jensen_shannon_divergence.threshold)
 
 
-def _present(statistics: types.Artifact, split: str) -> set[str]:
-    """Features with at least one value in a split."""
-    (dataset,) = stats_artifact_utils.load_statistics(statistics, split).proto().datasets
-    present = set()
-    for feature in dataset.features:
-        kind = feature.WhichOneof("stats")
-        if kind and getattr(feature, kind).common_stats.tot_num_values:
-            present.add(feature.path.step[0] if feature.path.step else feature.name)
-    return present
+def _statistics(artifact: types.Artifact, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
+    return stats_artifact_utils.load_statistics(artifact, split).proto()

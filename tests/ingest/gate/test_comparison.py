@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
+from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
 from tfx.types import artifact_utils, channel_utils, standard_artifacts
 
 from components.ingest.gate.comparison import (
     Comparison,
-    Difference,
     Executor,
     drift_comparison,
     read_comparison,
     skew_comparison,
 )
+from components.ingest.gate.differences import Difference, compare
 from components.ingest.gate.distributions import Threshold
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "fixtures"))
@@ -69,6 +70,14 @@ def test_numbers_are_compared_by_their_histograms(drift) -> None:
     assert drift(interactions(born=1990.0), interactions(), BORN).over
     same = drift(interactions(), interactions(), BORN)
     assert (same.over, same.distance) == (False, 0)
+
+
+@pytest.mark.parametrize("thresholds", [TOWN, BORN, {"town": Threshold(jensen_shannon=0.001)}])
+@pytest.mark.parametrize("born", [1990.0, None])
+def test_statistics_in_memory_are_compared_as_those_of_artifacts(drift, thresholds, born) -> None:
+    new, old = interactions({"Hagen": 100, "Soest": 60, "Unna": 40}, born=born), interactions()
+    in_memory = (generate_statistics_in_memory(batch) for batch in (new, old))
+    assert compare(*in_memory, thresholds, "train", "train") == (drift(new, old, thresholds),)
 
 
 def test_values_that_are_gone_are_over_the_threshold_and_new_ones_have_nothing_beside_them(drift) -> None:
