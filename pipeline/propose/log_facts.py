@@ -32,8 +32,9 @@ class LogFacts:
         whole: Whether all rows were looked at.
         left_out: Rows that the proposed ``where`` leaves out.
         with_past: Share of rows whose query has an earlier one.
-        last_positives: Queries with at least three positive rows.
+        last_positives: Queries with at least three positive rows: of them the last ones can be held out.
         cuts: Positive rows of train, eval and test, were they split by time in the default shares.
+        known: Share of eval's and test's positive rows then whose query is in train.
         positives: Share of the rows that are positive.
     """
 
@@ -49,6 +50,7 @@ class LogFacts:
     with_past: float
     last_positives: int
     cuts: tuple[int, int, int]
+    known: float
     positives: float
 
     @property
@@ -116,6 +118,7 @@ def look_at_log(roles: Roles, judgement: Judgement, kept: np.ndarray) -> LogFact
     events = good.group_by(["q", "c", "t", "a"]).aggregate([]).num_rows
     people = good.group_by("q").aggregate([("c", "count"), ("t", "min"), ("p", "sum")])
     lengths = people["c_count"].to_numpy()
+    cuts, known = _cuts(good)
     total = max(1, good.num_rows)
     return LogFacts(
         rows=rows,
@@ -129,7 +132,8 @@ def look_at_log(roles: Roles, judgement: Judgement, kept: np.ndarray) -> LogFact
         left_out=left_out,
         with_past=_with_past(good, people),
         last_positives=int((people["p_sum"].to_numpy() >= 3).sum()),
-        cuts=_cuts(good["t"].to_numpy(), good["p"].to_numpy()),
+        cuts=cuts,
+        known=known,
         positives=float(good["p"].to_numpy().mean()) if good.num_rows else 0.0,
     )
 
@@ -153,13 +157,18 @@ def _with_past(good: pa.Table, people: pa.Table) -> float:
     return float(pc.mean(pc.greater(first["t"], first["t_min"])).as_py() or 0.0)
 
 
-def _cuts(seconds: np.ndarray, positive: np.ndarray) -> tuple[int, int, int]:
-    """Positive rows of train, eval and test, were they split by time in the default shares."""
+def _cuts(good: pa.Table) -> tuple[tuple[int, int, int], float]:
+    """``cuts`` and ``known`` of :class:`LogFacts`."""
+    seconds = good["t"].to_numpy()
     points = cut_points(TimeDistribution.of(seconds), TimeSplit())
     if points is None:
-        return 0, 0, 0
-    counts = np.bincount(points.split_of(seconds), weights=positive, minlength=3)
-    return int(counts[0]), int(counts[1]), int(counts[2])
+        return (0, 0, 0), 0.0
+    splits, positive = points.split_of(seconds), good["p"].to_numpy()
+    counts = np.bincount(splits, weights=positive, minlength=3)
+    trained = pc.unique(good["q"].filter(pa.array(splits == 0)))
+    later = good["q"].filter(pa.array(positive & (splits > 0)))
+    known = pc.mean(pc.is_in(later, value_set=trained)).as_py() or 0.0
+    return (int(counts[0]), int(counts[1]), int(counts[2])), known
 
 
 def _mask(values: pa.Array) -> np.ndarray:

@@ -18,7 +18,7 @@ from pipeline.propose.log_facts import LogFacts, look_at_log
 from pipeline.propose.profile import ColumnProfile, TableProfile, profile_column
 from pipeline.propose.roles import Roles, find_roles
 from pipeline.propose.row_filters import RowFilters, find_filters
-from pipeline.propose.who_what import FOLLOWS
+from pipeline.propose.who_what import FOLLOWS, is_named_visit
 
 _MOST_MISSING_CANDIDATES = 0.01
 _COARSE_MOMENTS = 20
@@ -26,6 +26,8 @@ _LEAST_PAST = 0.05
 """With a smaller share of rows that have an earlier one of their query, there is no history to speak of."""
 _FEW_POSITIVES = 10
 """With fewer positive rows, a split measures next to nothing."""
+_LEAST_KNOWN = 0.1
+"""With a smaller share of later positive rows by anybody who is in train, a split measures strangers only."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def propose(tables: Sequence[TableProfile], title: str, chosen: Chosen | None = 
     taken += [position, propensity]
     facts = look_at_log(roles, judgement, filters.kept)
     order = _order(roles, facts)
+    split = find_split(facts, order, roles.is_visit)
     context, offered = _context(roles, [column.name for column in taken if column], order)
     people = roles.queries
     candidate_title, title_doubt = find_title(
@@ -116,7 +119,7 @@ def propose(tables: Sequence[TableProfile], title: str, chosen: Chosen | None = 
     )
     proposal = Proposal(
         title, roles, judgement, facts, context, offered, candidate_title, candidate_features,
-        query_features, splits, position, propensity, filters, order, find_split(facts, order), (),
+        query_features, splits, position, propensity, filters, order, split, (),
     )  # fmt: skip
     return replace(proposal, unsure=tuple(_doubts(proposal, title_doubt)))
 
@@ -156,14 +159,26 @@ def _order(roles: Roles, facts: LogFacts) -> str:
     return "rows" if facts.history[1] > 1 and facts.with_past < _LEAST_PAST else "time"
 
 
-def find_split(facts: LogFacts, order: str) -> tuple[dict[str, Any], str]:
-    """The split, and why: by time where that leaves something to measure with."""
+def find_split(facts: LogFacts, order: str, is_visit: bool) -> tuple[dict[str, Any], str]:
+    """The split, and why: by time where that leaves something to measure with.
+
+    Args:
+        facts: Of the log.
+        order: What orders a query's interactions.
+        is_visit: Whether a query is a visit, which nobody expects to come back.
+    """
     if order == "rows" or order == "column":
         return {"kind": "leave_last_out"}, (
             "Of each query, the last interactions are held out: without a moment that all share there is no "
             "past and future of everybody. A model has then seen what others did later."
         )
     train, evaluated, tested = facts.cuts
+    if not is_visit and facts.known < _LEAST_KNOWN and facts.last_positives >= _FEW_POSITIVES:
+        return {"kind": "leave_last_out"}, (
+            f"Split by time, only {facts.known:.0%} of what is measured would be of users who are in train: "
+            "each is active for a short while. Of each, the last interactions are held out instead. A model "
+            "has then seen what others did later."
+        )
     if min(evaluated, tested) >= 1 and train >= 1:
         share = 0.1 if min(evaluated, tested) >= _FEW_POSITIVES else 0.2
         return {"kind": "time", "eval": share, "test": share}, (
@@ -198,7 +213,7 @@ def _context(
     rest = [
         choice
         for column in _shared(roles)
-        if column.name not in taken and column.shape != "nested"
+        if column.name not in taken and column.shape != "nested" and not is_named_visit(column)
         if (choice := choose_feature(column, roles.log.sample.total)).kind
     ]
     known = [choice for choice in rest if words.CONTEXT.intersection(choice.column.words)]

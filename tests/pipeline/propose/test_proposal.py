@@ -130,3 +130,20 @@ def test_a_table_that_nothing_says_is_a_log_is_refused_with_the_options_that_say
     assert "none of the files is an event log. Found: log.csv (a, b)" in result.stderr
     assert "--user COLUMN --item COLUMN --time COLUMN" in result.stderr
     assert init(tmp_path / "domain", log, more=("--user", "a", "--item", "b")).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "of_row", "kind"),
+    [
+        ("user_id", lambda at: f"u{at // 10}", "leave_last_out"),
+        ("user_id", lambda at: f"u{at % 40}", "time"),
+        ("session_id", lambda at: f"s{at // 10}", "time"),
+    ],
+)
+def test_of_users_who_never_come_back_the_last_is_held_out(tmp_path, key, of_row, kind) -> None:
+    """By time, all of eval and test would be strangers; visits are strangers by nature."""
+    rows = [{key: of_row(at), "item_id": row["item_id"], "ts": row["ts"]} for at, row in enumerate(events())]
+    domain = proposed(tmp_path, write_csv(tmp_path / "log.csv", rows))
+    assert domain.split.kind == kind
+    text = (tmp_path / "domain" / "domain.yaml").read_text()
+    assert ("only 0% of what is measured" in unbroken(text)) == (kind == "leave_last_out")
