@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from functools import cache, lru_cache
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -12,29 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.files.time_format import RFC2822, time_format
+from components.ingest.files.time_formats import candidate_formats
 
 _TRIED = 200
-_GLANCED = 5
 _LIKE_A_TIME = (
     r"(?i)^\s*(\d{1,4}[-/. ]\s?(\d{1,2}|[a-z]{3,9})[-/. ]|\d{8}([ T]?\d{4,6})?\s*$|[a-z]{3,9},? \S+ )"
 )
-_form = lru_cache(maxsize=None)(time_format)
 _LEAST_FITTING = 0.95
-_DATES = (
-    "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y",
-    "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y",
-    "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d/%b/%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y",
-    "%a, %d %b %Y", "%Y%m%d",
-)  # fmt: skip
-_CLOCKS = (
-    "", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %I:%M%p", " %I:%M:%S%p",
-    ", %H:%M", ", %H:%M:%S", ", %I:%M %p", " %H:%M:%S.%f", "T%H:%M:%S", "T%H:%M",
-    " %H:%M:%S %z", " %H:%M:%S %Z", " %H:%M %Z", " %H.%M",
-)  # fmt: skip
-_OTHERS = (
-    RFC2822, "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Z %Y",
-    "%d/%b/%Y:%H:%M:%S %z", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%d %H%M%S", "%Y%m%dT%H%M%S",
-)  # fmt: skip
 
 
 class Form(NamedTuple):
@@ -64,8 +45,8 @@ def find_form(cells: pa.Array) -> Form | None:
     some = cells.take(pa.array(np.unique(np.linspace(0, len(cells) - 1, _TRIED).astype(np.int64))))
     if pc.mean(pc.match_substring_regex(some, pattern=_LIKE_A_TIME)).as_py() < _LEAST_FITTING:
         return None
-    likely = [text for text in _likely(some.to_pylist()) if _fitting(text, some) >= _LEAST_FITTING]
-    found = {text: _form(text).read(cells) for text in likely}
+    likely = [text for text in (RFC2822, *candidate_formats(some)) if _fitting(text, some) >= _LEAST_FITTING]
+    found = {text: time_format(text).read(cells) for text in likely}
     share = {text: 1 - times.seconds.null_count / len(cells) for text, times in found.items()}
     able = [text for text in likely if share[text] >= _LEAST_FITTING]
     if not able:
@@ -76,26 +57,8 @@ def find_form(cells: pa.Array) -> Form | None:
     return Form(chosen, found[chosen].seconds, bool(found[chosen].zoned.all()), evidence, ambiguous)
 
 
-def _likely(cells: list[str]) -> list[str]:
-    """The forms that a few of the cells have: that rules out nearly all of them at next to no cost."""
-    few = [cells[at] for at in np.unique(np.linspace(0, len(cells) - 1, _GLANCED).astype(int))]
-    dates = [date for date in _DATES if any(_begins(date).match(cell) for cell in few)]
-    forms = [*(date + clock for date, clock in product(dates, _CLOCKS)), *_OTHERS]
-    return [text for text in forms if any(_pattern(text).match(cell) for cell in few)]
-
-
-@cache
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(_form(text).pattern)
-
-
-@cache
-def _begins(date: str) -> re.Pattern[str]:
-    return re.compile(_form(date).pattern.removesuffix(r"\s*$"))
-
-
 def _fitting(text: str, cells: pa.Array) -> float:
-    return 1 - _form(text).read(cells).seconds.null_count / len(cells)
+    return 1 - time_format(text).read(cells).seconds.null_count / len(cells)
 
 
 def _decided(best: list[str], seconds: dict[str, pa.Array], share: dict[str, float]) -> tuple[str, str, bool]:

@@ -30,7 +30,7 @@ _DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"[a-z]{3,9} \d{1,2}(,?) \d{4}", ("%b %d{0} %Y", "%B %d{0} %Y")),
 )
 _CLOCK = re.compile(
-    r"(?P<gap>t|,? +|,|)(?P<hour>\d{1,2})(?P<colon>[:.]?)(?P<minute>\d\d)(?:(?P=colon)(?P<second>\d\d))?"
+    r"(?P<gap>t|,? +|,|:|)(?P<hour>\d{1,2})(?P<colon>[:.]?)(?P<minute>\d\d)(?:(?P=colon)(?P<second>\d\d))?"
     r"(?P<fraction>[.,]\d{1,9})?(?P<half> ?[ap]\.?m\.?)?(?P<zone> ?(?:z|utc|gmt|[+-]\d\d:?\d\d))?$",
     re.IGNORECASE,
 )
@@ -68,7 +68,7 @@ def propose_formats(values: pa.Array | Iterable[str | int | None]) -> list[Forma
     if not len(text):
         return []
     found: list[tuple[str, np.ndarray, int]] = []
-    for form in dict.fromkeys(itertools.chain.from_iterable(map(_candidates, _shapes(text)))):
+    for form in candidate_formats(text):
         seconds = time_format(form).read(text).seconds
         inside = pc.and_(pc.greater_equal(seconds, _PLAUSIBLE[0]), pc.less(seconds, _PLAUSIBLE[1]))
         fits = pc.fill_null(inside, False).to_numpy(zero_copy_only=False)
@@ -89,6 +89,15 @@ def propose_formats(values: pa.Array | Iterable[str | int | None]) -> list[Forma
         )
         for form, fits, _ in found
     ]
+
+
+def candidate_formats(text: pa.Array) -> list[str]:
+    """Formats that some of the values, of as many shapes as there are, may be written in.
+
+    Args:
+        text: [n] strings, none missing.
+    """
+    return list(dict.fromkeys(itertools.chain.from_iterable(map(_candidates, _shapes(text)))))
 
 
 def advice_on_times(values: pa.Array | Iterable[str | int | None], key: str) -> str | None:
