@@ -246,6 +246,8 @@ def _numbers_left(columns: Sequence[ColumnProfile]) -> str:
     names = [
         c.name
         for c in columns
-        if c.shape in ("integer", "number") and c.distinct > 1 and not words.IDS.intersection(c.words)
+        if c.shape in ("integer", "number")
+        and c.distinct > 1
+        and not (words.IDS | words.NO_RATINGS).intersection(c.words)
     ][:6]
     return f"a column that grades could be among {', '.join(names)}" if names else ""
