@@ -42,33 +42,42 @@ def encode_lists(
         positives: int64 [catalogue] positive train interactions.
 
     Returns:
-        int32 [batch, n + HEAD], the lists and the popularity of their first candidates; int64 [batch, 4], the
-        held-out candidates and the numbers of :class:`Known`.
+        int32 [batch, n], the lists; float64 [batch, len(Listed._fields)], what :class:`Listed` says of each.
     """
     head = ranked[:, :HEAD]
-    lists = np.full((len(ranked), ranked.shape[1] + HEAD), 0, np.int32)
-    lists[:, : ranked.shape[1]] = ranked
-    lists[:, ranked.shape[1] : ranked.shape[1] + head.shape[1]] = np.where(
-        head == UNFILLED, 0, positives[head]
+    filled = head != UNFILLED
+    popularity = np.where(filled, positives[np.where(filled, head, 0)], 0)
+    information = np.where(filled, -np.log2(np.maximum(popularity, 1) / max(positives.sum(), 1)), 0.0)
+    places = np.maximum(filled.sum(axis=1), 1)
+    found = ranked == held_out[:, None]
+    rank = np.where(found.any(axis=1), found.argmax(axis=1) + 1, 0)
+    numbers = Listed(
+        rank=np.where(held_out == NOTHING_HELD_OUT, NOTHING_HELD_OUT, rank),
+        # Places that hold no row are negative, beyond the start of a small catalogue.
+        chosen=np.where(held_out >= 0, positives[np.maximum(held_out, 0)], 0),
+        candidates=np.full(len(ranked), len(positives)),
+        information=information.sum(axis=1) / places,
+        popularity=popularity.sum(axis=1) / places,
     )
-    # Places that hold no row are negative, beyond the start of a small catalogue.
-    chosen = np.where(held_out >= 0, positives[np.maximum(held_out, 0)], 0)
-    numbers = [held_out, chosen, *(np.full(len(ranked), n) for n in (positives.sum(), len(positives)))]
-    return lists, np.stack(numbers, axis=1).astype(np.int64)
+    return ranked.astype(np.int32), np.stack(numbers, axis=1).astype(np.float64)
 
 
-class Known(NamedTuple):
-    """What train says, in positive interactions.
+class Listed(NamedTuple):
+    """What is computed of a list by the batch, before TFMA takes every example by itself.
 
     Attributes:
-        chosen: of the held-out candidate; 0 outside the catalogue.
-        interactions: of the whole catalogue.
+        rank: of the held-out candidate, from 1; 0 where it is not in the list; NOTHING_HELD_OUT.
+        chosen: positive train interactions of the held-out candidate; 0 outside the catalogue.
         candidates: the catalogue's size.
+        information: the mean self-information of the list's first ten, in bits.
+        popularity: the mean of their positive train interactions.
     """
 
-    chosen: int
-    interactions: int
-    candidates: int
+    rank: Any
+    chosen: Any
+    candidates: Any
+    information: Any
+    popularity: Any
 
 
 @dataclasses.dataclass
@@ -93,24 +102,21 @@ class ListSummary:
     popularity: float = 0.0
     chosen_popularity: float = 0.0
 
-    def add(self, rank: int, head: np.ndarray, popularity: np.ndarray, known: Known) -> None:
+    def add(self, head: list[int], listed: Listed) -> None:
         """Counts an interaction.
 
         Args:
-            rank: of the held-out candidate, from 1; 0 where it is not in the list.
-            head: [at most HEAD] rows, the list's first.
-            popularity: of these, aligned.
-            known: the rest.
+            head: at most HEAD rows, the list's first.
+            listed: floats, of the list.
         """
-        self.ranks[rank] += 1
-        self.shown.update(head.tolist())
-        self.catalogue = max(self.catalogue, known.candidates)
-        if len(head):
+        self.ranks[int(listed.rank)] += 1
+        self.shown.update(head)
+        self.catalogue = max(self.catalogue, int(listed.candidates))
+        if head:
             self.lists += 1
-            share = np.maximum(popularity, 1) / max(known.interactions, 1)
-            self.information -= float(np.log2(share).mean())
-            self.popularity += float(popularity.mean())
-            self.chosen_popularity += known.chosen
+            self.information += listed.information
+            self.popularity += listed.popularity
+            self.chosen_popularity += listed.chosen
 
     def merge(self, other: ListSummary) -> None:
         """Counts what another one has counted."""
@@ -128,7 +134,7 @@ class ListSummary:
         return int(self.ranks.sum())
 
 
-Interaction = tuple[int, np.ndarray, np.ndarray, Known]
+Interaction = tuple[list[int], Listed]
 """The arguments of :meth:`ListSummary.add`."""
 
 
@@ -141,19 +147,10 @@ class _Preprocessor(tfma.metrics.Preprocessor):
         self.rival = rival
 
     def process(self, extracts: Mapping[str, Any]) -> Iterator[Interaction]:
-        held_out, *known = of_rival(extracts[tfma.LABELS_KEY], self.model_name, self.rival).tolist()
-        if held_out == NOTHING_HELD_OUT:
-            return
-        lists = of_rival(extracts[tfma.PREDICTIONS_KEY], self.model_name, self.rival)
-        ranked, popularity = lists[:-HEAD], lists[-HEAD:]
-        found = np.flatnonzero(ranked == held_out)
-        filled = np.flatnonzero(ranked[:HEAD] != UNFILLED)
-        yield (
-            int(found[0]) + 1 if found.size else 0,
-            ranked[filled],
-            popularity[filled],
-            Known(*known),
-        )
+        listed = Listed(*of_rival(extracts[tfma.LABELS_KEY], self.model_name, self.rival).tolist())
+        if listed.rank != NOTHING_HELD_OUT:
+            head = of_rival(extracts[tfma.PREDICTIONS_KEY], self.model_name, self.rival)[:HEAD]
+            yield [row for row in head.tolist() if row != UNFILLED], listed
 
 
 class _Summarise(beam.CombineFn):
@@ -320,7 +317,7 @@ class _Overlap(tfma.metrics.Preprocessor):
         if of_rival(extracts[tfma.LABELS_KEY], self.model_name, self.rival)[0] == NOTHING_HELD_OUT:
             return
         ranked, truth = (
-            of_rival(extracts[tfma.PREDICTIONS_KEY], self.model_name, rival)[:-HEAD]
+            of_rival(extracts[tfma.PREDICTIONS_KEY], self.model_name, rival)
             for rival in (self.rival, self.truth)
         )
         wanted = set(truth.tolist()) - {UNFILLED}

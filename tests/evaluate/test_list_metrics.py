@@ -129,6 +129,8 @@ def test_of_nothing_there_is_no_mean():
 def test_a_catalogue_smaller_than_the_codes_for_no_row_can_be_measured(size):
     held_out = np.array([0, OUTSIDE_CATALOGUE, NOTHING_HELD_OUT])
     lists, numbers = encode_lists(np.zeros((3, size), np.int64), held_out, np.full(size, 7))
-    assert numbers[:, 0].tolist() == held_out.tolist()
+    assert lists.tolist() == [[0] * size] * 3
+    # Rank, popularity of what was chosen, size; each of the catalogue has one in so many interactions.
+    assert numbers[:, 0].tolist() == [1, 0, NOTHING_HELD_OUT]
     assert numbers[:, 1].tolist() == [7, 0, 0]
-    assert lists[:, size:].max() == 7
+    assert numbers[:, 2:].tolist() == [[size, math.log2(size), 7]] * 3
