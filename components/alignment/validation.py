@@ -62,9 +62,9 @@ class CascadeValidation(keras.callbacks.Callback):
         self._shown = positives.spread(queries).batches(at_a_time)
         chosen = positives.spread(max(1, min(queries, _JUDGED_IN_ALL // self._catalogue)))
         self._asked = chosen.batches(max(1, _JUDGED_AT_A_TIME // self._catalogue))
-        self._gains = tf.function(self._gain, reduce_retracing=True)
-        self._lists = tf.function(self._list, reduce_retracing=True)
-        choose = tf.function(self._choice, reduce_retracing=True)
+        self._gains = tf.function(self._gain, reduce_retracing=True, autograph=False)
+        self._lists = tf.function(self._list, reduce_retracing=True, autograph=False)
+        choose = tf.function(self._choice, reduce_retracing=True, autograph=False)
         self._choices = [choose(batch).numpy() for batch in self._asked]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

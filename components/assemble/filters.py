@@ -47,7 +47,7 @@ class CategoryFilter(tf.Module):
             tf.lookup.KeyValueTensorInitializer(vocabulary, numbers), default_value=_MISSING
         )
         self._size = int(tf.size(vocabulary))
-        self.vocabulary = tf.function(self._table.export, input_signature=[])
+        self.vocabulary = tf.function(self._table.export, input_signature=[], autograph=False)
 
     @classmethod
     def of(cls, name: str, values: tf.RaggedTensor) -> CategoryFilter:

@@ -80,22 +80,27 @@ class Models(tf.Module):
         actions = declaration.history_actions
         self._actions = action_lookup(actions) if actions else None
         ids = tf.TensorSpec([None, None], tf.string, name="ids")
-        self.rows = tf.function(self._table.lookup, input_signature=[ids])
-        self.encode_query = tf.function(self._encoded, input_signature=[query_specs(declaration)])
+        self.rows = tf.function(self._table.lookup, input_signature=[ids], autograph=False)
+        self.encode_query = tf.function(
+            self._encoded, input_signature=[query_specs(declaration)], autograph=False
+        )
         encoded = {
             name: tf.TensorSpec([None, *spec.shape[1:]], spec.dtype, name=name)
             for name, spec in self.encode_query.get_concrete_function().structured_outputs.items()
         }
         self.embed_query = tf.function(
-            lambda query: refuse_unusable_outputs(retrieval.embed_query(query)), input_signature=[encoded]
+            lambda query: refuse_unusable_outputs(retrieval.embed_query(query)),
+            input_signature=[encoded],
+            autograph=False,
         )
         self.embed_candidate = tf.function(
-            self._embedded_candidate, input_signature=[candidate_specs(declaration)]
+            self._embedded_candidate, input_signature=[candidate_specs(declaration)], autograph=False
         )
         rows = tf.TensorSpec([None, None], tf.int64, name="rows")
         self.score = tf.function(
             lambda query, rows: refuse_unusable_outputs(ranking.score(query, rows)),
             input_signature=[encoded, rows],
+            autograph=False,
         )
         if hasattr(retrieval, "light_rank"):
             several = self.embed_query.get_concrete_function().structured_outputs[LIGHT_RANKER]
@@ -106,6 +111,7 @@ class Models(tf.Module):
                     rows,
                     tf.TensorSpec([None, None], name="scores"),
                 ],
+                autograph=False,
             )
 
     def embed_catalogue(self) -> tf.Tensor:

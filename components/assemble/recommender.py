@@ -95,10 +95,13 @@ class Recommender(tf.Module):
                 tf.TensorSpec([], tf.int32, name=K),
                 tf.TensorSpec([None, None], tf.string, name=EXCLUDE),
             ],
+            autograph=False,
         )
         asked = recommend_specs(declaration) | filters.specs
-        self.deliver = tf.function(self._deliver, input_signature=[asked])
-        self.score_catalogue = tf.function(self._score_catalogue, input_signature=[query_specs(declaration)])
+        self.deliver = tf.function(self._deliver, input_signature=[asked], autograph=False)
+        self.score_catalogue = tf.function(
+            self._score_catalogue, input_signature=[query_specs(declaration)], autograph=False
+        )
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The signatures by name; ``serving_default`` is ``recommend``."""
@@ -111,7 +114,7 @@ class Recommender(tf.Module):
             "embed_candidate": (self.embed_candidate, candidate_specs(declared)),
         }
         concrete = {
-            name: tf.function(function, input_signature=[specs]).get_concrete_function()
+            name: tf.function(function, input_signature=[specs], autograph=False).get_concrete_function()
             for name, (function, specs) in functions.items()
         }
         return {"serving_default": concrete["recommend"], **concrete}

@@ -147,11 +147,13 @@ class _Search:
     def __init__(self, index: LeafIndex, exact: ExactIndex, queries: np.ndarray, k: int):
         width = queries.shape[1]
         vectors, number = tf.TensorSpec([None, width], tf.float32), tf.TensorSpec([], tf.int32)
-        self._search = tf.function(index.search_leaves, input_signature=[vectors, number, number, number])
-        self._score = tf.function(
-            exact.score, input_signature=[vectors, tf.TensorSpec([None, None], tf.int64)]
+        self._search = tf.function(
+            index.search_leaves, input_signature=[vectors, number, number, number], autograph=False
         )
-        self._exactly = tf.function(exact.search, input_signature=[vectors, number])
+        self._score = tf.function(
+            exact.score, input_signature=[vectors, tf.TensorSpec([None, None], tf.int64)], autograph=False
+        )
+        self._exactly = tf.function(exact.search, input_signature=[vectors, number], autograph=False)
         self._queries, self._k = queries, k
         self._least = _least_scores(self._exactly, queries, k, exact.size)
         ranked = np.argsort(-(queries @ index.centroids.T), axis=1)

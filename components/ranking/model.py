@@ -229,6 +229,16 @@ class RankingModel(tfrs.Model):
         distinct, places = tf.unique(tf.reshape(rows, [-1]))
         return tf.gather(self.encode_candidates(distinct), tf.reshape(places, tf.shape(rows)))
 
+    @tf.autograph.experimental.do_not_convert
+    def train_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """A step of TFRS, unconverted: no Python in it depends on a tensor, and converting takes seconds."""
+        return super().train_step(inputs)
+
+    @tf.autograph.experimental.do_not_convert
+    def test_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """As :meth:`train_step`."""
+        return super().test_step(inputs)
+
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """The heads' losses over a batch of interactions, added up (scalar); see :class:`TotalLoss`.
 

@@ -52,7 +52,7 @@ def with_retrieved(
     """
     candidates = embedded_catalogue(retrieval, catalogue)
 
-    @tf.function
+    @tf.function(autograph=False)
     def search(queries: dict[str, tf.Tensor]) -> tf.Tensor:
         embedded = retrieval.embed_query({name: queries[name] for name in query_names})["embedding"]
         scores = tf.matmul(embedded, candidates, transpose_b=True)

@@ -105,7 +105,9 @@ class ExportedRanking(tf.Module):
         """
         super().__init__(name="ranking")
         self._layers = model.layers
-        encode = tf.function(model.encode_candidates, input_signature=[tf.TensorSpec([None], tf.int64)])
+        encode = tf.function(
+            model.encode_candidates, input_signature=[tf.TensorSpec([None], tf.int64)], autograph=False
+        )
         batches = np.split(np.arange(catalogue), range(_ENCODED_AT_A_TIME, catalogue, _ENCODED_AT_A_TIME))
         encoded = np.concatenate([encode(rows).numpy() for rows in batches])
         self._candidates = tf.Variable(encoded, trainable=False, name="encoded_candidates")
@@ -114,4 +116,5 @@ class ExportedRanking(tf.Module):
                 query, rows, lambda rows: tf.gather(self._candidates, rows)
             ),
             input_signature=[dict(query_signature), tf.TensorSpec([None, None], tf.int64, name="rows")],
+            autograph=False,
         )

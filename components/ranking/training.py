@@ -88,7 +88,7 @@ def calibrate(
         ``val_HEAD_ece``: each head's expected calibration error as it is served; before it, if calibrated,
         that of what was learnt alone. Beside drawn negatives it is of telling them from what was chosen.
     """
-    groups = tf.function(lambda batch: model.groups(batch)[0], reduce_retracing=True)
+    groups = tf.function(lambda batch: model.groups(batch)[0], reduce_retracing=True, autograph=False)
     found: dict[str, list[Labelled]] = {}
     for batch in _held_out(model, interactions, config):
         for head, group in groups(batch).items():

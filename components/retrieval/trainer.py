@@ -149,16 +149,18 @@ class ExportedRetrieval(tf.Module):
             embedding, several = model.embed_query_for_both(query)
             return {"embedding": embedding, LIGHT_RANKER: several}
 
-        self.embed_query = tf.function(embed, input_signature=[dict(query_signature)])
+        self.embed_query = tf.function(embed, input_signature=[dict(query_signature)], autograph=False)
         if model.light_ranker:
             self._export_light_ranker(model.light_ranker, model.embed_catalogue_for_light_ranker())
         self.embed_rows = tf.function(
             lambda rows: {"embedding": model.embed_rows(rows)},
             input_signature=[tf.TensorSpec([None], tf.int64, name="rows")],
+            autograph=False,
         )
         self.embed_candidate = tf.function(
             lambda rows, features: {"embedding": model.embed_candidates(rows, features)},
             input_signature=[tf.TensorSpec([None], tf.int64, name="rows"), tables],
+            autograph=False,
         )
 
     def _export_light_ranker(self, ranker: LightRanker, catalogue: tf.Tensor) -> None:
@@ -173,6 +175,7 @@ class ExportedRetrieval(tf.Module):
                 tf.TensorSpec([None, None], tf.int64, name="rows"),
                 tf.TensorSpec([None, None], name="retrieval"),
             ],
+            autograph=False,
         )
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
