@@ -40,7 +40,12 @@ def test_a_run_ends_with_one_json_line_that_has_the_ratios(tmp_path):
     (tmp_path / "ncf_ml1m").mkdir()
     log = {"user": generator.integers(40, size=400), "item": generator.integers(150, size=400)}
     pq.write_table(pa.table(log), tmp_path / "ncf_ml1m" / "train.parquet")
-    command = [sys.executable, str(SCRIPT), "--data", str(tmp_path), "--epochs", "2", "--repeats", "1"]
+    settings = yaml.safe_load((CONFIGURATIONS / "ncf_ml1m.yaml").read_text())
+    settings["retrieval"]["epochs"] = 3
+    short = tmp_path / "short.yaml"
+    short.write_text(yaml.safe_dump(settings))
+    given = ("--data", str(tmp_path), "--config", str(short), "--epochs", "2", "--repeats", "1")
+    command = [sys.executable, str(SCRIPT), *given]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env={**os.environ})
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads(done.stdout.splitlines()[-1])

@@ -28,6 +28,6 @@ def run_movielens(root: Path) -> list[str]:
     """
     return [
         *("run", "--domain", "movielens", "--root", str(root)),
-        *("--set", "retrieval.epochs=6", "--set", "ranking.epochs=2", "--set", "assemble.exact_below=0"),
-        *("--set", "evaluation.max_interactions=4000", "--set", "evaluation.baselines.trials=4"),
+        *("--set", "retrieval.epochs=4", "--set", "ranking.epochs=2", "--set", "assemble.exact_below=0"),
+        *("--set", "evaluation.max_interactions=1000", "--set", "evaluation.baselines.trials=2"),
     ]

@@ -44,6 +44,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
         "ranking.batch_size": 64,
         "ranking.epochs": 8,
         "ranking.learning_rate": 0.003,
+        "evaluation.baselines.trials": 2,
+        "evaluation.max_interactions": 200,
     }
     finished = subprocess.run(
         [
