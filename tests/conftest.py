@@ -12,16 +12,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 LONGEST_FIRST = (
     "end_to_end/movielens",
-    "end_to_end/test_gate_and_resume.py",
+    "end_to_end/music",
     "kubeflow",
-    "end_to_end/test_music_streams.py",
     "evaluate",
     "ingest/test_nodes.py",
     "assemble",
 )
 """Groups in the order in which they start; all others follow."""
-OWN_RUN = ("test_gate_and_resume.py", "test_music_streams.py")
-"""Files of ``end_to_end`` that do not share MovieLens' run."""
+MUSIC = ("test_gate_and_resume.py", "test_music_streams.py")
+"""Files of ``end_to_end`` that share the run on music streams; all others but one share MovieLens'."""
+NO_RUN = "test_bad_input.py"
+"""The one that needs neither."""
 
 
 class GroupScheduling(LoadScopeScheduling):
@@ -47,6 +48,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _group(file: PurePosixPath) -> str:
     place = PurePosixPath(*file.parts[file.parts.index("tests") + 1 :])
-    if place.parts[0] == "end_to_end" and place.name not in OWN_RUN:
-        return "end_to_end/movielens"
+    if place.parts[0] == "end_to_end" and place.name != NO_RUN:
+        return "end_to_end/music" if place.name in MUSIC else "end_to_end/movielens"
     return place.parts[0] if place.parts[0] in LONGEST_FIRST else place.as_posix()

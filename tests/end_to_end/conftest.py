@@ -1,11 +1,13 @@
-"""One real run on MovieLens-100K, shared by every test that looks at what it left behind."""
+"""Two real runs, of MovieLens-100K and of music streams, each shared by what looks at what it left behind."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +18,11 @@ from pipeline.acquire import acquire
 from pipeline.domain import load_domain
 
 # tests/ is no package; the modules beside this file are found by their folder.
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(TESTS / "fixtures")]
 
-from command import run_movielens, westwork
+from command import WESTWORK, run_movielens, westwork  # noqa: E402
+from music_service import write_music_service  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Run:
 
     def artifact(self, step: str, output: str) -> Path:
         """Directory of a step's newest output."""
-        return max((self.root / "artifacts" / step / output).iterdir(), key=lambda path: int(path.name))
+        return _newest(self.root, step, output)
 
     def split(self, step: str, output: str, split: str) -> list[str]:
         """Files of one split of a step's newest Examples."""
@@ -78,3 +82,57 @@ def answers(movielens: Run, tmp_path_factory: pytest.TempPathFactory) -> dict:
     )
     assert finished.returncode == 0, finished.stderr[-4000:]
     return json.loads(out.read_text())
+
+
+@dataclass(frozen=True)
+class ResumedRun:
+    """A run that was killed in a trainer, then run again to its end.
+
+    Attributes:
+        root: Its run root.
+        words: Words that run it.
+        before: What the killed run had printed.
+        said: What the second one printed.
+    """
+
+    root: Path
+    words: list[str]
+    before: str
+    said: str
+
+    def artifact(self, step: str, output: str) -> Path:
+        """Directory of a step's newest output; a step that was killed has left one, too."""
+        return _newest(self.root, step, output)
+
+
+def _newest(root: Path, step: str, output: str) -> Path:
+    return max((root / "artifacts" / step / output).iterdir(), key=lambda path: int(path.name))
+
+
+@pytest.fixture(scope="session")
+def music(tmp_path_factory: pytest.TempPathFactory) -> ResumedRun:
+    """The music service's, finished at the second attempt."""
+    root = tmp_path_factory.mktemp("music")
+    (root / "data").mkdir()
+    write_music_service(root / "data")
+    words = ["run", "--domain", str(TESTS / "fixtures" / "music"), "--root", str(root)]
+    before = _kill_in_trainer(words)
+    run = westwork(*words)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return ResumedRun(root, words, before, run.stdout)
+
+
+def _kill_in_trainer(words: list[str]) -> str:
+    """Starts a run, kills it with SIGKILL once a trainer writes, and returns what it had printed."""
+    run = subprocess.Popen([*WESTWORK, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = ""
+    assert run.stdout
+    for line in run.stdout:
+        said += line
+        if line.startswith(("RetrievalTrainer running", "RankingTrainer running")):
+            time.sleep(1)
+            os.kill(run.pid, signal.SIGKILL)
+            break
+    run.wait(timeout=60)
+    run.stdout.close()
+    return said

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import pytest
 from command import run_movielens, westwork
@@ -94,7 +93,6 @@ def test_the_report_is_one_offline_page_with_its_sections(movielens):
 
 
 def test_a_second_run_reuses_every_step(movielens):
-    began = time.monotonic()
     again = westwork(*run_movielens(movielens.root))
     assert again.returncode == 0, again.stdout + again.stderr
     steps = re.findall(r"^(\w+) (cached|done|running)", again.stdout, re.MULTILINE)
@@ -106,4 +104,3 @@ def test_a_second_run_reuses_every_step(movielens):
     }
     assert {step for step, state in steps if state == "done"} <= {"Report"}
     assert [path.name for path in (movielens.root / "serving").iterdir()] == [movielens.model.name]
-    assert time.monotonic() - began < 90

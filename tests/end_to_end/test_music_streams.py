@@ -2,7 +2,6 @@
 
 import html
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 from command import westwork
+from music_service import DAYS, EVENTS_A_DAY, UNLISTED
 from scann import scann_ops  # noqa: F401  registers the index's ops
 
 from components.ingest.summary import read_ingestion_summary
@@ -19,34 +19,18 @@ from pipeline.domain import load_domain
 from pipeline.tune.data import TransformedData
 
 TESTS = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TESTS / "fixtures"))
-
-from music_service import DAYS, EVENTS_A_DAY, UNLISTED, write_music_service  # noqa: E402
 
 DOMAIN = ("--domain", str(TESTS / "fixtures" / "music"))
 
 
 @pytest.fixture(scope="module")
-def music(tmp_path_factory):
-    """The root of a finished run, and what it said."""
-    root = tmp_path_factory.mktemp("music")
-    (root / "data").mkdir()
-    write_music_service(root / "data")
-    run = westwork("run", *DOMAIN, "--root", str(root))
-    assert run.returncode == 0, run.stdout + run.stderr
-    return root, run.stdout
-
-
-@pytest.fixture(scope="module")
 def version(music):
-    root, _ = music
-    (pushed,) = (root / "serving").iterdir()
+    (pushed,) = (music.root / "serving").iterdir()
     return pushed
 
 
 def test_every_row_of_every_source_is_accounted_for(music):
-    root, _ = music
-    (uri,) = (root / "artifacts" / "InteractionGen" / "examples").iterdir()
+    (uri,) = (music.root / "artifacts" / "InteractionGen" / "examples").iterdir()
     summary = read_ingestion_summary(str(uri))
     assert summary.rows == len(DAYS) * EVENTS_A_DAY == sum(part.count for part in summary.splits.values())
     assert summary.rows_by_source == {
@@ -68,8 +52,7 @@ def test_what_each_place_adds_is_told_for_every_head(artifact):
 
 
 def test_the_report_plots_what_the_towers_learnt_from_the_ranker_and_where_they_began(music):
-    root, _ = music
-    plots = html.unescape((root / "report.html").read_text()).split("<svg ")
+    plots = html.unescape((music.root / "report.html").read_text()).split("<svg ")
     for title in ("Recommended: NDCG@10", "Ranker's top 10 retrieved@100"):
         (plot,) = (plot for plot in plots if f"<title>Alignment: {title}, eval split</title>" in plot)
         assert ">before</text>" in plot and ">eval</text>" in plot
@@ -78,8 +61,7 @@ def test_the_report_plots_what_the_towers_learnt_from_the_ranker_and_where_they_
 
 
 def test_the_summary_compares_with_what_listeners_play_anyway(music):
-    _, said = music
-    assert "own most frequent" in said and "RMSE" not in said
+    assert "own most frequent" in music.said and "RMSE" not in music.said
 
 
 def test_signatures_take_what_is_declared_and_give_what_can_be_learnt(version):
@@ -98,11 +80,10 @@ def test_signatures_take_what_is_declared_and_give_what_can_be_learnt(version):
 
 @pytest.fixture(scope="module")
 def artifact(music):
-    """Where a step's only output is; or, within it, the files of a folder."""
-    root, _ = music
+    """Where a step's output is; or, within it, the files of a folder."""
 
     def find(step, output, *within):
-        (folder,) = (root / "artifacts" / step / output).iterdir()
+        folder = music.artifact(step, output)
         return sorted(map(str, folder.joinpath(*within).glob("*.gz"))) if within else str(folder)
 
     return find
@@ -175,9 +156,8 @@ def raw_queries(files, count):
 
 
 def test_an_answer_is_titled_and_a_stub_can_be_recommended_and_left_out(music, version):
-    root, _ = music
     asked = westwork(
-        *("recommend", *DOMAIN, "--root", str(root), "--user", "höre1", "--k", "50", "--json"),
+        *("recommend", *DOMAIN, "--root", str(music.root), "--user", "höre1", "--k", "50", "--json"),
         *("--context", "device=tv"),
     )
     assert asked.returncode == 0, asked.stderr
