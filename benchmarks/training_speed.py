@@ -85,6 +85,9 @@ def main() -> None:
     parser.add_argument(
         "--interactions", type=int, default=200_000, help="in an epoch at equal batch, at most"
     )
+    parser.add_argument(
+        "--batch", choices=list(BATCHES), action="append", help="which to compare; default: all of them"
+    )
     parser.add_argument("--torch", type=Path, help="folder that holds PyTorch; default: where imports look")
     given = parser.parse_args()
     settings = yaml.safe_load((given.config or CONFIGURATIONS / f"{given.dataset}.yaml").read_text())
@@ -170,8 +173,8 @@ def _examples_per_second(
 ) -> dict[str, dict[str, list[float]]]:
     """Examples a second by batch and contestant; PyTorch is left out where it is missing."""
     rates = {}
-    for name, batch in BATCHES.items():
-        equal = EqualBatch(dim=dim, **batch)
+    for name in given.batch or BATCHES:
+        equal = EqualBatch(dim=dim, **BATCHES[name])
         # The first epoch warms up.
         contestants = {"ours": Contestant("speed.ours.examples_per_second", pairs, equal, given.repeats + 1)}
         if _torch_found(given.torch):

@@ -23,6 +23,7 @@ from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import standard_artifacts
 
+from pipeline import beam_internals
 from pipeline.failures import explain
 from pipeline.run_events import (
     EndState,
@@ -93,6 +94,7 @@ class ReportingDagRunner(local_dag_runner.LocalDagRunner):
             later_steps: Announced after the nodes, though the caller runs them.
         """
         super().__init__()
+        beam_internals.remember()
         self._send = send
         self._later_steps = tuple(later_steps)
         self.outputs: dict[str, Artifacts] = {}

@@ -19,7 +19,7 @@ LONGEST_FIRST = (
     "assemble",
 )
 """Groups in the order in which they start; all others follow."""
-MUSIC = ("test_gate_and_resume.py", "test_music_streams.py")
+MUSIC = ("test_gates.py", "test_music_streams.py", "test_tune.py")
 """Files of ``end_to_end`` that share the run on music streams; all others but one share MovieLens'."""
 NO_RUN = "test_bad_input.py"
 """The one that needs neither."""

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 WESTWORK = (sys.executable, "-m", "pipeline.cli")
+MUSIC = str(Path(__file__).resolve().parents[1] / "fixtures" / "music")
+"""The domain of :mod:`music_service`."""
 
 
 def westwork(*words: str) -> subprocess.CompletedProcess[str]:

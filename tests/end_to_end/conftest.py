@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from pipeline.domain import load_domain
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(TESTS / "fixtures")]
 
-from command import WESTWORK, run_movielens, westwork  # noqa: E402
+from command import MUSIC, run_movielens, westwork  # noqa: E402
 from music_service import write_music_service  # noqa: E402
 
 
@@ -41,7 +39,7 @@ class Run:
 
     def artifact(self, step: str, output: str) -> Path:
         """Directory of a step's newest output."""
-        return _newest(self.root, step, output)
+        return max((self.root / "artifacts" / step / output).iterdir(), key=lambda path: int(path.name))
 
     def split(self, step: str, output: str, split: str) -> list[str]:
         """Files of one split of a step's newest Examples."""
@@ -84,55 +82,13 @@ def answers(movielens: Run, tmp_path_factory: pytest.TempPathFactory) -> dict:
     return json.loads(out.read_text())
 
 
-@dataclass(frozen=True)
-class ResumedRun:
-    """A run that was killed in a trainer, then run again to its end.
-
-    Attributes:
-        root: Its run root.
-        words: Words that run it.
-        before: What the killed run had printed.
-        said: What the second one printed.
-    """
-
-    root: Path
-    words: list[str]
-    before: str
-    said: str
-
-    def artifact(self, step: str, output: str) -> Path:
-        """Directory of a step's newest output; a step that was killed has left one, too."""
-        return _newest(self.root, step, output)
-
-
-def _newest(root: Path, step: str, output: str) -> Path:
-    return max((root / "artifacts" / step / output).iterdir(), key=lambda path: int(path.name))
-
-
 @pytest.fixture(scope="session")
-def music(tmp_path_factory: pytest.TempPathFactory) -> ResumedRun:
-    """The music service's, finished at the second attempt."""
+def music(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of the music service."""
     root = tmp_path_factory.mktemp("music")
     (root / "data").mkdir()
     write_music_service(root / "data")
-    words = ["run", "--domain", str(TESTS / "fixtures" / "music"), "--root", str(root)]
-    before = _kill_in_trainer(words)
-    run = westwork(*words)
+    run = westwork("run", "--domain", MUSIC, "--root", str(root))
     assert run.returncode == 0, run.stdout + run.stderr
-    return ResumedRun(root, words, before, run.stdout)
-
-
-def _kill_in_trainer(words: list[str]) -> str:
-    """Starts a run, kills it with SIGKILL once a trainer writes, and returns what it had printed."""
-    run = subprocess.Popen([*WESTWORK, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    said = ""
-    assert run.stdout
-    for line in run.stdout:
-        said += line
-        if line.startswith(("RetrievalTrainer running", "RankingTrainer running")):
-            time.sleep(1)
-            os.kill(run.pid, signal.SIGKILL)
-            break
-    run.wait(timeout=60)
-    run.stdout.close()
-    return said
+    (model,) = (root / "serving").iterdir()
+    return Run(root, run.stdout, model)

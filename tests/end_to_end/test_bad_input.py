@@ -4,7 +4,6 @@ import csv
 import sys
 from pathlib import Path
 
-import pytest
 from command import westwork
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -28,30 +27,18 @@ def edit(path, change):
         csv.writer(file).writerows(change(rows))
 
 
-def _eleven_stars(rows):
-    return [rows[0], *([*row[:2], "11" if n == 6 else row[2], row[3]] for n, row in enumerate(rows[1:]))]
-
-
 def _mars(rows):
     return [rows[0], *([row[0], "Mars" if n == 3 else row[1], *row[2:]] for n, row in enumerate(rows[1:]))]
 
 
-@pytest.mark.parametrize(
-    ("file", "change", "named"),
-    [
-        ("interactions.csv", _eleven_stars, ["interactions.csv", "row 7", "stars", "11"]),
-        ("queries.csv", _mars, ["queries.csv", "town", "Mars"]),
-    ],
-    ids=["value out of range", "value outside the schema"],
-)
-def test_bad_input_stops_the_run_and_is_named(tmp_path, file, change, named):
-    """By ingestion and by the gate; what else each of them refuses, tests of their own show sooner."""
+def test_bad_input_stops_the_run_and_is_named(tmp_path):
+    """By the gate; what ingestion refuses, and what else the gate does, tests of their own show sooner."""
     words = shop(tmp_path)
-    edit(tmp_path / "data" / file, change)
+    edit(tmp_path / "data" / "queries.csv", _mars)
     stopped = westwork(*words)
     said = stopped.stdout + stopped.stderr
     assert stopped.returncode == 1, said
-    for word in named:
+    for word in ("queries.csv", "town", "Mars"):
         assert word in said, (word, said)
     assert "Traceback" not in said
     assert not (tmp_path / "serving").exists() or not any((tmp_path / "serving").iterdir())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
-from command import westwork
+from command import MUSIC, westwork
 from music_service import DAYS, EVENTS_A_DAY, UNLISTED
 from scann import scann_ops  # noqa: F401  registers the index's ops
 
@@ -17,16 +17,6 @@ from components.transform.candidate_table import read_candidate_table
 from components.transform.interaction_dataset import read_interactions
 from pipeline.domain import load_domain
 from pipeline.tune.data import TransformedData
-
-TESTS = Path(__file__).resolve().parent.parent
-
-DOMAIN = ("--domain", str(TESTS / "fixtures" / "music"))
-
-
-@pytest.fixture(scope="module")
-def version(music):
-    (pushed,) = (music.root / "serving").iterdir()
-    return pushed
 
 
 def test_every_row_of_every_source_is_accounted_for(music):
@@ -64,8 +54,8 @@ def test_the_summary_compares_with_what_listeners_play_anyway(music):
     assert "own most frequent" in music.said and "RMSE" not in music.said
 
 
-def test_signatures_take_what_is_declared_and_give_what_can_be_learnt(version):
-    signatures = tf.saved_model.load(str(version)).signatures
+def test_signatures_take_what_is_declared_and_give_what_can_be_learnt(music):
+    signatures = tf.saved_model.load(str(music.model)).signatures
     inputs = signatures["recommend"].structured_input_signature[1]
     assert set(inputs) == {
         *("listener", "at", "device", "searched", "history", "history_age", "history_action"),
@@ -90,7 +80,7 @@ def artifact(music):
 
 
 def test_the_towers_learn_from_what_is_left_of_a_value_without_the_place_and_the_listener(artifact):
-    domain = load_domain(DOMAIN[1])
+    domain = load_domain(MUSIC)
     assert domain.retrieval.debias
     data = TransformedData(
         declaration=domain.declaration,
@@ -110,8 +100,8 @@ def test_the_towers_learn_from_what_is_left_of_a_value_without_the_place_and_the
     assert after.sum() == pytest.approx(before.sum(), rel=1e-4)
 
 
-def test_a_query_is_the_same_in_training_and_in_serving_with_the_action_of_each_event(artifact, version):
-    declaration = load_domain(DOMAIN[1]).declaration
+def test_a_query_is_the_same_in_training_and_in_serving_with_the_action_of_each_event(artifact, music):
+    declaration = load_domain(MUSIC).declaration
     query_graph, candidate_graph = (
         tft.TFTransformOutput(artifact(step, "transform_graph"))
         for step in ("InteractionTransform", "CandidateTransform")
@@ -133,7 +123,7 @@ def test_a_query_is_the_same_in_training_and_in_serving_with_the_action_of_each_
     trained = tf.saved_model.load(artifact("AlignmentTrainer", "model") + "/Format-Serving")
     names = trained.signatures["embed_query"].structured_input_signature[1]
     expected = trained.embed_query({name: batch[name] for name in names})["embedding"]
-    served = tf.saved_model.load(str(version)).signatures["embed_query"](**raw)["embedding"]
+    served = tf.saved_model.load(str(music.model)).signatures["embed_query"](**raw)["embedding"]
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(served, expected, atol=1e-5)
 
@@ -155,9 +145,20 @@ def raw_queries(files, count):
     }
 
 
-def test_an_answer_is_titled_and_a_stub_can_be_recommended_and_left_out(music, version):
+def test_an_answer_is_titled_and_a_stub_can_be_recommended_and_left_out(music):
     asked = westwork(
-        *("recommend", *DOMAIN, "--root", str(music.root), "--user", "höre1", "--k", "50", "--json"),
+        *(
+            "recommend",
+            "--domain",
+            MUSIC,
+            "--root",
+            str(music.root),
+            "--user",
+            "höre1",
+            "--k",
+            "50",
+            "--json",
+        ),
         *("--context", "device=tv"),
     )
     assert asked.returncode == 0, asked.stderr

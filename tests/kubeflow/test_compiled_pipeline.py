@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from container import run_container, run_forked, stop_forking
+from container import run_forked, stop_forking
 from kfp import components
 from launcher import Launcher, Step, steps_of
 from reading_club import BOOKS_A_SHELF, IMAGE, INTERACTIONS, SHELVES, Compiled
@@ -80,14 +81,14 @@ def test_the_script_prints_what_it_wrote_and_no_library_chatter(compiled: Compil
 
 
 @pytest.fixture(scope="module")
-def executed(steps: dict[str, Step], tmp_path_factory: pytest.TempPathFactory) -> Launcher:
+def executed(steps: dict[str, Step], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     """Every container command run, with the checks before the ExampleGens, as on Vertex AI."""
     launcher = Launcher(tmp_path_factory.mktemp("run"), run_forked)
     try:
         launcher.run_all(steps, at_once=2)
+        yield launcher
     finally:
         stop_forking()
-    return launcher
 
 
 def test_every_container_command_runs_down_to_a_blessed_and_pushed_model(
@@ -149,7 +150,7 @@ def test_an_example_gen_needs_no_check_before_it_as_on_kubeflows_own_backend(
 ) -> None:
     tf = importlib.import_module("tensorflow")
     assert steps["CandidateGen"].pre_cache_check
-    plain = Launcher(tmp_path, run_container, pre_cache_checks=False)
+    plain = Launcher(tmp_path, run_forked, pre_cache_checks=False)
     plain.run(steps["CandidateGen"])
     read = []
     for launcher in (executed, plain):

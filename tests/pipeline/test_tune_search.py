@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -227,55 +226,3 @@ def test_a_trial_that_was_interrupted_goes_on_after_its_last_epoch(train, tmp_pa
     assert [event.epoch for event in events if isinstance(event, EpochEnded)] == [3, 4]
     assert len(_trials(events)[0].curve) == 4
     assert not list((tmp_path / "unfinished").iterdir())
-
-
-def _tune(mine: Path, root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    settings = [
-        # Without features the steps before the trials take no time.
-        *("queries=null", "interactions.context={}", "candidates.features={}", "retrieval.epochs=8"),
-        "tune.ranges={retrieval.optimizer.learning_rate: [0.01, 0.02, 0.04]}",
-    ]
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "pipeline.cli", "tune", "--domain", str(mine), "--root", str(root)),
-            *(word for setting in settings for word in ("--set", setting)),
-            *words,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "160"},
-    )
-
-
-def test_a_search_from_raw_data_to_the_domain_file(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(HERE.parent / "fixtures"))
-    from bookshop import write_bookshop
-
-    mine, root = tmp_path / "mine", tmp_path / "root"
-    mine.mkdir()
-    (root / "data").mkdir(parents=True)
-    write_bookshop(root / "data")
-    for name in ("interactions.pbtxt", "candidates.pbtxt"):
-        (mine / name).write_text((TINY / name).read_text())
-    file = mine / "domain.yaml"
-    # Next to nothing is learnt at this rate.
-    timid = "retrieval: {layers: null, batch_size: 128, optimizer: {learning_rate: 0.0000001}}  # timid\n"
-    file.write_text((TINY / "domain.yaml").read_text() + timid)
-
-    first = _tune(mine, root, "--trials", "1")
-    assert (first.returncode, first.stderr) == (0, "")
-    assert "InteractionTransform done" in first.stdout
-    second = _tune(mine, root, "--trials", "3", "--apply")
-    assert (second.returncode, second.stderr) == (0, "")
-    assert "InteractionTransform cached" in second.stdout
-    assert "1 of them are there from before" in second.stdout
-
-    (folder,) = (root / "tune").iterdir()
-    trials = read_trials(folder / "trials.csv")
-    best = max(trials, key=lambda trial: trial.worth)
-    assert best.number in (2, 3)
-    rate = load_domain(str(mine)).retrieval.optimizer.learning_rate
-    assert rate == best.settings["retrieval.optimizer.learning_rate"]
-    assert file.read_text() == (TINY / "domain.yaml").read_text() + timid.replace("0.0000001", str(rate))
-    assert not list((root / "artifacts").glob("*Trainer")), "no step after the Transforms is run"

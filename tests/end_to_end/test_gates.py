@@ -1,23 +1,14 @@
-"""A run killed in a trainer and run again, and gates that do not let a model pass: on music streams."""
+"""Gates that do not let a model pass, on music streams."""
 
 import re
 
-from command import westwork
-
-
-def test_a_killed_run_completes_when_run_again_and_reuses_finished_steps(music):
-    assert "Trainer running" in music.before
-    assert "Pusher" not in re.sub(r"^\d+ steps:.*$", "", music.before, flags=re.MULTILINE)
-    done_before = set(re.findall(r"^(\w+) done", music.before, re.MULTILINE))
-    cached = set(re.findall(r"^(\w+) cached", music.said, re.MULTILINE))
-    assert {"InteractionGen", "InteractionTransform", "CandidateTransform"} <= done_before
-    assert done_before <= cached
+from command import MUSIC, westwork
 
 
 def test_a_model_under_a_floor_and_a_slow_one_are_not_blessed_and_the_earlier_version_stays(music):
     before = {path.name for path in (music.root / "serving").iterdir()}
     refused = westwork(
-        *music.words,
+        *("run", "--domain", MUSIC, "--root", str(music.root)),
         *("--set", "evaluation.floors={recommend/ndcg@10_lift: 0.99}"),
         *("--set", "serving.latency_p50_ms=0.0001"),
     )
