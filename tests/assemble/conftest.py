@@ -30,6 +30,10 @@ from components.transform import candidates, interactions
 from components.transform.candidate_table import CandidateTable, read_candidate_table
 from components.transform.encoding import encoded_features, vocabulary_size
 from components.transform.interaction_dataset import read_interactions
+from pipeline.beam_internals import remember
+
+# As in a run: most of the time of small Beam pipelines is spent in building them.
+remember()
 
 GOODS = 24
 LABELS = ("organic", "fair", "new", "local")

@@ -30,6 +30,6 @@ def run_movielens(root: Path) -> list[str]:
     """
     return [
         *("run", "--domain", "movielens", "--root", str(root)),
-        *("--set", "retrieval.epochs=4", "--set", "ranking.epochs=2", "--set", "assemble.exact_below=0"),
+        *("--set", "retrieval.epochs=3", "--set", "ranking.epochs=2", "--set", "assemble.exact_below=0"),
         *("--set", "evaluation.max_interactions=1000", "--set", "evaluation.baselines.trials=2"),
     ]

@@ -26,6 +26,10 @@ from components.evaluate.sample import Sample
 from components.ingest.declaration import Declaration
 from components.ranking.config import RankingConfig
 from components.ranking.heads import Head, resolved_heads
+from pipeline.beam_internals import remember
+
+# As in a run: most of the time of small Beam pipelines is spent in building them.
+remember()
 
 DECLARATION: dict[str, Any] = {
     "interactions": {
