@@ -36,7 +36,8 @@ Then, elsewhere:
 
 It speaks TensorFlow Serving's gRPC and REST interfaces: clients of TensorFlow Serving work unchanged. New
 versions are loaded and warmed up beside the one that answers, which goes on until they are ready; one that
-cannot be loaded is reported and never takes its place. SIGTERM and Ctrl-C let the requests under way end.
+cannot be loaded is reported and never takes its place. At SIGTERM or Ctrl-C its health says that it is not
+serving, it goes on answering until nothing has come for half a second, and ends when all are answered.
 
 Whoever reaches the port may ask, and may change what is served; with --ui they may read the users' histories,
 too. It listens on this machine alone unless --host says otherwise.
@@ -152,7 +153,8 @@ def _labels(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
     type=FiniteRange(min=0, max=86_400),
     default=10.0,
     show_default=True,
-    help="How long requests under way may take when the server is told to stop.",
+    help="How long the server takes to stop: half of it for clients to go elsewhere, half for requests under "
+    "way to end.",
 )
 @click.option(
     "--connection-seconds",
@@ -211,9 +213,13 @@ def serve(**options: Any) -> None:
 
                 explorer = _explorer(options["name"], data, exclude_seen) if options["ui"] else None
                 try:
-                    asyncio.run(Server(_server_options(options, base_path, explorer)).run(tell))
+                    in_order = asyncio.run(Server(_server_options(options, base_path, explorer)).run(tell))
                 except (ModelError, OSError) as error:
                     raise UserError(str(error)) from error
+                if not in_order:
+                    # What is being loaded cannot be broken off, and the interpreter would wait for it.
+                    err.flush()
+                    os._exit(0)
         finally:
             logger.removeHandler(handler)
 

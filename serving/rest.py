@@ -11,11 +11,13 @@ from typing import Any
 
 import grpc
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
 from serving import grpc_services, rest_json
 from serving.contract import is_version
+from serving.draining import Doors
 from serving.errors import RequestError, invalid
 from serving.metrics import Metrics
 from serving.predictor import Predictor
@@ -45,7 +47,12 @@ _HTTP: dict[grpc.StatusCode, int] = {
 
 
 def application(
-    predictor: Predictor, registry: Registry, metrics: Metrics, message_bytes: int, timeout: float
+    predictor: Predictor,
+    registry: Registry,
+    metrics: Metrics,
+    doors: Doors,
+    message_bytes: int,
+    timeout: float,
 ) -> web.Application:
     """The routes of one server.
 
@@ -53,10 +60,11 @@ def application(
         predictor: Answers ``:predict``.
         registry: The models.
         metrics: What is counted into, and told.
+        doors: Where requests come in.
         message_bytes: Size of a request.
         timeout: Seconds until a ``:predict`` is given up.
     """
-    app = web.Application(client_max_size=message_bytes, middlewares=[_errors_as_json])
+    app = web.Application(client_max_size=message_bytes, middlewares=[_entering(doors), _errors_as_json])
     rest = _Rest(predictor, registry, metrics, timeout)
     model = r"/v1/models/{name:[^/:]+}"
     for version in ("", r"/versions/{version:\d+}", r"/labels/{label:[^/:]+}"):
@@ -134,6 +142,20 @@ class _Rest:
 
     async def metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.page(), content_type="text/plain", charset="utf-8")
+
+
+def _entering(doors: Doors) -> Middleware:
+    """Lets requests in by the doors; who is to leave is told that the connection ends with the answer."""
+
+    @web.middleware
+    async def enter(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        await doors.enter()
+        response = await handler(request)
+        if doors.leaving:
+            response.force_close()
+        return response
+
+    return enter
 
 
 @web.middleware

@@ -11,13 +11,16 @@ import asyncio
 import logging
 import signal
 import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 from aiohttp import web
 
+from serving.draining import Doorkeeper, Doors
 from serving.errors import ModelError
 from serving.explorer.routes import add_explorer
 from serving.explorer.users import Explorer
@@ -63,7 +66,8 @@ class ServerOptions:
         batching: How it joins requests.
         run_threads: How many threads share a run's large operations; 0: as many as there are cores.
         rest_timeout: Seconds until a REST request is given up; gRPC's carry their own deadlines.
-        drain_seconds: How long requests may take to end when the server stops.
+        drain_seconds: How long the server takes to stop, at most: half of it for clients to go elsewhere,
+            half for the requests under way to end.
         connection_seconds: After how long a gRPC connection is ended, in order, so that clients look up
             where the service is again and find servers that came since; 0: never.
         tls: For both interfaces; None for none.
@@ -115,6 +119,7 @@ class Server:
         """
         self._options = options
         self._metrics = Metrics()
+        self._doors = Doors()
         self.registry = Registry(options.models, self._on_change, options.run_threads)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -128,7 +133,7 @@ class Server:
         options = self._options
         self._loop = asyncio.get_running_loop()
         self._health = Health()
-        await asyncio.to_thread(self.registry.refresh, True)
+        await _in_thread_of_its_own(self.registry.refresh, True)
         self._check()
         self._runner = Runner(options.limits, options.batching, self._metrics)
         predictor = Predictor(self.registry, self._runner)
@@ -136,14 +141,19 @@ class Server:
         self._grpc = self._grpc_server(predictor)
         port = self._bind()
         rest = application(
-            predictor, self.registry, self._metrics, options.limits.message_bytes, options.rest_timeout
+            predictor,
+            self.registry,
+            self._metrics,
+            self._doors,
+            options.limits.message_bytes,
+            options.rest_timeout,
         )
         if options.explorer is not None:
             add_explorer(rest, self.registry, options.explorer)
         self._rest = web.AppRunner(
             rest,
             access_log=None,
-            shutdown_timeout=options.drain_seconds,
+            shutdown_timeout=options.drain_seconds / 2,
         )
         await self._rest.setup()
         url = await self._listen_rest()
@@ -154,29 +164,47 @@ class Server:
         return Listening(_address(options.host, port), url, versions)
 
     async def stop(self) -> None:
-        """Refuses new requests, lets those under way end, and unloads the models."""
+        """Lets clients go elsewhere, answers what came in and unloads; see :mod:`serving.draining`."""
         await self._health.enter_graceful_shutdown()
-        await asyncio.gather(self._grpc.stop(self._options.drain_seconds), self._rest.cleanup())
+        await self._doors.close(self._options.drain_seconds / 2, self._shut)
         await self._runner.close()
         await asyncio.to_thread(self.registry.close)
 
-    async def run(self, on_start: Callable[[Listening], None]) -> None:
+    async def run(self, on_start: Callable[[Listening], None]) -> bool:
         """Answers until the process is told to end by SIGTERM or SIGINT.
 
         Args:
             on_start: Called once the server answers.
 
+        Returns:
+            Whether it stopped in order. False: it was told while a model was being loaded, or told twice;
+            then threads are left that nobody waits for, and the process should be ended without them.
+
         Raises:
             ModelError, OSError: As of :meth:`start`.
         """
-        told = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, told.set)
-        on_start(await self.start())
-        await told.wait()
-        _log.info("stopping: requests under way have %g s to end", self._options.drain_seconds)
-        await self.stop()
+        told = _Told(asyncio.get_running_loop())
+        started = asyncio.ensure_future(self.start())
+        if not await told.before(started):
+            _log.info("stopping: the models are not loaded yet")
+            return False
+        on_start(started.result())
+        await told.again()
+        _log.info(
+            "stopping: clients have %g s to go elsewhere, requests under way as long to end; a second signal "
+            "ends them",
+            self._options.drain_seconds / 2,
+        )
+        stopped = asyncio.ensure_future(self.stop())
+        if await told.before(stopped):
+            stopped.result()
+            return True
+        _log.info("stopping at once: told twice")
+        return False
+
+    async def _shut(self) -> None:
+        """Takes nothing new, and returns when all that came in are answered, or their time is over."""
+        await asyncio.gather(self._grpc.stop(self._options.drain_seconds / 2), self._rest.cleanup())
 
     def _check(self) -> None:
         """Refuses to start without a version of each model."""
@@ -200,7 +228,7 @@ class Server:
         if self._options.connection_seconds:
             # Without a grace period of its own, requests under way may take as long as they do.
             options.append(("grpc.max_connection_age_ms", int(1000 * self._options.connection_seconds)))
-        server = grpc.aio.server(options=options)
+        server = grpc.aio.server(options=options, interceptors=[Doorkeeper(self._doors)])
         prediction = PredictionService(predictor, self.registry, self._metrics, limits.message_bytes)
         add_services(server, prediction, ModelService(self.registry), self._health)
         return server
@@ -240,6 +268,54 @@ class Server:
         loop = self._loop
         if loop is not None and not loop.is_closed():
             asyncio.run_coroutine_threadsafe(self._health.tell(self.registry.ready), loop)
+
+
+class _Told:
+    """What the process is told by SIGTERM and SIGINT, once for each signal."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._signals: asyncio.Queue[None] = asyncio.Queue()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signals.put_nowait, None)
+
+    async def again(self) -> None:
+        """Returns at the next signal."""
+        await self._signals.get()
+
+    async def before(self, work: asyncio.Future[Any]) -> bool:
+        """Whether work ends before the next signal."""
+        signalled = asyncio.ensure_future(self._signals.get())
+        await asyncio.wait({work, signalled}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            signalled.cancel()
+            return True
+        return False
+
+
+async def _in_thread_of_its_own(work: Callable[..., None], *arguments: Any) -> None:
+    """Awaits work in a thread that nobody waits for: loading a model cannot be broken off."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        error = None
+        try:
+            work(*arguments)
+        except BaseException as raised:
+            error = raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=run, name="loading", daemon=True).start()
+    await done
 
 
 def _address(host: str, port: int) -> str:
