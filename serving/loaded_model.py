@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -36,8 +37,7 @@ class LoadedModel:
 
     Attributes:
         path: The version's directory.
-        is_westworks: Whether the Assembler wrote it: its inputs agree on their rows, and which of them may
-            be padded is known.
+        candidates: How many its catalogue has; None for a model that the Assembler did not write.
         definitions: The model's signature definitions, as they are on disk.
         signatures: What can be asked, by name.
     """
@@ -55,7 +55,7 @@ class LoadedModel:
             ModelError: If it cannot be loaded; says what is missing or damaged.
         """
         self.path = path
-        self.is_westworks = (path / EXTRA / DESCRIPTION_FILE).is_file()
+        self.candidates = _candidates(path)
         _prepare(path)
         graph = tf.Graph()
         # A signature is some hundreds of small operations: to hand them from thread to thread takes longer
@@ -80,6 +80,15 @@ class LoadedModel:
         self._calls: dict[tuple[str, tuple[str, ...]], _Call] = {}
         self._users = 0
         self._free = threading.Condition()
+
+    @property
+    def is_westworks(self) -> bool:
+        """Whether the Assembler wrote it.
+
+        Then what it says of a row does not depend on the others, its inputs agree on their rows, and which of
+        them may be padded is known.
+        """
+        return self.candidates is not None
 
     def signature(self, name: str) -> Signature:
         """The signature of this name; of the default one's where it is empty.
@@ -195,6 +204,21 @@ class _Call:
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         values = self._run(*[inputs[name] for name in self._inputs])
         return dict(zip(self._outputs, values, strict=True))
+
+
+def _candidates(path: Path) -> int | None:
+    """Size of the catalogue by what the Assembler wrote beside the model; None where it did not write it.
+
+    Raises:
+        ModelError: If its file is damaged.
+    """
+    file = path / EXTRA / DESCRIPTION_FILE
+    if not file.is_file():
+        return None
+    try:
+        return int(json.loads(file.read_text(encoding="utf-8"))["candidates"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{file} does not say how many candidates there are: {error!r}") from error
 
 
 def _prepare(path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from tensorflow_serving.apis import model_pb2
 
+from serving.bounds import check_answer
 from serving.joining import check_rows
 from serving.registry import Registry
 from serving.runner import Runner
@@ -61,11 +62,12 @@ class Predictor:
                 signature = lease.model.signature(spec.signature_name)
                 inputs = inputs_of(signature)
                 outputs = checked_outputs(signature, output_filter)
-                rows = (
-                    check_rows(signature, inputs)
-                    if lease.model.is_westworks
-                    else max((len(inputs[name]) for name in signature.row_inputs), default=1)
-                )
+                if lease.model.candidates is None:
+                    rows = max((len(inputs[name]) for name in signature.row_inputs), default=1)
+                else:
+                    rows = check_rows(signature, inputs)
+                    most = self._runner.limits.message_bytes
+                    check_answer(signature, inputs, outputs, rows, lease.model.candidates, most)
             except BaseException:
                 lease.release()
                 raise

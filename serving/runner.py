@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import grpc
 import numpy as np
 
+from serving.bounds import parts
 from serving.errors import RequestError
 from serving.joining import Arrays, join, joining_key, split
 from serving.metrics import Metrics
@@ -102,7 +103,11 @@ _Result = Mapping[str, np.ndarray] | RequestError
 
 
 class Runner:
-    """Takes requests in and gives their outputs back."""
+    """Takes requests in and gives their outputs back.
+
+    Attributes:
+        limits: What it takes on.
+    """
 
     def __init__(self, limits: Limits, batching: Batching, metrics: Metrics) -> None:
         """To be made in the event loop that will use it.
@@ -112,7 +117,7 @@ class Runner:
             batching: How it joins requests.
             metrics: What it counts into.
         """
-        self._limits, self._batching, self._metrics = limits, batching, metrics
+        self.limits, self._batching, self._metrics = limits, batching, metrics
         self._loop = asyncio.get_running_loop()
         self._admitted = 0
         metrics.in_flight(lambda: self._admitted)
@@ -135,12 +140,12 @@ class Runner:
         Raises:
             RequestError: RESOURCE_EXHAUSTED, where all are taken.
         """
-        most = self._limits.concurrency + self._limits.queue
+        most = self.limits.concurrency + self.limits.queue
         if self._admitted >= most:
             raise RequestError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"the server is busy: {self._limits.concurrency} requests may run and "
-                f"{self._limits.queue} wait; try again later",
+                f"the server is busy: {self.limits.concurrency} requests may run and "
+                f"{self.limits.queue} wait; try again later",
             )
         self._admitted += 1
         try:
@@ -151,9 +156,9 @@ class Runner:
     async def run(
         self, lease: Lease, signature: Signature, inputs: Arrays, outputs: tuple[str, ...], rows: int
     ) -> Mapping[str, np.ndarray]:
-        """Runs a request, perhaps together with others.
+        """Runs a request, perhaps together with others, or in parts if it is large.
 
-        A request that is cancelled before its run begins is not run.
+        A request that is cancelled before its run begins is not run; nor are the parts of one that are left.
 
         Args:
             lease: The version that answers; released here, whatever happens.
@@ -168,6 +173,23 @@ class Runner:
         Raises:
             RequestError: If the run fails.
         """
+        candidates = lease.model.candidates
+        if candidates is None or not all(signature.outputs[name].has_rows for name in outputs):
+            return await self._run(lease, signature, inputs, outputs, rows)
+        answers = []
+        try:
+            for part, count in parts(signature, inputs, rows, candidates):
+                lease.model.acquire()
+                answers.append(await self._run(lease, signature, part, outputs, count))
+        finally:
+            lease.release()
+        if len(answers) == 1:
+            return answers[0]
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in outputs}
+
+    async def _run(
+        self, lease: Lease, signature: Signature, inputs: Arrays, outputs: tuple[str, ...], rows: int
+    ) -> Mapping[str, np.ndarray]:
         item = _Item(lease, inputs, rows, self._loop.create_future(), time.perf_counter())
         key = None
         may_join = self._batching.any_model or lease.model.is_westworks

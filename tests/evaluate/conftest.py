@@ -191,7 +191,9 @@ def save_toy(toy: Toy, model_uri: Path) -> None:
     (path / "assets").mkdir(exist_ok=True)
     (path / "assets" / "query_reader").write_text("\n".join(toy.readers) + "\n")
     (path / "assets.extra").mkdir()
-    (path / "assets.extra" / "model.json").write_text(json.dumps({"index": "exact"}))
+    (path / "assets.extra" / "model.json").write_text(
+        json.dumps({"index": "exact", "candidates": len(toy.books)})
+    )
     positives, counts, means = zip(*toy.train, strict=True)
     columns = {
         "id": pa.array(toy.books),

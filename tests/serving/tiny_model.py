@@ -118,7 +118,7 @@ def save(path: Path, version: int, warm_k: int | None = 5, ours: bool = True) ->
     extra = path / "assets.extra"
     extra.mkdir()
     if ours:
-        (extra / "model.json").write_text(json.dumps({"index": "exact"}))
+        (extra / "model.json").write_text(json.dumps({"index": "exact", "candidates": CATALOGUE}))
     if warm_k is not None:
         with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
             log = prediction_log_pb2.PredictLog(request=predict_request("warm", warm_k))
