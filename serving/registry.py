@@ -40,6 +40,7 @@ class Registry:
         self._changing = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._removed: list[ServedModel] = []
 
     @property
     def models(self) -> dict[str, ServedModel]:
@@ -98,36 +99,39 @@ class Registry:
             configs: All models; those not among them are unloaded.
 
         Raises:
-            RequestError: FAILED_PRECONDITION where a model has no version that loads, or a label's
-                version does not; UNAVAILABLE while the server stops. What can be served then is.
+            RequestError: FAILED_PRECONDITION where a model has no version that loads, or a version or a
+                label's does not: then nothing has changed. UNAVAILABLE while the server stops.
         """
         wanted = {config.name: config for config in configs}
         with self._changing:
             if self._stopping.is_set():
                 raise RequestError(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
-            before = self._models
-            models: dict[str, ServedModel] = {}
-            problems = []
+            before, models, problems = self._models, {}, []
             for name, config in wanted.items():
                 model = before.get(name)
                 if model is None or model.config.base_path != config.base_path:
-                    # Loaded before it takes another one's place, and takes it only if it can answer.
-                    fresh = ServedModel(config, self._run_threads)
-                    fresh.refresh(at_once=True)
-                    if model is not None and not fresh.available:
-                        problems += _problems(fresh)
-                        models[name] = model
-                        continue
-                    model = fresh
-                model.config = config
+                    model = ServedModel(config, self._run_threads)
                 models[name] = model
+                problems += model.prepare(config)
+            if problems:
+                for model in set(models.values()) - set(before.values()):
+                    model.close()
+                self._refresh(at_once=False)
+                raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, "; ".join(problems))
+            for name, config in wanted.items():
+                models[name].config = config
             self._models = models
             self._refresh(at_once=True)
             for model in set(before.values()) - set(models.values()):
-                model.close()
-            problems += [problem for model in models.values() for problem in _problems(model)]
-        if problems:
-            raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, "; ".join(problems))
+                model.unload()
+                self._removed.append(model)
+
+    def prepare(self) -> list[str]:
+        """Loads what is configured; what of it cannot be had, empty where all can."""
+        with self._changing:
+            problems = [problem for model in self._models.values() for problem in model.prepare(model.config)]
+            self._on_change()
+            return problems
 
     def watch(self, seconds: float) -> None:
         """Starts looking at the disk.
@@ -146,7 +150,7 @@ class Registry:
         if self._thread is not None:
             self._thread.join()
         with self._changing:
-            for model in self._models.values():
+            for model in (*self._models.values(), *self._removed):
                 model.close()
 
     def _watch(self, seconds: float) -> None:
@@ -208,27 +212,3 @@ def model_configs(config: model_server_config_pb2.ModelServerConfig) -> list[Mod
     if len(set(names)) < len(names):
         raise invalid(f"a model is named twice in {', '.join(names)}")
     return configs
-
-
-def _problems(model: ServedModel) -> list[str]:
-    """What of a configuration could not be had."""
-    config, available = model.config, model.available
-    reasons = {status.version: status.error for status in model.statuses() if status.error}
-
-    def because(version: int) -> str:
-        return reasons.get(version, f"there is no such version in {config.base_path}")
-
-    problems = [
-        f"version {version} of model {config.name!r} is not available: {because(version)}"
-        for version in sorted(config.versions - set(available))
-    ]
-    problems += [
-        f"label {label!r} of model {config.name!r} is of version {version}, "
-        f"which is not available: {because(version)}"
-        for label, version in sorted(config.labels.items())
-        if version not in available
-    ]
-    if not available and not problems:
-        why = "; ".join(reasons.values()) or f"there is no version in {config.base_path}"
-        problems.append(f"no version of model {config.name!r} is available: {why}")
-    return problems

@@ -8,6 +8,7 @@ are loaded by another, so that neither holds up the loop.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import signal
 import ssl
@@ -15,7 +16,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from aiohttp import web
@@ -35,6 +36,7 @@ from serving.versions import ModelConfig, State
 _OTHER_ADDRESS = "Is another server there? Choose another port, or stop that one."
 
 _log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,9 @@ class Server:
         options = self._options
         self._loop = asyncio.get_running_loop()
         self._health = Health()
-        await _in_thread_of_its_own(self.registry.refresh, True)
-        self._check()
+        problems = await _in_thread_of_its_own(self.registry.prepare)
+        if problems:
+            raise ModelError("; ".join(problems))
         self._runner = Runner(options.limits, options.batching, self._metrics)
         predictor = Predictor(self.registry, self._runner)
         self._ssl = None if options.tls is None else _ssl_context(options.tls)
@@ -205,17 +208,6 @@ class Server:
     async def _shut(self) -> None:
         """Takes nothing new, and returns when all that came in are answered, or their time is over."""
         await asyncio.gather(self._grpc.stop(self._options.drain_seconds / 2), self._rest.cleanup())
-
-    def _check(self) -> None:
-        """Refuses to start without a version of each model."""
-        for name, model in self.registry.models.items():
-            if not model.available:
-                reasons = [status.error for status in model.statuses() if status.error]
-                base_path = model.config.base_path
-                why = "; ".join(reasons) or (
-                    f"found none of its versions in {base_path}, expected directories named by whole numbers"
-                )
-                raise ModelError(f"no version of model {name!r} can be served: {why}")
 
     def _grpc_server(self, predictor: Predictor) -> grpc.aio.Server:
         limits = self._options.limits
@@ -292,30 +284,18 @@ class _Told:
         return False
 
 
-async def _in_thread_of_its_own(work: Callable[..., None], *arguments: Any) -> None:
+async def _in_thread_of_its_own(work: Callable[[], _Result]) -> _Result:
     """Awaits work in a thread that nobody waits for: loading a model cannot be broken off."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def settle(error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
+    done: concurrent.futures.Future[_Result] = concurrent.futures.Future()
 
     def run() -> None:
-        error = None
         try:
-            work(*arguments)
-        except BaseException as raised:
-            error = raised
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, error)
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
 
     threading.Thread(target=run, name="loading", daemon=True).start()
-    await done
+    return await asyncio.wrap_future(done)
 
 
 def _address(host: str, port: int) -> str:

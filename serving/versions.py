@@ -102,6 +102,7 @@ class ServedModel:
         self._failed: dict[int, Fingerprint] = {}
         self._seen: dict[int, Fingerprint] = {}
         self._passed_over: set[str] = set()
+        self._closing: set[threading.Thread] = set()
 
     @property
     def available(self) -> tuple[int, ...]:
@@ -158,16 +159,57 @@ class ServedModel:
         """
         on_disk = self._on_disk()
         self._forget_all_but(on_disk)
-        wanted = self._wanted(on_disk, at_once or not self._loaded)
+        wanted = self._wanted(self.config, on_disk, at_once or not self._loaded)
         # Without a single good version, what answers now goes on answering.
         if wanted:
             for version in set(self.available) - wanted:
                 self._unload(version)
 
-    def close(self) -> None:
-        """Unloads every version, after its last request."""
+    def prepare(self, config: ModelConfig) -> list[str]:
+        """Loads what another configuration wants beside what answers now, which goes on.
+
+        Args:
+            config: Of the same base path. Set :attr:`config` to adopt it; :meth:`refresh` then, or instead,
+                unloads what is not wanted.
+
+        Returns:
+            What of it cannot be had; empty where all can.
+        """
+        on_disk = self._on_disk()
+        wanted = self._wanted(config, on_disk, at_once=True)
+        reasons = {status.version: status.error for status in self.statuses() if status.error}
+        there = ", ".join(map(str, sorted(on_disk))) or "none"
+
+        def because(version: int) -> str:
+            return reasons.get(version) or (f"there is no such version in {config.base_path}; there: {there}")
+
+        problems = [
+            f"version {version} of model {config.name!r} is not available: {because(version)}"
+            for version in sorted(config.versions - wanted)
+        ]
+        problems += [
+            f"label {label!r} of model {config.name!r} is of version {version}, "
+            f"which is not available: {because(version)}"
+            for label, version in sorted(config.labels.items())
+            if version not in wanted
+        ]
+        if not wanted and not problems:
+            why = "; ".join(filter(None, reasons.values())) or (
+                f"found none in {config.base_path}, expected directories named by whole numbers"
+            )
+            problems.append(f"no version of model {config.name!r} is available: {why}")
+        return problems
+
+    def unload(self) -> None:
+        """Takes no more requests, and closes each version after its last."""
         for version in self.available:
             self._unload(version)
+
+    def close(self) -> None:
+        """Unloads every version; returns after the last request."""
+        self.unload()
+        for closing in list(self._closing):
+            closing.join()
 
     def _on_disk(self) -> dict[int, Path]:
         """Version to directory."""
@@ -191,9 +233,8 @@ class ServedModel:
         self._passed_over = beyond
         return {int(path.name): path for path in folders if path.name not in beyond}
 
-    def _wanted(self, on_disk: Mapping[int, Path], at_once: bool) -> set[int]:
-        """The versions that shall answer and do, loaded where they were not."""
-        config = self.config
+    def _wanted(self, config: ModelConfig, on_disk: Mapping[int, Path], at_once: bool) -> set[int]:
+        """The versions that a configuration wants and that answer, loaded where they were not."""
         wanted = {
             version
             for version in config.versions | set(config.labels.values())
@@ -257,12 +298,24 @@ class ServedModel:
         return True
 
     def _unload(self, version: int) -> None:
+        """Takes no more requests, and closes the version after its last: nobody here waits for that."""
         with self._lock:
             model = self._loaded.pop(version)
             self._statuses[version] = VersionStatus(version, State.UNLOADING)
-        model.close()
-        self._note(VersionStatus(version, State.END))
-        _log.info("model %s: version %d is unloaded", self.config.name, version)
+
+        def close() -> None:
+            model.close()
+            with self._lock:
+                # Loaded anew meanwhile, its status is another one's.
+                if self._statuses.get(version, None) == VersionStatus(version, State.UNLOADING):
+                    self._statuses[version] = VersionStatus(version, State.END)
+                self._closing.discard(closing)
+            _log.info("model %s: version %d is unloaded", self.config.name, version)
+
+        closing = threading.Thread(target=close, name=f"unload-{version}", daemon=True)
+        with self._lock:
+            self._closing.add(closing)
+        closing.start()
 
     def _note(self, status: VersionStatus) -> None:
         with self._lock:

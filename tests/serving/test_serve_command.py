@@ -127,4 +127,4 @@ def test_what_cannot_be_served_is_told_at_once(arguments, code, message):
 def test_a_directory_without_versions_is_told(tmp_path):
     ended = CliRunner().invoke(main, ["serve", "--model", str(tmp_path), "--port", "0"])
     assert ended.exit_code == 1
-    assert f"found none of its versions in {tmp_path}" in ended.stderr
+    assert f"found none in {tmp_path}" in ended.stderr

@@ -1,8 +1,6 @@
 """Which version of a model answers, through swaps, pins, labels and damage."""
 
 import shutil
-import threading
-import time
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -50,8 +48,8 @@ def test_the_newest_version_answers_and_a_newer_one_takes_its_place(base, saved)
     _add(saved, base)
     model.refresh(at_once=True)
     assert (_answering(model), model.available) == (2, (2,))
-    assert (_status(model, 1).state, _status(model, 1).error) == (State.END, None)
     model.close()
+    assert (_status(model, 1).state, _status(model, 1).error) == (State.END, None)
 
 
 @pytest.mark.parametrize("name", [str(2**63), "20261130223944123456", "9" * 40])
@@ -199,20 +197,16 @@ def test_a_saved_model_without_a_version_folder_is_one_version(saved, tmp_path, 
     model.close()
 
 
-def test_a_replaced_version_is_closed_only_after_its_last_request(saved, base):
+def test_a_replaced_version_is_closed_only_after_its_last_request_and_holds_up_no_other(saved, base):
     model = _refreshed(base)
     lease = model.lease(None, None)
     _add(saved, base)
-    swap = threading.Thread(target=model.refresh, args=(True,))
-    swap.start()
-    while _answering(model) == 1:
-        time.sleep(0.01)
-    assert swap.is_alive()
+    model.refresh(at_once=True)
+    assert (_answering(model), _status(model, 1).state) == (2, State.UNLOADING)
     assert lease.model.ask("recommend", inputs_of())["scores"].shape == (1, 3)
     lease.release()
-    swap.join(timeout=10)
-    assert not swap.is_alive()
     model.close()
+    assert _status(model, 1).state == State.END
 
 
 def test_a_closed_version_leaves_no_graph_in_memory(saved):
@@ -238,10 +232,17 @@ def test_a_reload_that_cannot_be_had_changes_nothing_that_answers(saved, base):
         assert lease.version == 1
         return str(error.value)
 
-    assert "version 5 of model 'tiny' is not available: there is no such version" in refused(
-        versions=frozenset({5})
+    assert (
+        f"version 5 of model 'tiny' is not available: there is no such version in {base}; there: 1"
+        in refused(versions=frozenset({5}))
     )
-    assert "label 'canary' of model 'tiny' is of version 2" in refused(labels={"canary": 2})
+    registry.reload([replace(config, labels={"stable": 1})])
+    assert "label 'canary' of model 'tiny' is of version 2" in refused(labels={"stable": 1, "canary": 2})
+    assert "label 'stable' of model 'tiny' is of version 77" in refused(labels={"stable": 77})
+    labelled = model_pb2.ModelSpec(name="tiny", version_label="stable")
+    lease = registry.lease(labelled)
+    assert lease.version == 1, "labels, too, are what they were"
+    lease.release()
     (base.parent / "empty").mkdir()
     assert "no version of model 'tiny' is available" in refused(base_path=base.parent / "empty")
     registry.reload([replace(config, base_path=saved), ModelConfig("other", base)])
@@ -255,10 +256,22 @@ def test_a_reload_that_cannot_be_had_changes_nothing_that_answers(saved, base):
 def test_a_server_without_a_good_version_does_not_start(base):
     _noise_for_graph(base / "1")
     with (
-        pytest.raises(ModelError, match=r"no version of model 'tiny' can be served: .*is damaged"),
+        pytest.raises(ModelError, match=r"no version of model 'tiny' is available: .*is damaged"),
         running(base),
     ):
         pass
     shutil.rmtree(base / "1")
-    with pytest.raises(ModelError, match="found none of its versions"), running(base):
+    with pytest.raises(ModelError, match=r"found none in .*, expected directories named"), running(base):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"versions": frozenset({1, 4})}, r"version 4 of model 'tiny' is not available: .*; there: 1$"),
+        ({"labels": {"canary": 3}}, r"label 'canary' of model 'tiny' is of version 3, .*; there: 1$"),
+    ],
+)
+def test_a_server_does_not_start_without_a_version_it_is_asked_for(base, asked, told):
+    with pytest.raises(ModelError, match=told), running(base, **asked):
         pass
