@@ -18,6 +18,7 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     model_management_pb2,
+    model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -127,8 +128,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 code = grpc.StatusCode.DEADLINE_EXCEEDED
             raise
         finally:
-            name = request.model_spec.name
-            known = name if name in self._registry.models else ""
+            known = self._known(request.model_spec)
             self._metrics.request(known, "Predict", "GRPC", code, time.perf_counter() - began)
 
     async def GetModelMetadata(
@@ -141,15 +141,31 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     async def Classify(self, request: Any, context: grpc.aio.ServicerContext) -> None:
         """Refused."""
-        await _refuse(context, "Classify")
+        await self._refuse(request.model_spec, context, "Classify")
 
     async def Regress(self, request: Any, context: grpc.aio.ServicerContext) -> None:
         """Refused."""
-        await _refuse(context, "Regress")
+        await self._refuse(request.model_spec, context, "Regress")
 
     async def MultiInference(self, request: Any, context: grpc.aio.ServicerContext) -> None:
         """Refused."""
-        await _refuse(context, "MultiInference")
+        tasks = request.tasks
+        await self._refuse(tasks[0].model_spec if tasks else None, context, "MultiInference")
+
+    async def _refuse(
+        self, spec: model_pb2.ModelSpec | None, context: grpc.aio.ServicerContext, method: str
+    ) -> None:
+        code = grpc.StatusCode.UNIMPLEMENTED
+        self._metrics.request(self._known(spec), method, "GRPC", code, 0.0)
+        await context.abort(
+            code,
+            f"{method} takes tf.Example, which no signature here does: ask Predict, with tensors by name; "
+            "GetModelMetadata tells them",
+        )
+
+    def _known(self, spec: model_pb2.ModelSpec | None) -> str:
+        """A model's name for the metrics: "" for one that is not served, whose names have no end."""
+        return spec.name if spec is not None and spec.name in self._registry.models else ""
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
@@ -214,20 +230,16 @@ def add_services(
 
 
 async def _answered(context: grpc.aio.ServicerContext, answer: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """The answer; a refusal becomes the RPC's status."""
+    """The answer; a refusal becomes the RPC's status, and so does what nobody foresaw."""
     try:
         return await answer()
     except RequestError as error:
         await context.abort(error.code, str(error))
         raise AssertionError("abort does not return") from error
-
-
-async def _refuse(context: grpc.aio.ServicerContext, method: str) -> None:
-    await context.abort(
-        grpc.StatusCode.UNIMPLEMENTED,
-        f"{method} takes tf.Example, which no signature here does: ask Predict, with tensors by name; "
-        "GetModelMetadata tells them",
-    )
+    except Exception as error:
+        _log.exception("a request failed")
+        await context.abort(grpc.StatusCode.INTERNAL, f"internal error: {error}")
+        raise AssertionError("abort does not return") from error
 
 
 def _version_status(status: VersionStatus) -> get_model_status_pb2.ModelVersionStatus:

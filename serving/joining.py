@@ -59,7 +59,7 @@ def joining_key(
         array = inputs[name]
         if spec.is_scalar:
             parts.append(array.item())
-        elif not spec.has_rows:
+        elif not spec.has_rows or not array.ndim:
             return None
         else:
             rows.add(len(array))

@@ -18,6 +18,7 @@ from tensorflow.python.saved_model import loader_impl
 
 from serving.errors import ModelError, invalid, not_found, of_tensorflow
 from serving.joining import Arrays, halves
+from serving.manifest import check_manifest
 from serving.tensors import Signature, as_inputs, signatures_of
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -55,6 +56,7 @@ class LoadedModel:
             ModelError: If it cannot be loaded; says what is missing or damaged.
         """
         self.path = path
+        check_manifest(path)
         self.candidates = _candidates(path)
         _prepare(path)
         graph = tf.Graph()
@@ -72,7 +74,7 @@ class LoadedModel:
             self._session.close()
             raise ModelError(f"{path} cannot be loaded as a SavedModel: {error}") from error
         self.definitions = dict(meta_graph.signature_def)
-        self.signatures = signatures_of(self.definitions)
+        self.signatures = signatures_of(self.definitions, binding=self.is_westworks)
         cores = os.cpu_count() or 1
         self._second_halves = (
             ThreadPoolExecutor(cores, _SECOND_HALF) if self.is_westworks and cores > 1 else None

@@ -63,7 +63,8 @@ class Predictor:
                 inputs = inputs_of(signature)
                 outputs = checked_outputs(signature, output_filter)
                 if lease.model.candidates is None:
-                    rows = max((len(inputs[name]) for name in signature.row_inputs), default=1)
+                    arrays = [inputs[name] for name in signature.row_inputs]
+                    rows = max((len(array) for array in arrays if array.ndim), default=1)
                 else:
                     rows = check_rows(signature, inputs)
                     most = self._runner.limits.message_bytes

@@ -66,14 +66,20 @@ def application(
     """
     app = web.Application(client_max_size=message_bytes, middlewares=[_entering(doors), _errors_as_json])
     rest = _Rest(predictor, registry, metrics, timeout)
-    model = r"/v1/models/{name:[^/:]+}"
-    for version in ("", r"/versions/{version:\d+}", r"/labels/{label:[^/:]+}"):
-        app.router.add_get(f"{model}{version}", rest.status)
-        app.router.add_get(f"{model}{version}/metadata", rest.metadata)
-        app.router.add_post(f"{model}{version}:predict", rest.predict)
-        app.router.add_post(f"{model}{version}:{{method:classify|regress}}", rest.refuse)
+    model = rf"/{_word('v1')}/{_word('models')}/{{name:[^/:]+}}"
+    chosen = ("", rf"/{_word('versions')}/{{version:\d+}}", rf"/{_word('labels')}/{{label:[^/:]+}}")
+    for version in chosen:
+        app.router.add_get(f"{model}{version}", rest.status, allow_head=False)
+        app.router.add_get(f"{model}{version}/{_word('metadata')}", rest.metadata, allow_head=False)
+        app.router.add_post(f"{model}{version}:{_word('predict')}", rest.predict)
+        app.router.add_post(f"{model}{version}:{{method:(?i:classify|regress)}}", rest.refuse)
     app.router.add_get(METRICS_PATH, rest.metrics)
     return app
+
+
+def _word(word: str) -> str:
+    """A part of a path in any case, as TensorFlow Serving takes it."""
+    return f"{{{word}:(?i:{word})}}"
 
 
 class _Rest:
@@ -96,10 +102,15 @@ class _Rest:
         except web.HTTPRequestEntityTooLarge:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED
             raise
+        except web.HTTPException:
+            # A body that is not as its headers say, such as no gzip.
+            code = grpc.StatusCode.INVALID_ARGUMENT
+            raise
+        except Exception:
+            code = grpc.StatusCode.INTERNAL
+            raise
         finally:
-            name = request.match_info["name"]
-            known = name if name in self._registry.models else ""
-            self._metrics.request(known, "predict", "REST", code, time.perf_counter() - began)
+            self._count(request, "predict", code, time.perf_counter() - began)
 
     async def _predict(self, request: web.Request) -> web.Response:
         spec = _model_spec(request)
@@ -135,10 +146,17 @@ class _Rest:
         )
 
     async def refuse(self, request: web.Request) -> web.Response:
+        method, code = request.match_info["method"].lower(), grpc.StatusCode.UNIMPLEMENTED
+        self._count(request, method, code, 0.0)
         raise RequestError(
-            grpc.StatusCode.UNIMPLEMENTED,
-            f"{request.match_info['method']} takes tf.Example, which no signature here does: ask :predict",
+            code,
+            f"{method} takes tf.Example, which no signature here does: ask :predict",
         )
+
+    def _count(self, request: web.Request, method: str, code: grpc.StatusCode, seconds: float) -> None:
+        name = request.match_info["name"]
+        known = name if name in self._registry.models else ""
+        self._metrics.request(known, method, "REST", code, seconds)
 
     async def metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.page(), content_type="text/plain", charset="utf-8")
@@ -167,13 +185,16 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
         return _json(json.dumps({"error": str(error)}), _HTTP.get(error.code, 500))
     except web.HTTPException as error:
         message = error.text or error.reason
-        if error.status in (404, 405):
+        status = error.status
+        if status in (404, 405):
+            # TensorFlow Serving's numbers: what is not of its interface at all is not found.
+            status = 400 if request.path.lower().startswith("/v1/") else 404
             message = (
                 f"Malformed request: {request.method} {request.path}; expected GET "
                 "/v1/models/NAME[/versions/V|/labels/L][/metadata] or POST "
                 "/v1/models/NAME[/versions/V|/labels/L]:predict"
             )
-        return _json(json.dumps({"error": message}), error.status)
+        return _json(json.dumps({"error": message}), status)
     except Exception as error:
         _log.exception("%s %s failed", request.method, request.path)
         return _json(json.dumps({"error": f"internal error: {error}"}), 500)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,10 +21,11 @@ import numpy as np
 import tensorflow as tf
 
 from serving.errors import RequestError, invalid, shortened
-from serving.tensors import Signature, Spec, check_names, check_shape
+from serving.tensors import Signature, Spec, as_bytes, check_names, check_shape
 
 _BYTES = "_bytes"
 _B64 = "b64"
+_DOUBLE = 8
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,13 @@ class JsonRequest:
         signature: Its name; "" for the default.
         format: How inputs and outputs are laid out.
         values: Under ``instances`` or ``inputs``.
+        says_infinity: Whether the body has the word; an infinite number without it was too large to be read.
     """
 
     signature: str
     format: Literal["row", "column"]
     values: Any
+    says_infinity: bool
 
     @classmethod
     def of(cls, body: bytes) -> JsonRequest:
@@ -48,7 +52,7 @@ class JsonRequest:
             RequestError: INVALID_ARGUMENT; says where it is no such request.
         """
         try:
-            content = json.loads(body)
+            content = json.loads(body, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             raise invalid(f"the body is not JSON: {error}") from error
         if not isinstance(content, dict) or ("instances" in content) == ("inputs" in content):
@@ -56,12 +60,13 @@ class JsonRequest:
         signature = content.get("signature_name", "")
         if not isinstance(signature, str):
             raise invalid(f"signature_name: found {_told(signature)}, expected a string")
+        infinity = b"Infinity" in body
         if "inputs" in content:
-            return cls(signature, "column", content["inputs"])
+            return cls(signature, "column", content["inputs"], infinity)
         rows = content["instances"]
         if not isinstance(rows, list) or not rows:
             raise invalid(f"instances: found {_told(rows)}, expected a list of at least one row")
-        return cls(signature, "row", rows)
+        return cls(signature, "row", rows, infinity)
 
     def inputs(self, signature: Signature) -> dict[str, np.ndarray]:
         """The inputs as arrays.
@@ -70,8 +75,12 @@ class JsonRequest:
             RequestError: INVALID_ARGUMENT; names the input and what was expected.
         """
         values = _columns(signature, self.values) if self.format == "row" else self._named(signature)
+        # Names beyond the signature's are passed over, as TensorFlow Serving does.
+        values = {name: value for name, value in values.items() if name in signature.inputs}
         check_names(signature, values)
-        return {name: _array(spec, values[name]) for name, spec in signature.inputs.items()}
+        return {
+            name: _array(spec, values[name], self.says_infinity) for name, spec in signature.inputs.items()
+        }
 
     def _named(self, signature: Signature) -> Mapping[str, Any]:
         if isinstance(self.values, dict) and not _is_base64(self.values):
@@ -130,8 +139,13 @@ def _only(signature: Signature, value: Any, place: str) -> dict[str, Any]:
     return {next(iter(signature.inputs)): value}
 
 
-def _array(spec: Spec, value: Any) -> np.ndarray:
+def _array(spec: Spec, value: Any, says_infinity: bool) -> np.ndarray:
     """A nested list as an array.
+
+    Args:
+        spec: Which input.
+        value: List of lists, or a scalar.
+        says_infinity: Whether a number in it may be infinite.
 
     Raises:
         RequestError: INVALID_ARGUMENT, where lists differ in length or an element is no value of the dtype.
@@ -147,12 +161,17 @@ def _array(spec: Spec, value: Any) -> np.ndarray:
         # An empty list does not tell what its elements would look like.
         shape += [0 if size is None else size for size in spec.shape[len(shape) :]]
     check_shape(spec, tuple(shape))
+    out_of_range = invalid(f"input {spec.name!r}: a number is out of the range of {spec.dtype.name}")
+    elements = _elements(spec, value, shape)
     try:
-        flat = np.array(_elements(spec, value, shape), spec.numpy_dtype)
-    except UnicodeEncodeError as error:
-        raise invalid(f"input {spec.name!r}: found half of a surrogate pair, expected Unicode") from error
+        with np.errstate(over="ignore"):
+            flat = np.array(elements, spec.numpy_dtype)
     except (OverflowError, ValueError) as error:
-        raise invalid(f"input {spec.name!r}: a number is out of the range of {spec.dtype.name}") from error
+        raise out_of_range from error
+    if spec.dtype.is_floating:
+        infinite = np.flatnonzero(np.isinf(flat))
+        if infinite.size and not (says_infinity and all(math.isinf(elements[place]) for place in infinite)):
+            raise out_of_range
     return flat.reshape(shape)
 
 
@@ -171,7 +190,7 @@ def _elements(spec: Spec, value: Any, shape: Sequence[int]) -> list[Any]:
         raise _uneven(spec)
     # Hardly ever is there anything else, and element by element takes ten times as long.
     if spec.dtype == tf.string and kinds == {str}:
-        return list(map(str.encode, level))
+        return list(map(as_bytes, level))
     if spec.dtype.is_floating and kinds <= {int, float}:
         return level
     return [_element(spec, element) for element in level]
@@ -187,10 +206,12 @@ def _element(spec: Spec, value: Any) -> Any:
     dtype = spec.dtype
     if dtype == tf.string:
         if isinstance(value, str):
-            return value.encode()
+            return as_bytes(value)
         if isinstance(value, dict) and _is_base64(value):
             try:
-                return base64.b64decode(value[_B64], validate=True)
+                # TensorFlow Serving does not ask for the padding.
+                text = value[_B64].rstrip("=")
+                return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
             except binascii.Error as error:
                 raise invalid(f"input {spec.name!r}: {_told(value)} is not base64: {error}") from error
     elif dtype == tf.bool:
@@ -206,8 +227,22 @@ def _is_base64(value: dict[str, Any]) -> bool:
 
 
 def _listed(name: str, array: np.ndarray) -> Any:
-    values = array.tolist()
-    return _texts(values, name.endswith(_BYTES)) if array.dtype == object else values
+    if array.dtype == object:
+        return _texts(array.tolist(), name.endswith(_BYTES))
+    if array.dtype.kind == "f" and array.dtype.itemsize < _DOUBLE:
+        # 0.2, not 0.20000000298023224: the shortest decimal that is this float, as in TensorFlow Serving.
+        array = array.astype(np.str_).astype(np.float64)
+    return array.tolist()
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose names are said once: of two values, nobody knows which is meant."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is said twice in one object")
+    return content
 
 
 def _texts(values: Any, as_base64: bool) -> Any:

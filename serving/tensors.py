@@ -43,19 +43,22 @@ class Spec:
         dtype: Of its elements.
         shape: Sizes, None where any; None altogether where the rank is any, too.
         tensor: The graph's own name of it.
+        binding: Whether arrays of other shapes are refused. Of models of another make that is left to their
+            graph, as TensorFlow Serving does: many take more than their signatures say.
     """
 
     name: str
     dtype: tf.DType
     shape: tuple[int | None, ...] | None
     tensor: str
+    binding: bool = True
 
     @classmethod
-    def of(cls, name: str, info: meta_graph_pb2.TensorInfo) -> Spec:
+    def of(cls, name: str, info: meta_graph_pb2.TensorInfo, binding: bool = True) -> Spec:
         """What a SavedModel's signature says."""
         known = None if info.tensor_shape.unknown_rank else info.tensor_shape.dim
         shape = None if known is None else tuple(None if dim.size < 0 else dim.size for dim in known)
-        return cls(name, tf.dtypes.as_dtype(info.dtype), shape, info.name)
+        return cls(name, tf.dtypes.as_dtype(info.dtype), shape, info.name, binding)
 
     def __str__(self) -> str:
         return described(self.dtype, self.shape)
@@ -81,8 +84,8 @@ class Spec:
         return self.dtype.as_datatype_enum
 
     def takes(self, shape: tuple[int, ...]) -> bool:
-        """Whether an array of this shape is one."""
-        if self.shape is None:
+        """Whether an array of this shape is one, or may be."""
+        if self.shape is None or not self.binding:
             return True
         if len(shape) != len(self.shape):
             return False
@@ -109,12 +112,19 @@ class Signature:
         return {name: spec for name, spec in self.inputs.items() if spec.has_rows}
 
 
-def signatures_of(definitions: Mapping[str, meta_graph_pb2.SignatureDef]) -> dict[str, Signature]:
-    """The signatures that can be asked, from a SavedModel's or a server's definitions."""
+def signatures_of(
+    definitions: Mapping[str, meta_graph_pb2.SignatureDef], binding: bool = True
+) -> dict[str, Signature]:
+    """The signatures that can be asked, from a SavedModel's or a server's definitions.
+
+    Args:
+        definitions: By name.
+        binding: Of the inputs; see :class:`Spec`.
+    """
     return {
         name: Signature(
             name,
-            {key: Spec.of(key, info) for key, info in sorted(definition.inputs.items())},
+            {key: Spec.of(key, info, binding) for key, info in sorted(definition.inputs.items())},
             {key: Spec.of(key, info) for key, info in sorted(definition.outputs.items())},
         )
         for name, definition in definitions.items()
@@ -230,7 +240,7 @@ def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
     proto = tensor_pb2.TensorProto(dtype=number)
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
-    getattr(proto, field).extend(map(_as_bytes, values) if array.dtype == object else values)
+    getattr(proto, field).extend(map(as_bytes, values) if array.dtype == object else values)
     return proto
 
 
@@ -279,5 +289,13 @@ def _strings(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _as_bytes(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value
+def as_bytes(value: str | bytes) -> bytes:
+    """Text as a tensor holds it.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT for half of a surrogate pair, which no encoding has.
+    """
+    try:
+        return value.encode() if isinstance(value, str) else value
+    except UnicodeEncodeError as error:
+        raise invalid(f"found half of a surrogate pair in {value!r}, expected Unicode") from error

@@ -103,6 +103,7 @@ class ServedModel:
         self._seen: dict[int, Fingerprint] = {}
         self._passed_over: set[str] = set()
         self._closing: set[threading.Thread] = set()
+        self._unlisted: str | None = None
 
     @property
     def available(self) -> tuple[int, ...]:
@@ -219,8 +220,11 @@ class ServedModel:
         try:
             entries = list(base.iterdir())
         except OSError as error:
-            _log.warning("model %s: %s cannot be listed: %s", self.config.name, base, error.strerror)
+            if error.strerror != self._unlisted:
+                _log.warning("model %s: %s cannot be listed: %s", self.config.name, base, error.strerror)
+            self._unlisted = error.strerror
             return {}
+        self._unlisted = None
         folders = [path for path in entries if path.name.isdecimal() and path.is_dir()]
         beyond = {path.name for path in folders if not is_version(path.name)}
         for name in sorted(beyond - self._passed_over):

@@ -18,6 +18,7 @@ from components.assemble.recommender import Recommender
 from components.assemble.warmup import WARMUP_FILE, warmup_requests, write_warmup
 from components.ingest.declaration import Declaration
 from components.ranking.heads import Head
+from serving.manifest import write_manifest
 
 TUNING_FILE = "tuning_queries.npz"
 """Name of the file in ``assets.extra`` with the queries the index was tuned on, for the next index."""
@@ -71,6 +72,7 @@ def write_model(
     }
     with tf.io.gfile.GFile(os.path.join(extra, DESCRIPTION_FILE), "w") as file:
         json.dump(description, file, indent=2)
+    write_manifest(path)
 
 
 def read_tuning_queries(path: str) -> TuningQueries | None:
