@@ -16,6 +16,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
 from serving import grpc_services, rest_json
+from serving.connections import Connections
 from serving.contract import is_version
 from serving.draining import Doors
 from serving.errors import RequestError, invalid
@@ -51,6 +52,7 @@ def application(
     registry: Registry,
     metrics: Metrics,
     doors: Doors,
+    connections: Connections,
     message_bytes: int,
     timeout: float,
 ) -> web.Application:
@@ -61,11 +63,14 @@ def application(
         registry: The models.
         metrics: What is counted into, and told.
         doors: Where requests come in.
+        connections: What they come by.
         message_bytes: Size of a request.
         timeout: Seconds until a ``:predict`` is given up.
     """
-    app = web.Application(client_max_size=message_bytes, middlewares=[_entering(doors), _errors_as_json])
-    rest = _Rest(predictor, registry, metrics, timeout)
+    app = web.Application(
+        client_max_size=message_bytes, middlewares=[_entering(doors, connections), _errors_as_json]
+    )
+    rest = _Rest(predictor, registry, metrics, timeout, connections.limits.body_seconds)
     model = rf"/{_word('v1')}/{_word('models')}/{{name:[^/:]+}}"
     chosen = ("", rf"/{_word('versions')}/{{version:\d+}}", rf"/{_word('labels')}/{{label:[^/:]+}}")
     for version in chosen:
@@ -85,9 +90,11 @@ def _word(word: str) -> str:
 class _Rest:
     """The handlers."""
 
-    def __init__(self, predictor: Predictor, registry: Registry, metrics: Metrics, timeout: float) -> None:
+    def __init__(
+        self, predictor: Predictor, registry: Registry, metrics: Metrics, timeout: float, body_seconds: float
+    ) -> None:
         self._predictor, self._registry, self._metrics = predictor, registry, metrics
-        self._timeout = timeout
+        self._timeout, self._body_seconds = timeout, body_seconds
 
     async def predict(self, request: web.Request) -> web.Response:
         began = time.perf_counter()
@@ -114,7 +121,12 @@ class _Rest:
 
     async def _predict(self, request: web.Request) -> web.Response:
         spec = _model_spec(request)
-        asked = rest_json.JsonRequest.of(await request.read())
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                body = await request.read()
+        except TimeoutError as error:
+            raise web.HTTPRequestTimeout(text=f"no body within {self._body_seconds:g} s") from error
+        asked = rest_json.JsonRequest.of(body)
         spec.signature_name = asked.signature
         try:
             async with asyncio.timeout(self._timeout):
@@ -162,13 +174,14 @@ class _Rest:
         return web.Response(body=self._metrics.page(), content_type="text/plain", charset="utf-8")
 
 
-def _entering(doors: Doors) -> Middleware:
+def _entering(doors: Doors, connections: Connections) -> Middleware:
     """Lets requests in by the doors; who is to leave is told that the connection ends with the answer."""
 
     @web.middleware
     async def enter(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        await doors.enter()
-        response = await handler(request)
+        with connections.answering(request):
+            await doors.enter()
+            response = await handler(request)
         if doors.leaving:
             response.force_close()
         return response

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import grpc
 from aiohttp import web
 
+from serving.connections import ConnectionLimits, Connections
 from serving.draining import Doorkeeper, Doors
 from serving.errors import ModelError
 from serving.explorer.routes import add_explorer
@@ -33,6 +34,7 @@ from serving.rest import application
 from serving.runner import Batching, Limits, Runner, runs_at_once
 from serving.versions import ModelConfig, State
 
+_HANDSHAKE_MS = 10_000
 _OTHER_ADDRESS = "Is another server there? Choose another port, or stop that one."
 
 _log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class ServerOptions:
         rest_timeout: Seconds until a REST request is given up; gRPC's carry their own deadlines.
         drain_seconds: How long the server takes to stop, at most: half of it for clients to go elsewhere,
             half for the requests under way to end.
+        connections: What REST's connections may take; None: as many as half of the descriptors allow.
         connection_seconds: After how long a gRPC connection is ended, in order, so that clients look up
             where the service is again and find servers that came since; 0: never.
         tls: For both interfaces; None for none.
@@ -86,6 +89,7 @@ class ServerOptions:
     run_threads: int = 1
     rest_timeout: float = 30.0
     drain_seconds: float = 10.0
+    connections: ConnectionLimits | None = None
     connection_seconds: float = 0.0
     tls: Tls | None = None
     explorer: Explorer | None = None
@@ -122,6 +126,7 @@ class Server:
         self._options = options
         self._metrics = Metrics()
         self._doors = Doors()
+        self._connections = Connections(options.connections or ConnectionLimits.of_this_process())
         self.registry = Registry(options.models, self._on_change, options.run_threads)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -148,6 +153,7 @@ class Server:
             self.registry,
             self._metrics,
             self._doors,
+            self._connections,
             options.limits.message_bytes,
             options.rest_timeout,
         )
@@ -207,6 +213,7 @@ class Server:
 
     async def _shut(self) -> None:
         """Takes nothing new, and returns when all that came in are answered, or their time is over."""
+        self._connections.close()
         await asyncio.gather(self._grpc.stop(self._options.drain_seconds / 2), self._rest.cleanup())
 
     def _grpc_server(self, predictor: Predictor) -> grpc.aio.Server:
@@ -216,6 +223,8 @@ class Server:
             ("grpc.max_send_message_length", limits.message_bytes),
             # A second server on the port would otherwise share it in silence.
             ("grpc.so_reuseport", 0),
+            # A connection that does not say who it is.
+            ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
         ]
         if self._options.connection_seconds:
             # Without a grace period of its own, requests under way may take as long as they do.
@@ -240,12 +249,13 @@ class Server:
         if options.rest_port is None:
             return None
         address = _address(options.host, options.rest_port)
-        site = web.TCPSite(self._rest, options.host, options.rest_port, ssl_context=self._ssl)
+        assert self._rest.server is not None
         try:
-            await site.start()
+            port = await self._connections.listen(
+                self._rest.server, options.host, options.rest_port, self._ssl
+            )
         except OSError as error:
             raise OSError(f"cannot listen at {address}: {error.strerror}. {_OTHER_ADDRESS}") from error
-        port = self._rest.addresses[0][1]
         return f"{'http' if self._ssl is None else 'https'}://{_address(options.host, port)}"
 
     def _on_change(self) -> None:
