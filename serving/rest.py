@@ -16,6 +16,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
 from serving import grpc_services, rest_json
+from serving.browsers import check_sender
 from serving.connections import Connections
 from serving.contract import is_version
 from serving.draining import Doors
@@ -53,6 +54,7 @@ def application(
     metrics: Metrics,
     doors: Doors,
     connections: Connections,
+    loopback: bool,
     message_bytes: int,
     timeout: float,
 ) -> web.Application:
@@ -64,11 +66,13 @@ def application(
         metrics: What is counted into, and told.
         doors: Where requests come in.
         connections: What they come by.
+        loopback: Whether the server listens on this machine alone; see :func:`check_sender`.
         message_bytes: Size of a request.
         timeout: Seconds until a ``:predict`` is given up.
     """
     app = web.Application(
-        client_max_size=message_bytes, middlewares=[_entering(doors, connections), _errors_as_json]
+        client_max_size=message_bytes,
+        middlewares=[_entering(doors, connections), _errors_as_json, _from_here(loopback)],
     )
     rest = _Rest(predictor, registry, metrics, timeout, connections.limits.body_seconds)
     model = rf"/{_word('v1')}/{_word('models')}/{{name:[^/:]+}}"
@@ -187,6 +191,15 @@ def _entering(doors: Doors, connections: Connections) -> Middleware:
         return response
 
     return enter
+
+
+def _from_here(loopback: bool) -> Middleware:
+    @web.middleware
+    async def check(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        check_sender(request, loopback)
+        return await handler(request)
+
+    return check
 
 
 @web.middleware

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import grpc
 from aiohttp import web
 
+from serving.browsers import is_loopback
 from serving.connections import ConnectionLimits, Connections
 from serving.draining import Doorkeeper, Doors
 from serving.errors import ModelError
@@ -154,6 +155,7 @@ class Server:
             self._metrics,
             self._doors,
             self._connections,
+            is_loopback(options.host),
             options.limits.message_bytes,
             options.rest_timeout,
         )

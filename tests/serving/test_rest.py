@@ -1,6 +1,7 @@
 """TensorFlow Serving's REST interface."""
 
 import base64
+import http.client
 import json
 import math
 import shutil
@@ -185,3 +186,42 @@ def test_metrics_have_tensorflow_servings_names(base):
         'westwork_version_available{model_name="tiny",version="2"} 0.0',
     ):
         assert line in lines
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:8501"}, 200),
+        ({"Host": "127.0.0.1"}, 200),
+        ({"Host": "[::1]:8501"}, 200),
+        ({"Host": "shop.example"}, 403),
+        ({"Host": "rebound.example:8501"}, 403),
+        ({"Host": "localhost.example"}, 403),
+        ({"Host": ""}, 403),
+        ({"Host": "localhost:8501", "Origin": "http://localhost:8501"}, 200),
+        ({"Host": "localhost:8501", "Origin": "http://shop.example"}, 403),
+        ({"Host": "localhost:8501", "Origin": "http://localhost:3000"}, 403),
+        ({"Host": "localhost:8501", "Origin": "null"}, 403),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_pages_from_elsewhere_cannot_ask_a_server_of_this_machine(server, method, headers, status):
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+    path = "/v1/models/tiny" + (":predict" if method == "POST" else "")
+    body = json.dumps({"signature_name": "echo", "inputs": ["x"]}) if method == "POST" else None
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    said = answer.read().decode()
+    connection.close()
+    assert answer.status == status, said
+    assert (status == 200) != ("error" in json.loads(said))
+
+
+def test_a_server_that_listens_elsewhere_has_names_of_its_own(saved):
+    with running(saved, host="0.0.0.0") as server:
+        port = server.url.rpartition(":")[2]
+        connection = http.client.HTTPConnection(f"127.0.0.1:{port}", timeout=60)
+        connection.request("GET", "/v1/models/tiny", headers={"Host": "recommender.shop.svc:8501"})
+        assert connection.getresponse().status == 200
+        connection.close()
