@@ -1,8 +1,8 @@
 """Requests that a browser sends on behalf of a page from elsewhere are refused.
 
 A page that somebody looks at may send requests to servers of their own machine. It cannot read the answers,
-but for two ways: a server that allows its origin (this one allows none but its own), and DNS rebinding, by which
-its name becomes an address of this machine. Then the request's ``Host`` still is that name.
+but for two ways: a server that allows its origin (this one allows none but its own), and DNS rebinding, by
+which its name becomes an address of this machine. Then the request's ``Host`` still is that name.
 """
 
 from __future__ import annotations
