@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
@@ -65,7 +64,7 @@ class Connections:
         self.limits = limits
         self._by_address: Counter[str] = Counter()
         self._open: dict[_Connection, None] = {}
-        self._of_handler: WeakKeyDictionary[asyncio.BaseProtocol, _Connection] = WeakKeyDictionary()
+        self._of_handler: dict[asyncio.BaseProtocol, _Connection] = {}
         self._looking: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
 
@@ -123,6 +122,7 @@ class Connections:
     def leave(self, connection: _Connection) -> None:
         """Gives the place back."""
         if self._open.pop(connection, self) is None:
+            del self._of_handler[connection.handler]
             self._by_address[connection.address] -= 1
             if not self._by_address[connection.address]:
                 del self._by_address[connection.address]

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 from tensorflow.python.saved_model import loader_impl
 
-from serving.errors import ModelError, invalid, not_found, of_tensorflow
+from serving.errors import ModelError, RequestError, invalid, of_tensorflow
 from serving.joining import Arrays, halves
 from serving.manifest import check_manifest
 from serving.tensors import Signature, as_inputs, signatures_of
@@ -96,13 +97,14 @@ class LoadedModel:
         """The signature of this name; of the default one's where it is empty.
 
         Raises:
-            RequestError: NOT_FOUND; names those there are.
+            RequestError: FAILED_PRECONDITION, as TensorFlow Serving says it; names those there are.
         """
         found = self.signatures.get(name or DEFAULT_SIGNATURE)
         if found is None:
-            raise not_found(
-                f"{self.path} has no signature {name or DEFAULT_SIGNATURE!r}; "
-                f"it has {', '.join(sorted(self.signatures))}"
+            raise RequestError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"there is no signature {name or DEFAULT_SIGNATURE!r}; "
+                f"there are {', '.join(sorted(self.signatures))}",
             )
         return found
 
@@ -205,7 +207,9 @@ class _Call:
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         values = self._run(*[inputs[name] for name in self._inputs])
-        return dict(zip(self._outputs, values, strict=True))
+        # A single string comes as bytes, every other value as an array.
+        arrays = [np.array(value, object) if isinstance(value, bytes) else value for value in values]
+        return dict(zip(self._outputs, arrays, strict=True))
 
 
 def _candidates(path: Path) -> int | None:

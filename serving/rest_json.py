@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from serving.errors import RequestError, invalid, shortened
-from serving.tensors import Signature, Spec, as_bytes, check_names, check_shape
+from serving.tensors import Signature, Spec, check_names, check_shape
 
 _BYTES = "_bytes"
 _B64 = "b64"
@@ -113,8 +113,12 @@ def answer(outputs: Mapping[str, np.ndarray], format: Literal["row", "column"]) 
 def _columns(signature: Signature, rows: list[Any]) -> dict[str, list[Any]]:
     """The values of each input, a row each."""
     columns: dict[str, list[Any]] = {name: [] for name in signature.inputs}
+    by_name = isinstance(rows[0], dict) and not _is_base64(rows[0])
     for number, row in enumerate(rows):
         named = row if isinstance(row, dict) and not _is_base64(row) else None
+        if (named is not None) != by_name:
+            expected = "an object, as the first is" if by_name else "no object, as the first is none"
+            raise invalid(f"instances[{number}]: found {_told(row)}, expected {expected}")
         values = _only(signature, row, f"instances[{number}]") if named is None else named
         if values.keys() != columns.keys():
             raise invalid(
@@ -162,7 +166,10 @@ def _array(spec: Spec, value: Any, says_infinity: bool) -> np.ndarray:
         shape += [0 if size is None else size for size in spec.shape[len(shape) :]]
     check_shape(spec, tuple(shape))
     out_of_range = invalid(f"input {spec.name!r}: a number is out of the range of {spec.dtype.name}")
-    elements = _elements(spec, value, shape)
+    try:
+        elements = _elements(spec, value, shape)
+    except UnicodeEncodeError as error:
+        raise invalid(f"input {spec.name!r}: found half of a surrogate pair, expected Unicode") from error
     try:
         with np.errstate(over="ignore"):
             flat = np.array(elements, spec.numpy_dtype)
@@ -190,7 +197,7 @@ def _elements(spec: Spec, value: Any, shape: Sequence[int]) -> list[Any]:
         raise _uneven(spec)
     # Hardly ever is there anything else, and element by element takes ten times as long.
     if spec.dtype == tf.string and kinds == {str}:
-        return list(map(as_bytes, level))
+        return list(map(str.encode, level))
     if spec.dtype.is_floating and kinds <= {int, float}:
         return level
     return [_element(spec, element) for element in level]
@@ -206,7 +213,7 @@ def _element(spec: Spec, value: Any) -> Any:
     dtype = spec.dtype
     if dtype == tf.string:
         if isinstance(value, str):
-            return as_bytes(value)
+            return value.encode()
         if isinstance(value, dict) and _is_base64(value):
             try:
                 # TensorFlow Serving does not ask for the padding.

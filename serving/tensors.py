@@ -240,7 +240,7 @@ def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
     proto = tensor_pb2.TensorProto(dtype=number)
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
-    getattr(proto, field).extend(map(as_bytes, values) if array.dtype == object else values)
+    getattr(proto, field).extend(map(_as_bytes, values) if array.dtype == object else values)
     return proto
 
 
@@ -289,7 +289,7 @@ def _strings(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def as_bytes(value: str | bytes) -> bytes:
+def _as_bytes(value: str | bytes) -> bytes:
     """Text as a tensor holds it.
 
     Raises:

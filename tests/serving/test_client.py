@@ -12,6 +12,7 @@ from running_server import running
 
 from serving.client import Recommender
 from serving.errors import RequestError
+from serving.server import Server
 
 
 @pytest.fixture
@@ -116,22 +117,29 @@ def test_a_server_that_is_not_there_is_named():
     assert refused.value.code is grpc.StatusCode.UNAVAILABLE
 
 
-def test_a_server_that_comes_up_meanwhile_is_reached_by_trying_again(saved):
+def test_a_server_that_comes_up_meanwhile_is_reached_by_trying_again(saved, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     answers: list = []
 
     def ask() -> None:
-        with Recommender(f"127.0.0.1:{port}", "tiny", timeout=20, attempts=5) as patient:
+        with Recommender(f"127.0.0.1:{port}", "tiny", timeout=60, attempts=5) as patient:
             try:
                 answers.append(patient.versions())
             except RequestError as error:
                 answers.append(error)
 
     asking = threading.Thread(target=ask)
-    asking.start()
-    time.sleep(0.3)
+    listen = Server._grpc_server
+
+    def listen_later(server, predictor):
+        # The models are loaded, however long that took: the first call finds nobody, a later one does.
+        asking.start()
+        time.sleep(0.3)
+        return listen(server, predictor)
+
+    monkeypatch.setattr(Server, "_grpc_server", listen_later)
     with running(saved, port=port):
         asking.join()
     assert answers == [{2: "AVAILABLE"}]

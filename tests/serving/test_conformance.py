@@ -55,7 +55,7 @@ def server(request):
 
 
 def _ask(server, method, path, body=None):
-    connection = http.client.HTTPConnection(server, timeout=60)
+    connection = http.client.HTTPConnection(server, timeout=20)
     connection.request(method, path, body)
     answer = connection.getresponse()
     content = answer.read().decode()

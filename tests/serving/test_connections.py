@@ -16,12 +16,12 @@ from serving.connections import ConnectionLimits
 from serving.loaded_model import LoadedModel
 
 LIMITS = ConnectionLimits(100, 100, header_seconds=0.3, body_seconds=0.3, idle_seconds=1000)
-HEADER = b"POST /v1/models/tiny:predict HTTP/1.1\r\nHost: x\r\n"
+HEADER = b"POST /v1/models/tiny:predict HTTP/1.1\r\nHost: localhost\r\n"
 
 
 def _connect(server) -> socket.socket:
     host, _, port = server.url.removeprefix("http://").partition(":")
-    return socket.create_connection((host, int(port)), timeout=60)
+    return socket.create_connection((host, int(port)), timeout=20)
 
 
 def _ended(connection: socket.socket) -> bytes:
@@ -37,7 +37,7 @@ def _ended(connection: socket.socket) -> bytes:
 
 
 def _asks(server) -> int:
-    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=20)
     body = json.dumps({"signature_name": "slow", "inputs": {"x": [1.0], "rounds": 1}})
     connection.request("POST", "/v1/models/tiny:predict", body)
     answer = connection.getresponse()
@@ -90,7 +90,7 @@ def test_connections_beyond_the_limit_end_at_once_and_places_come_free(saved, li
             time.sleep(0.01)
         assert _ended(_connect(server)) == b""
         stub = prediction_service_pb2_grpc.PredictionServiceStub(grpc.insecure_channel(server.target))
-        assert stub.Predict(predict_request("tiny"), timeout=60).outputs["scores"].float_val
+        assert stub.Predict(predict_request("tiny"), timeout=20).outputs["scores"].float_val
         held.pop().close()
         while len(server.server._connections._open) == 3:
             time.sleep(0.01)

@@ -57,7 +57,7 @@ def test_version_titles_and_vocabulary_come_from_beside_the_graph(model):
 @pytest.mark.parametrize(
     ("signature", "request_", "message"),
     [
-        ("guess", _request(), "has no signature 'guess'; it has embed_query, recommend, retrieve"),
+        ("guess", _request(), "there is no signature 'guess'; there are embed_query, recommend, retrieve"),
         (
             "recommend",
             {"reader": ["ada"], "shoe": [1]},

@@ -109,13 +109,13 @@ def test_a_wrong_body_is_told_what_was_found_and_expected(server, body, message)
 
 def test_what_is_not_there_is_not_found(server):
     assert _predict(server, {"inputs": COLUMNS}, "nobody")[0] == 404
-    assert _predict(server, {"inputs": COLUMNS, "signature_name": "guess"})[0] == 404
+    assert _predict(server, {"inputs": COLUMNS, "signature_name": "guess"})[0] == 400
     assert _predict(server, {"inputs": COLUMNS}, "tiny/versions/9")[0] == 404
     assert _predict(server, {"inputs": COLUMNS}, f"tiny/versions/{2**70}")[0] == 400
     assert _predict(server, {"inputs": COLUMNS}, "tiny/labels/nightly")[0] == 400
     status, answer = _ask(server, "/v2/models/tiny")
     assert status == 404 and "Malformed request: GET /v2/models/tiny; expected GET /v1/" in answer["error"]
-    assert _ask(server, "/v1/models/tiny:predict")[0] == 405
+    assert _ask(server, "/v1/models/tiny:predict")[0] == 400
     assert _ask(server, "/v1/models/tiny:classify", {"examples": []})[0] == 501
 
 
