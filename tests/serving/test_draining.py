@@ -16,6 +16,8 @@ from running_server import running
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 from tiny_model import predict_request
 
+from serving import draining
+
 CODE = grpc.StatusCode
 CALLERS = 64
 
@@ -63,7 +65,9 @@ def test_with_a_second_server_nobody_notices_that_one_stops(saved):
     assert fates.keys() == {"OK"}, fates
 
 
-def test_rest_connections_are_closed_by_an_answer_that_says_so(saved):
+def test_rest_connections_are_closed_by_an_answer_that_says_so(saved, monkeypatch):
+    # Long enough for a request of a busy machine to come.
+    monkeypatch.setattr(draining, "_QUIET_SECONDS", 4.0)
     body = json.dumps({"signature_name": "echo", "inputs": ["x"]})
     with running(saved, drain_seconds=60) as server:
         place = server.url.removeprefix("http://")
