@@ -19,6 +19,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from pipeline.run_process import environment
+
 _ROOT = Path(__file__).parent.parent
 _CHILD = """
 import sys
@@ -55,8 +59,9 @@ def _run(how: str, domain: str, data: Path) -> float:
         shutil.copytree(data, Path(folder) / "data")
         command = [sys.executable, "-c", _CHILD, how, "--domain", domain, "--root", folder]
         command += ["--events-fd", "1", "--parent-pid", str(os.getpid())]
-        environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "PYTHONPATH": str(_ROOT)}
-        done = subprocess.run(command, env=environment, stdout=nowhere, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(
+            command, env=environment(), cwd=_ROOT, stdout=nowhere, stderr=subprocess.PIPE, check=False
+        )
     if done.returncode:
         sys.exit(f"error: the run ended with {done.returncode}:\n{done.stderr.decode()[-2000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

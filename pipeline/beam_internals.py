@@ -33,10 +33,10 @@ def remembered_arguments(plain: Callable[[Any], _Arguments]) -> Callable[[Any], 
 
     def arguments(function: Any) -> _Arguments:
         bound = isinstance(function, types.MethodType)
-        plainly = function.__func__ if bound else function
-        if not isinstance(plainly, types.FunctionType):
+        underlying = function.__func__ if bound else function
+        if not isinstance(underlying, types.FunctionType):
             return plain(function)
-        answers = known.setdefault(plainly, {})
+        answers = known.setdefault(underlying, {})
         if bound not in answers:
             answers[bound] = plain(function)
         names, defaults = answers[bound]

@@ -63,8 +63,8 @@ class Connections:
         """
         self.limits = limits
         self._by_address: Counter[str] = Counter()
-        self._open: dict[_Connection, None] = {}
-        self._of_handler: dict[asyncio.BaseProtocol, _Connection] = {}
+        self._open: dict[asyncio.BaseProtocol, _Connection] = {}
+        """By aiohttp's protocol, which a request knows."""
         self._looking: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
 
@@ -98,7 +98,7 @@ class Connections:
     @contextmanager
     def answering(self, request: web.BaseRequest) -> Iterator[None]:
         """While a request is answered, its connection may take its time."""
-        connection = self._of_handler.get(request.protocol)
+        connection = self._open.get(request.protocol)
         if connection is None:
             yield
             return
@@ -114,25 +114,23 @@ class Connections:
         full = len(self._open) >= self.limits.most
         if full or self._by_address[connection.address] >= self.limits.most_of_one:
             return False
-        self._open[connection] = None
+        self._open[connection.handler] = connection
         self._by_address[connection.address] += 1
-        self._of_handler[connection.handler] = connection
         return True
 
     def leave(self, connection: _Connection) -> None:
-        """Gives the place back."""
-        if self._open.pop(connection, self) is None:
-            del self._of_handler[connection.handler]
-            self._by_address[connection.address] -= 1
-            if not self._by_address[connection.address]:
-                del self._by_address[connection.address]
+        """Gives the place back that it was admitted to."""
+        del self._open[connection.handler]
+        self._by_address[connection.address] -= 1
+        if not self._by_address[connection.address]:
+            del self._by_address[connection.address]
 
     async def _look(self) -> None:
         """Ends those that take too long."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             now = asyncio.get_running_loop().time()
-            for connection in [each for each in self._open if each.is_late(now)]:
+            for connection in [each for each in self._open.values() if each.is_late(now)]:
                 connection.abort()
 
 
@@ -146,14 +144,12 @@ class _Connection(asyncio.Protocol):
         self.address = ""
         self.answering = 0
         self._admitted = False
-        self.rest()
+        self._silent_since = self._loop.time()
+        self._header_since: float | None = None
 
     def rest(self) -> None:
-        """A request has been answered, or none has come yet."""
+        """A request has been answered: silence begins anew."""
         self._silent_since, self._header_since = self._loop.time(), None
-
-    _silent_since: float
-    _header_since: float | None
 
     def is_late(self, now: float) -> bool:
         """Whether it neither asks nor is answered, for longer than it may."""
@@ -191,8 +187,8 @@ class _Connection(asyncio.Protocol):
         return self.handler.eof_received() if self._admitted else None
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._connections.leave(self)
         if self._admitted:
+            self._connections.leave(self)
             self.handler.connection_lost(error)
 
     def pause_writing(self) -> None:

@@ -52,7 +52,6 @@ class Doors:
         self.leaving = True
         await self._quiet(_QUIET_SECONDS, seconds)
         self._open.clear()
-        shutting = None
         try:
             await self._quiet(_TAKEN_UP_SECONDS, min(seconds, _LONGEST_HOLD_SECONDS))
             shutting = asyncio.ensure_future(shut())

@@ -128,7 +128,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 code = grpc.StatusCode.DEADLINE_EXCEEDED
             raise
         finally:
-            known = self._known(request.model_spec)
+            known = self._registry.known(request.model_spec.name)
             self._metrics.request(known, "Predict", "GRPC", code, time.perf_counter() - began)
 
     async def GetModelMetadata(
@@ -149,23 +149,19 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     async def MultiInference(self, request: Any, context: grpc.aio.ServicerContext) -> None:
         """Refused."""
-        tasks = request.tasks
-        await self._refuse(tasks[0].model_spec if tasks else None, context, "MultiInference")
+        spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+        await self._refuse(spec, context, "MultiInference")
 
     async def _refuse(
-        self, spec: model_pb2.ModelSpec | None, context: grpc.aio.ServicerContext, method: str
+        self, spec: model_pb2.ModelSpec, context: grpc.aio.ServicerContext, method: str
     ) -> None:
         code = grpc.StatusCode.UNIMPLEMENTED
-        self._metrics.request(self._known(spec), method, "GRPC", code, 0.0)
+        self._metrics.request(self._registry.known(spec.name), method, "GRPC", code, 0.0)
         await context.abort(
             code,
             f"{method} takes tf.Example, which no signature here does: ask Predict, with tensors by name; "
             "GetModelMetadata tells them",
         )
-
-    def _known(self, spec: model_pb2.ModelSpec | None) -> str:
-        """A model's name for the metrics: "" for one that is not served, whose names have no end."""
-        return spec.name if spec is not None and spec.name in self._registry.models else ""
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):

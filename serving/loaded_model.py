@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -17,15 +16,15 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 from tensorflow.python.saved_model import loader_impl
 
+from serving.contract import DESCRIPTION_FILE, EXTRA
 from serving.errors import ModelError, RequestError, invalid, of_tensorflow
 from serving.joining import Arrays, halves
 from serving.manifest import check_manifest
+from serving.model_files import ModelFiles
 from serving.tensors import Signature, as_inputs, signatures_of
 
 DEFAULT_SIGNATURE = "serving_default"
 MODEL_FILE = "saved_model.pb"
-EXTRA = "assets.extra"
-DESCRIPTION_FILE = "model.json"
 _VARIABLES = "variables/variables.index"
 _SECOND_HALF = "second-half"
 _LIBC = ctypes.CDLL(None)
@@ -218,13 +217,14 @@ def _candidates(path: Path) -> int | None:
     Raises:
         ModelError: If its file is damaged.
     """
-    file = path / EXTRA / DESCRIPTION_FILE
-    if not file.is_file():
+    if not (path / EXTRA / DESCRIPTION_FILE).is_file():
         return None
     try:
-        return int(json.loads(file.read_text(encoding="utf-8"))["candidates"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{file} does not say how many candidates there are: {error!r}") from error
+        return int(ModelFiles(path).description["candidates"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path / EXTRA / DESCRIPTION_FILE} does not say how many candidates there are: {error!r}"
+        ) from error
 
 
 def _prepare(path: Path) -> None:

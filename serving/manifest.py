@@ -14,11 +14,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from serving.contract import EXTRA
 from serving.errors import ModelError
 
 MANIFEST_FILE = "manifest.json"
 """Name of the file in ``assets.extra``: ``{"files": {path: {"bytes": size, "sha256": hexadecimal}}}``."""
-_EXTRA = "assets.extra"
 _CHUNK = 1 << 20
 
 
@@ -29,7 +29,7 @@ def write_manifest(path: str) -> None:
         path: A SavedModel's directory, of any file system that TensorFlow knows; it has an ``assets.extra``.
     """
     files = {name: _told(os.path.join(path, name)) for name in sorted(_names(path))}
-    with tf.io.gfile.GFile(os.path.join(path, _EXTRA, MANIFEST_FILE), "w") as file:
+    with tf.io.gfile.GFile(os.path.join(path, EXTRA, MANIFEST_FILE), "w") as file:
         json.dump({"files": files}, file, indent=2)
 
 
@@ -42,7 +42,7 @@ def check_manifest(path: Path) -> None:
     Raises:
         ModelError: If a file is missing or differs; names it, what was found and what was expected.
     """
-    manifest = path / _EXTRA / MANIFEST_FILE
+    manifest = path / EXTRA / MANIFEST_FILE
     if not manifest.is_file():
         return
     try:

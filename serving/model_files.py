@@ -12,9 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-from serving.contract import LINE_BREAKS
+from serving.contract import DESCRIPTION_FILE, EXTRA, LINE_BREAKS
 from serving.errors import ModelError
-from serving.loaded_model import DESCRIPTION_FILE, EXTRA
 
 _EMBEDDINGS = "exact/embeddings/.ATTRIBUTES/VARIABLE_VALUE"
 """The candidates' embeddings among a SavedModel's variables, see ``components.assemble.recommender``."""

@@ -47,6 +47,10 @@ class Registry:
         """The models by name, as of now."""
         return dict(self._models)
 
+    def known(self, name: str) -> str:
+        """A name for the metrics: that of a served model, "" for all others, of which there is no end."""
+        return name if name in self._models else ""
+
     @property
     def ready(self) -> bool:
         """Whether every model has a version that answers."""
@@ -125,6 +129,7 @@ class Registry:
             for model in set(before.values()) - set(models.values()):
                 model.unload()
                 self._removed.append(model)
+            self._removed = [model for model in self._removed if model.is_closing]
 
     def prepare(self) -> list[str]:
         """Loads what is configured; what of it cannot be had, empty where all can."""

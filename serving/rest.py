@@ -170,8 +170,7 @@ class _Rest:
         )
 
     def _count(self, request: web.Request, method: str, code: grpc.StatusCode, seconds: float) -> None:
-        name = request.match_info["name"]
-        known = name if name in self._registry.models else ""
+        known = self._registry.known(request.match_info["name"])
         self._metrics.request(known, method, "REST", code, seconds)
 
     async def metrics(self, request: web.Request) -> web.Response:

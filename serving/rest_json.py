@@ -165,7 +165,6 @@ def _array(spec: Spec, value: Any, says_infinity: bool) -> np.ndarray:
         # An empty list does not tell what its elements would look like.
         shape += [0 if size is None else size for size in spec.shape[len(shape) :]]
     check_shape(spec, tuple(shape))
-    out_of_range = invalid(f"input {spec.name!r}: a number is out of the range of {spec.dtype.name}")
     try:
         elements = _elements(spec, value, shape)
     except UnicodeEncodeError as error:
@@ -174,11 +173,11 @@ def _array(spec: Spec, value: Any, says_infinity: bool) -> np.ndarray:
         with np.errstate(over="ignore"):
             flat = np.array(elements, spec.numpy_dtype)
     except (OverflowError, ValueError) as error:
-        raise out_of_range from error
+        raise _out_of_range(spec) from error
     if spec.dtype.is_floating:
         infinite = np.flatnonzero(np.isinf(flat))
         if infinite.size and not (says_infinity and all(math.isinf(elements[place]) for place in infinite)):
-            raise out_of_range
+            raise _out_of_range(spec)
     return flat.reshape(shape)
 
 
@@ -207,6 +206,10 @@ def _uneven(spec: Spec) -> RequestError:
     return invalid(
         f"input {spec.name!r}: its lists differ in length or depth; pad them to one length ({spec})"
     )
+
+
+def _out_of_range(spec: Spec) -> RequestError:
+    return invalid(f"input {spec.name!r}: a number is out of the range of {spec.dtype.name}")
 
 
 def _element(spec: Spec, value: Any) -> Any:

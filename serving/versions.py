@@ -178,11 +178,11 @@ class ServedModel:
         """
         on_disk = self._on_disk()
         wanted = self._wanted(config, on_disk, at_once=True)
-        reasons = {status.version: status.error for status in self.statuses() if status.error}
+        reasons = {status.version: error for status in self.statuses() if (error := status.error)}
         there = ", ".join(map(str, sorted(on_disk))) or "none"
 
         def because(version: int) -> str:
-            return reasons.get(version) or (f"there is no such version in {config.base_path}; there: {there}")
+            return reasons.get(version, f"there is no such version in {config.base_path}; there: {there}")
 
         problems = [
             f"version {version} of model {config.name!r} is not available: {because(version)}"
@@ -195,7 +195,7 @@ class ServedModel:
             if version not in wanted
         ]
         if not wanted and not problems:
-            why = "; ".join(filter(None, reasons.values())) or (
+            why = "; ".join(reasons.values()) or (
                 f"found none in {config.base_path}, expected directories named by whole numbers"
             )
             problems.append(f"no version of model {config.name!r} is available: {why}")
@@ -205,6 +205,12 @@ class ServedModel:
         """Takes no more requests, and closes each version after its last."""
         for version in self.available:
             self._unload(version)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether a version that was unloaded still has requests."""
+        with self._lock:
+            return bool(self._closing)
 
     def close(self) -> None:
         """Unloads every version; returns after the last request."""
@@ -311,7 +317,7 @@ class ServedModel:
             model.close()
             with self._lock:
                 # Loaded anew meanwhile, its status is another one's.
-                if self._statuses.get(version, None) == VersionStatus(version, State.UNLOADING):
+                if self._statuses.get(version) == VersionStatus(version, State.UNLOADING):
                     self._statuses[version] = VersionStatus(version, State.END)
                 self._closing.discard(closing)
             _log.info("model %s: version %d is unloaded", self.config.name, version)

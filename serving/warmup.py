@@ -10,8 +10,9 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from serving.contract import EXTRA
 from serving.errors import ModelError, RequestError
-from serving.loaded_model import EXTRA, LoadedModel
+from serving.loaded_model import LoadedModel
 from serving.tensors import check_names, checked_outputs, from_proto
 
 WARMUP_FILE = "tf_serving_warmup_requests"

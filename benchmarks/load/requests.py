@@ -13,8 +13,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2
 
 from serving.client import MODEL_NAME
-from serving.contract import EXCLUDE
-from serving.loaded_model import EXTRA, LoadedModel
+from serving.contract import EXCLUDE, EXTRA
+from serving.loaded_model import LoadedModel
 from serving.queries import search_of
 from serving.tensors import Signature, as_inputs, from_proto, to_proto
 from serving.versions import ModelConfig, ServedModel

@@ -13,7 +13,8 @@ from benchmarks.neighbours.knobs import Setting
 from benchmarks.neighbours.problem import K, Problem
 from components.assemble.build_index import TuningQueries, build_index
 from components.assemble.config import AssembleConfig, IndexKind
-from serving.loaded_model import DESCRIPTION_FILE, EXTRA, LoadedModel
+from serving.contract import DESCRIPTION_FILE, EXTRA
+from serving.loaded_model import LoadedModel
 
 _SIGNATURE = "search"
 _OUTPUTS = ("rows", "scores")
@@ -52,7 +53,8 @@ class Westwork(Contender):
         tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: search}, options=options)
         # What the Assembler's models have, and what says that their rows do not depend on each other.
         (folder / EXTRA).mkdir()
-        (folder / EXTRA / DESCRIPTION_FILE).write_text("{}")
+        description = {"candidates": len(problem.vectors)}
+        (folder / EXTRA / DESCRIPTION_FILE).write_text(json.dumps(description))
         setting = {}
         tuning = built.report.tuning
         if tuning and tuning.chosen:

@@ -14,12 +14,13 @@ from components.assemble.build_index import build_index
 from components.assemble.catalogue_file import CATALOGUE_FILE
 from components.assemble.config import HEADS_JSON, AssembleConfig
 from components.assemble.filters import Filters
-from components.assemble.index_report import DESCRIPTION_FILE, EXTRA, IndexReport
+from components.assemble.index_report import IndexReport
 from components.assemble.models import has_light_ranker
 from components.assemble.recommender import Recommender
 from components.assemble.saved import read_tuning_queries, write_model
 from components.ingest.declaration import Declaration
 from components.ingest.errors import UserError
+from serving.contract import DESCRIPTION_FILE, EXTRA
 
 
 def switch_index(source: str, target: str, changes: Mapping[str, Any]) -> IndexReport:

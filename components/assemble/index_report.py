@@ -13,10 +13,7 @@ from components.assemble.config import AssembleConfig, IndexKind
 from components.assemble.tuning import Tuning
 from components.ingest.errors import UserError
 from components.ingest.strict import Strict
-
-EXTRA = "assets.extra"
-DESCRIPTION_FILE = "model.json"
-"""Name of the file in ``assets.extra`` that says what the model was made from."""
+from serving.contract import DESCRIPTION_FILE, EXTRA
 
 Part = TypeVar("Part", bound=Strict)
 

@@ -13,11 +13,12 @@ import tensorflow as tf
 
 from components.assemble.build_index import TuningQueries
 from components.assemble.config import HEADS_JSON, AssembleConfig
-from components.assemble.index_report import DESCRIPTION_FILE, EXTRA, IndexReport
+from components.assemble.index_report import IndexReport
 from components.assemble.recommender import Recommender
 from components.assemble.warmup import WARMUP_FILE, warmup_requests, write_warmup
 from components.ingest.declaration import Declaration
 from components.ranking.heads import Head
+from serving.contract import DESCRIPTION_FILE, EXTRA
 from serving.manifest import write_manifest
 
 TUNING_FILE = "tuning_queries.npz"

@@ -80,11 +80,8 @@ def _same(found, expected):
         return found.keys() == expected.keys() and all(_same(found[key], expected[key]) for key in expected)
     if isinstance(expected, float) and math.isnan(expected):
         return isinstance(found, float) and math.isnan(found)
-    return (
-        type(found) in (int, float)
-        if type(expected) in (int, float) and found == expected
-        else (found == expected)
-    )
+    # True is 1 to Python, not to JSON.
+    return isinstance(found, bool) == isinstance(expected, bool) and found == expected
 
 
 def _rows(source, signature, rows, expected=...):

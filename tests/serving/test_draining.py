@@ -96,12 +96,11 @@ def test_an_idle_server_stops_at_once(saved):
 
 
 _SLOW_TO_LOAD = """
-import asyncio, logging, sys, time
+import asyncio, os, sys, time
 from pathlib import Path
 from serving import versions
 from serving.server import Server, ServerOptions
 
-load = versions.LoadedModel.__init__
 def slowly(*given):
     print("loading", flush=True)
     time.sleep(600)
@@ -109,7 +108,7 @@ versions.LoadedModel.__init__ = slowly
 models = (versions.ModelConfig("tiny", Path(sys.argv[1])),)
 in_order = asyncio.run(Server(ServerOptions(models, port=0, rest_port=None)).run(print))
 print("in order:", in_order, flush=True)
-import os; os._exit(0)
+os._exit(0)
 """
 
 
